@@ -1,0 +1,54 @@
+# libcaffe and BVLC's `caffe` tool, built straight from its .cpp files.
+
+# caffe.proto imports our quantization.proto; C++ and Python get the same two.
+set(_proto_dir "${CMAKE_BINARY_DIR}/proto")
+set(_cpp_proto_dir "${_proto_dir}/include/caffe/proto")
+set(CAFFE_PYTHON_PROTO_DIR "${_proto_dir}/python")
+file(MAKE_DIRECTORY "${_cpp_proto_dir}" "${CAFFE_PYTHON_PROTO_DIR}")
+set(_proto_paths
+  --proto_path=${CAFFE_REPAIRED}/src/caffe/proto --proto_path=${PROJECT_SOURCE_DIR}/cpp/proto)
+set(_protos ${CAFFE_REPAIRED}/src/caffe/proto/caffe.proto ${PROJECT_SOURCE_DIR}/cpp/proto/quantization.proto)
+set(_proto_cpp)
+foreach(name caffe quantization)
+  list(APPEND _proto_cpp ${_cpp_proto_dir}/${name}.pb.cc ${_cpp_proto_dir}/${name}.pb.h)
+endforeach()
+add_custom_command(
+  OUTPUT ${_proto_cpp} ${CAFFE_PYTHON_PROTO_DIR}/caffe_pb2.py ${CAFFE_PYTHON_PROTO_DIR}/quantization_pb2.py
+  COMMAND protobuf::protoc ${_proto_paths} --cpp_out=${_cpp_proto_dir} --python_out=${CAFFE_PYTHON_PROTO_DIR}
+          ${_protos}
+  # protoc writes `import quantization_pb2`; the module lies in the package caffe.proto.
+  COMMAND ${CMAKE_COMMAND} -DFILE=${CAFFE_PYTHON_PROTO_DIR}/caffe_pb2.py
+          -P ${PROJECT_SOURCE_DIR}/cmake/RelativeProtoImport.cmake
+  DEPENDS ${_protos} ${PROJECT_SOURCE_DIR}/cmake/RelativeProtoImport.cmake
+  COMMENT "Generating caffe.proto's C++ and Python")
+
+# BVLC's files, a repaired copy in the place of the original where there is one. A checkout's extra layers are found here.
+file(GLOB _sources CONFIGURE_DEPENDS RELATIVE ${CAFFE_ROOT}
+  ${CAFFE_ROOT}/src/caffe/*.cpp ${CAFFE_ROOT}/src/caffe/layers/*.cpp
+  ${CAFFE_ROOT}/src/caffe/solvers/*.cpp ${CAFFE_ROOT}/src/caffe/util/*.cpp)
+set(_caffe_sources)
+foreach(source IN LISTS _sources)
+  if(EXISTS ${CAFFE_REPAIRED}/${source})
+    list(APPEND _caffe_sources ${CAFFE_REPAIRED}/${source})
+  else()
+    list(APPEND _caffe_sources ${CAFFE_ROOT}/${source})
+  endif()
+endforeach()
+
+add_library(caffe SHARED ${_caffe_sources} ${_proto_cpp}
+  cpp/compat/layer_check.cpp cpp/compat/prototxt.cpp)
+target_include_directories(caffe PUBLIC ${PROJECT_SOURCE_DIR}/cpp PRIVATE ${CAFFE_REPAIRED}/src ${CAFFE_ROOT}/src)
+# compat/ stands before glog's headers, the repaired copies before BVLC's originals.
+target_include_directories(caffe SYSTEM BEFORE PUBLIC
+  ${PROJECT_SOURCE_DIR}/cpp/compat ${_proto_dir}/include ${_cpp_proto_dir}
+  ${CAFFE_REPAIRED}/include ${CAFFE_ROOT}/include)
+target_compile_definitions(caffe PUBLIC
+  CPU_ONLY USE_HDF5 USE_LEVELDB USE_LMDB CAFFE_VERSION=1.0.0 BOOST_BIND_GLOBAL_PLACEHOLDERS)
+target_compile_options(caffe PRIVATE -w)  # the warnings of a finished code base are nobody's news
+target_link_libraries(caffe
+  PUBLIC Boost::thread Boost::filesystem protobuf::libprotobuf glog::glog gflags
+  PRIVATE ul2q::lmdb ul2q::leveldb ${HDF5_C_LIBRARIES} ${HDF5_C_HL_LIBRARIES}
+  PUBLIC ul2q::openblas)
+target_include_directories(caffe SYSTEM PRIVATE ${HDF5_INCLUDE_DIRS})
+set_target_properties(caffe PROPERTIES INSTALL_RPATH "$ORIGIN;${UL2Q_OPENBLAS_DIR}")
+install(TARGETS caffe LIBRARY DESTINATION ul2q/lib)

@@ -1,0 +1,15 @@
+// caffe/_caffe: Net, solvers, layers and blobs for Python, under the names of
+// BVLC's Boost.Python module, so that BVLC's own pycaffe.py sits on top.
+
+#include "bindings/caffe/bindings.hpp"
+
+PYBIND11_MODULE(_caffe, m) {
+  m.doc() = "BVLC Caffe's nets, solvers, layers and blobs.";
+  m.attr("__version__") = AS_STRING(CAFFE_VERSION);
+  caffe::BindErrors(&m);
+  caffe::BindCommon(&m);
+  caffe::BindBlob(&m);
+  caffe::BindLayer(&m);
+  caffe::BindNet(&m);
+  caffe::BindSolver(&m);
+}

@@ -1,0 +1,30 @@
+#ifndef UL2Q_KERNELS_MOMENTS_HPP_
+#define UL2Q_KERNELS_MOMENTS_HPP_
+
+#include <cstdint>
+
+namespace ul2q {
+
+/// Moments and range of an array; all 0 for an empty one.
+struct Moments {
+  double mean = 0;
+  double sigma = 0;  ///< population standard deviation (divides by n)
+  double min = 0;
+  double max = 0;
+};
+
+/// One pass over memory, in double precision and free of cancellation: mean
+/// and squared deviations of each block about its own mean, merged by the
+/// formula of Chan, Golub and LeVeque (1979). A constant array gives sigma 0
+/// exactly. Throws NonFiniteError if an element is NaN or infinite, or if the
+/// squared deviations overflow.
+template <typename Dtype>
+Moments ComputeMoments(const Dtype* w, std::int64_t n);
+
+/// Mean of (a[i] - b[i])², in double precision; 0 for n = 0.
+template <typename Dtype>
+double MeanSquaredError(const Dtype* a, const Dtype* b, std::int64_t n);
+
+}  // namespace ul2q
+
+#endif  // UL2Q_KERNELS_MOMENTS_HPP_

@@ -1,0 +1,90 @@
+#ifndef UL2Q_LAYERS_QUANTIZED_LAYER_HPP_
+#define UL2Q_LAYERS_QUANTIZED_LAYER_HPP_
+
+#include <memory>
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+#include "ul2q/quantizer.hpp"
+
+namespace caffe {
+
+/**
+ * @brief A float layer that computes with quantised parameters and trains by
+ *        the straight-through estimator.
+ *
+ * `Base` is any layer that keeps its weights in blobs_[0] and its biases, if
+ * it has them, in blobs_[1]. The layer takes all options of Base, and
+ *
+ *   quantization_param {
+ *     weight { bits: 2 }  // required: 1 to 16 bits
+ *     bias { bits: 8 }    // absent: float biases
+ *   }
+ *
+ * (QuantizerParameter lists the further options.)
+ *
+ * blobs_ hold the float master parameters: what fillers fill, the solver
+ * updates and a snapshot stores. Each forward pass quantises them into copies
+ * that stand in their place for the length of Base's own forward and backward
+ * call. A copy shares the *diff* of its master, so the gradient with respect
+ * to the quantised parameter arrives, unchanged, as that of the master. The
+ * gradient to the bottom uses the copy of the last forward pass.
+ */
+template <template <typename> class Base, typename Dtype>
+class QuantizedLayer : public Base<Dtype> {
+ public:
+  explicit QuantizedLayer(const LayerParameter& param) : Base<Dtype>(param) {}
+
+  void LayerSetUp(const vector<Blob<Dtype>*>& bottom,
+                  const vector<Blob<Dtype>*>& top) override;
+
+  const char* type() const override {
+    return this->layer_param_.type().c_str();
+  }
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
+                   const vector<Blob<Dtype>*>& top) override;
+  void Backward_cpu(const vector<Blob<Dtype>*>& top,
+                    const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+
+ private:
+  /// Puts the quantised copies in the place of their masters while it lives.
+  class Loan {
+   public:
+    explicit Loan(QuantizedLayer* layer) : layer_(layer) { Swap(); }
+    ~Loan() { Swap(); }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+
+   private:
+    void Swap() {
+      for (Parameter& parameter : layer_->quantized_) {
+        layer_->blobs_[parameter.index].swap(parameter.copy);
+      }
+    }
+    QuantizedLayer* layer_;
+  };
+
+  /// A parameter blob that is quantised.
+  struct Parameter {
+    int index;  ///< in blobs_
+    std::unique_ptr<ul2q::Quantizer<Dtype>> quantizer;
+    shared_ptr<Blob<Dtype>> copy;  ///< the quantised values; null before use
+  };
+
+  /// Adds blobs_[index], whose options stand in quantization_param's `field`.
+  void AddParameter(int index, const char* field,
+                    const QuantizerParameter& options);
+  /// Brings the copies up to date with their masters.
+  void QuantizeParameters();
+
+  vector<Parameter> quantized_;
+};
+
+}  // namespace caffe
+
+#endif  // UL2Q_LAYERS_QUANTIZED_LAYER_HPP_

@@ -1,0 +1,39 @@
+"""ul2q: train and ship low-bit networks in BVLC Caffe.
+
+`ul2q.quantize` is the quantizer of the layers on NumPy arrays; `ul2q.training.train`,
+`ul2q.evaluation.evaluate` and `ul2q.data` are what the command line runs; `ul2q.prototxt_path`
+finds the nets that come with the package.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ul2q.nets import prototxt_path
+    from ul2q.quantizers import Quantized, methods, quantize
+
+__all__ = ["Quantized", "__version__", "methods", "prototxt_path", "quantize"]
+
+_HOMES = {
+    "Quantized": "ul2q.quantizers",
+    "methods": "ul2q.quantizers",
+    "prototxt_path": "ul2q.nets",
+    "quantize": "ul2q.quantizers",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for: NumPy and libcaffe are not needed to print a help text."""
+    if name == "__version__":
+        return _version("ul2q")
+    if name in _HOMES:
+        from importlib import import_module  # noqa: PLC0415
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'ul2q' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

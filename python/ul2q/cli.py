@@ -1,0 +1,218 @@
+"""The command `ul2q`: one function a command, each a call of the library and some printing."""
+
+# Each command imports what it needs, so that `ul2q --help` does not wait for libcaffe.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ul2q.data import Dataset
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    0: done; 1: failed, with one line on stderr (a traceback too if the environment variable
+    UL2Q_TRACEBACK is 1); 2: wrong usage; 130 and 143: stopped by SIGINT, SIGTERM.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as end:
+        return int(end.code or 0)
+    try:
+        arguments.command(arguments)
+    except KeyboardInterrupt as interrupt:
+        print(f"ul2q: {str(interrupt) or 'interrupted'}", file=sys.stderr)
+        return 128 + getattr(interrupt, "signum", 2)
+    except Exception as error:
+        if os.environ.get("UL2Q_TRACEBACK") == "1" or not isinstance(error, _user_errors()):
+            raise
+        print(f"ul2q: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def data_fashion_mnist(arguments: argparse.Namespace) -> None:
+    """`ul2q data fashion-mnist`."""
+    from ul2q.data import import_fashion_mnist
+    from ul2q.progress import import_progress
+
+    source = {"source": arguments.source} if arguments.source else {}
+    dataset = import_fashion_mnist(
+        arguments.output, force=arguments.force, progress=import_progress(sys.stdout), **source
+    )
+    _print_dataset(dataset)
+
+
+def data_mnist(arguments: argparse.Namespace) -> None:
+    """`ul2q data mnist`."""
+    from ul2q.data import import_mnist
+    from ul2q.progress import import_progress
+
+    dataset = import_mnist(
+        arguments.source,
+        arguments.output,
+        force=arguments.force,
+        progress=import_progress(sys.stdout),
+    )
+    _print_dataset(dataset)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """`ul2q train`."""
+    from ul2q.progress import reporter
+    from ul2q.training import train
+
+    result = train(
+        arguments.solver,
+        weights=arguments.weights,
+        snapshot=arguments.snapshot,
+        run=arguments.run,
+        data=arguments.data,
+        progress=reporter(sys.stdout),
+    )
+    for name, path in (
+        ("snapshot", result.snapshot),
+        ("weights", result.weights),
+        ("log", result.log),
+        ("data", ", ".join(map(str, result.data))),
+    ):
+        if path:
+            print(f"{name}: {path}")
+    if result.tested_at not in (None, result.iterations):
+        print(f"last test: after iteration {result.tested_at} of {result.iterations}")
+    for i, outputs in reversed(list(enumerate(result.test))):
+        _print_outputs("test" if i == 0 else f"test{i}", outputs, accuracy_alone=i == 0)
+
+
+def test(arguments: argparse.Namespace) -> None:
+    """`ul2q test`."""
+    from ul2q.evaluation import evaluate
+
+    outputs = evaluate(
+        arguments.net, arguments.weights, iterations=arguments.iterations, data=arguments.data
+    )
+    _print_outputs("test", outputs)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ul2q", description="Train Caffe nets with low-bit weights (μL2Q)."
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_data(commands.add_parser("data", help="turn a data set into LMDBs"))
+    _add_train(commands.add_parser("train", help="run a solver"))
+    _add_test(commands.add_parser("test", help="evaluate a trained net"))
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    sets = parser.add_subparsers(required=True, metavar="SET")
+    fashion = sets.add_parser("fashion-mnist", help="28×28 images of clothes, 10 classes")
+    fashion.set_defaults(command=data_fashion_mnist)
+    digits = sets.add_parser("mnist", help="28×28 images of digits, 10 classes")
+    digits.set_defaults(command=data_mnist)
+    for name, command in (("fashion-mnist", fashion), ("mnist", digits)):
+        command.add_argument(
+            "-o",
+            "--output",
+            metavar="DIR",
+            type=Path,
+            default=Path("data") / name,
+            help="the folder for train_lmdb and test_lmdb (default: %(default)s)",
+        )
+        command.add_argument(
+            "--from",
+            dest="source",
+            metavar="DIR",
+            type=Path,
+            required=command is digits,
+            help="the folder with the four IDX files, gzipped or not",
+        )
+        command.add_argument("--force", action="store_true", help="replace what stands there")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=train)
+    parser.add_argument("solver", metavar="SOLVER", type=Path, help="the solver's prototxt")
+    parser.add_argument(
+        "--weights",
+        metavar="F",
+        type=Path,
+        action="append",
+        default=[],
+        help="begin from the weights in this .caffemodel; may be given again",
+    )
+    parser.add_argument("--snapshot", metavar="F", type=Path, help="go on from this .solverstate")
+    parser.add_argument(
+        "--run",
+        metavar="DIR",
+        type=Path,
+        help="write log.csv and the snapshots there (default: snapshots only, where the solver's "
+        "snapshot_prefix says)",
+    )
+    _add_data_option(parser, "train_lmdb and test_lmdb")
+
+
+def _add_test(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=test)
+    parser.add_argument("net", metavar="NET", type=Path, help="a net with a data layer for TEST")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
+    parser.add_argument(
+        "--iterations", metavar="N", type=int, help="batches (default: one pass over the LMDB)"
+    )
+    _add_data_option(parser, "test_lmdb")
+
+
+def _add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help=f"let the Data layers read {lmdbs} in this folder",
+    )
+
+
+class _Version(argparse.Action):
+    """`--version`, looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from ul2q import __version__
+
+        print(f"ul2q {__version__}")
+        parser.exit()
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """The errors that a user can mend; Caffe's only if Caffe has been loaded."""
+    from ul2q.data import DataError
+    from ul2q.errors import UserError
+
+    caffe = sys.modules.get("caffe")
+    return (UserError, DataError, OSError, *([caffe.CaffeError] if caffe else []))
+
+
+def _print_dataset(dataset: Dataset) -> None:
+    shape = "×".join(map(str, dataset.shape))
+    print(f"train: {dataset.train} ({dataset.train_count} images of {shape})")
+    print(f"test: {dataset.test} ({dataset.test_count} images of {shape})")
+
+
+def _print_outputs(
+    prefix: str, outputs: Mapping[str, float], *, accuracy_alone: bool = False
+) -> None:
+    """A line an output, the accuracy last (or alone)."""
+    names = sorted(outputs, key=lambda name: name == "accuracy")
+    if accuracy_alone and "accuracy" in outputs:
+        names = ["accuracy"]
+    for name in names:
+        print(f"{prefix} {name}: {outputs[name]:.4f}")

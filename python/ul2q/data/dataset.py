@@ -1,0 +1,91 @@
+"""An imported data set: two LMDBs, and beside them the note that says what they were made from."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ul2q.data.errors import DataError
+from ul2q.data.lmdb_writer import count_records
+
+TRAIN, TEST, MANIFEST = "train_lmdb", "test_lmdb", "import.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Where an imported data set stands, and what it holds.
+
+    Attributes:
+        train, test: LMDB folders, for the `source` of Caffe's Data layers.
+        train_count, test_count: records in each.
+        shape: channels x height x width of every image.
+        classes: the name of each label, 0 first.
+    """
+
+    train: Path
+    test: Path
+    train_count: int
+    test_count: int
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+
+
+def file_hashes(sources: Mapping[str, Path]) -> dict[str, str]:
+    """Returns the SHA-256, in hexadecimal, of each file's bytes as they stand on the disk."""
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}
+
+
+def write_manifest(folder: Path, name: str, hashes: Mapping[str, str], dataset: Dataset) -> None:
+    """Writes import.json: the data set's name, its sources' hashes, counts and image shape."""
+    manifest = {
+        "dataset": name,
+        "sha256": dict(hashes),
+        "train_count": dataset.train_count,
+        "test_count": dataset.test_count,
+        "shape": list(dataset.shape),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def standing_import(
+    output: Path, name: str, hashes: Mapping[str, str], classes: tuple[str, ...]
+) -> Dataset | None:
+    """Returns the import of the data set `name` from sources with these hashes, if it stands.
+
+    Returns:
+        None if `output` holds no import, or one of something else.
+
+    Raises:
+        DataError: by its import.json it is the same, but an LMDB is damaged, or holds another
+            number of records.
+    """
+    try:
+        manifest = json.loads((output / MANIFEST).read_text(encoding="utf-8"))
+        channels, height, width = manifest["shape"]
+        dataset = Dataset(
+            train=output / TRAIN,
+            test=output / TEST,
+            train_count=manifest["train_count"],
+            test_count=manifest["test_count"],
+            shape=(channels, height, width),
+            classes=classes,
+        )
+        same = manifest["dataset"] == name and manifest["sha256"] == hashes
+    except (OSError, ValueError, KeyError, TypeError):  # no import.json, or not one of ours
+        return None
+    if not same:
+        return None
+    _check_count(dataset.train, dataset.train_count)
+    _check_count(dataset.test, dataset.test_count)
+    return dataset
+
+
+def _check_count(path: Path, expected: int) -> None:
+    remedy = "import again with --force (force=True)"
+    try:
+        count = count_records(path)
+    except DataError as error:
+        raise DataError(f"{error}; {remedy}") from error
+    if count != expected:
+        raise DataError(f"{path}: holds {count} records where {MANIFEST} says {expected}; {remedy}")

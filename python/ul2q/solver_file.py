@@ -1,0 +1,200 @@
+"""A solver prototxt made ready to run: nets found, databases checked, snapshots placed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caffe.proto import caffe_pb2
+
+from ul2q import data_layers
+from ul2q.prototxt import PrototxtError, read_net, read_solver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+_NEVER = 2**31 - 1  # the largest test_interval there is
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does.
+
+    Attributes:
+        param: the SolverParameter to build the solver from; it makes the test nets and never
+            runs them.
+        weights: the files that the solver's own `weights` field names.
+        test_interval: iterations between tests, 0 for none.
+        test_initialization: whether there is a test before iteration 0.
+        data: the databases of the train net, then of the test nets, each once.
+    """
+
+    param: caffe_pb2.SolverParameter
+    weights: tuple[Path, ...]
+    test_interval: int
+    test_initialization: bool
+    data: tuple[Path, ...]
+
+    def tests_before(self, iteration: int) -> bool:
+        """Whether Solver::Step tests before it does `iteration`."""
+        due = _divides(self.test_interval, iteration)
+        return due and (iteration > 0 or self.test_initialization)
+
+    def tests_after_training(self) -> bool:
+        """Whether Solver::Solve tests after the last iteration."""
+        return _divides(self.test_interval, self.param.max_iter)
+
+    def displays(self, iteration: int) -> bool:
+        """Whether the solver's `display` asks for a report on `iteration`."""
+        return _divides(self.param.display, iteration)
+
+    def snapshots_at(self, iteration: int) -> bool:
+        """Whether the solver writes a snapshot of its own when it has done `iteration` of them."""
+        return _divides(self.param.snapshot, iteration)
+
+    def snapshot_files(self, iteration: int) -> tuple[Path, Path]:
+        """The solver state and the weights that a snapshot after `iteration` iterations writes."""
+        hdf5 = self.param.snapshot_format == caffe_pb2.SolverParameter.HDF5
+        stem = f"{self.param.snapshot_prefix}_iter_{iteration}"
+        suffix = ".h5" if hdf5 else ""
+        return Path(f"{stem}.solverstate{suffix}"), Path(f"{stem}.caffemodel{suffix}")
+
+
+def make_plan(solver: Path, *, run: Path | None, data: Path | None) -> Plan:
+    """Read the solver file and everything it names.
+
+    Args:
+        solver: a SolverParameter as text.
+        run: the folder for snapshots, under the name that `snapshot_prefix` ends in (else the
+            solver file's); None for `snapshot_prefix` itself. The folder is made.
+        data: a folder with train_lmdb and test_lmdb that the Data layers are to read; None for
+            their own sources.
+
+    Raises:
+        FileNotFoundError: the solver file, a net, a weights file or a database is missing.
+        PrototxtError: a file cannot be parsed, or lacks a field.
+    """
+    param = read_solver(solver)
+    _check(param, solver)
+    _resolve_nets(param, solver)
+    if data is not None:
+        _inline_nets(param, data)
+    sources = [s for net, state in _nets(param) for s in data_layers.sources(net, state)]
+    weights = tuple(Path(name.strip()) for entry in param.weights for name in entry.split(","))
+    param.ClearField("weights")
+    _place_snapshots(param, solver, run)
+    plan = Plan(
+        param=param,
+        weights=weights,
+        test_interval=param.test_interval,
+        test_initialization=param.test_initialization,
+        data=tuple(dict.fromkeys(sources)),
+    )
+    param.test_interval = _NEVER
+    param.test_initialization = False
+    return plan
+
+
+def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
+    train_nets = [
+        name
+        for name in ("net", "net_param", "train_net", "train_net_param")
+        if param.HasField(name)
+    ]
+    if len(train_nets) != 1:
+        raise PrototxtError(
+            f"{path}: a solver needs exactly one of net, train_net, net_param and "
+            f"train_net_param; this has {' and '.join(train_nets) or 'none'}"
+        )
+    if param.max_iter < 1:
+        raise PrototxtError(f"{path}: max_iter must be at least 1, it is {param.max_iter}")
+    if param.lr_policy not in _POLICIES:
+        raise PrototxtError(
+            f"{path}: lr_policy is {param.lr_policy!r}; it is one of {', '.join(_POLICIES)}"
+        )
+    if param.iter_size < 1 or param.average_loss < 1:
+        raise PrototxtError(
+            f"{path}: iter_size and average_loss must be at least 1, "
+            f"they are {param.iter_size} and {param.average_loss}"
+        )
+    if param.test_iter and param.test_interval < 1:
+        raise PrototxtError(
+            f"{path}: test_iter is given, so test_interval must be at least 1, "
+            f"it is {param.test_interval}"
+        )
+    for count in param.test_iter:
+        if count < 1:
+            raise PrototxtError(f"{path}: test_iter must be at least 1, it is {count}")
+
+
+def _resolve_nets(param: caffe_pb2.SolverParameter, solver: Path) -> None:
+    """Replace the nets' paths by ones that exist, seen from the working directory."""
+    for field in ("net", "train_net"):
+        if param.HasField(field):
+            setattr(param, field, _resolve(getattr(param, field), field, solver))
+    for i, name in enumerate(param.test_net):
+        param.test_net[i] = _resolve(name, "test_net", solver)
+
+
+def _resolve(name: str, field: str, solver: Path) -> str:
+    for path in (Path(name), solver.parent / name):
+        if path.is_file():
+            return str(path)
+    raise FileNotFoundError(
+        f"{solver}: {field} {name!r} stands neither in {Path.cwd()} nor in {solver.parent}"
+    )
+
+
+def _nets(
+    param: caffe_pb2.SolverParameter,
+) -> Iterator[tuple[caffe_pb2.NetParameter, caffe_pb2.NetState]]:
+    """The train net, then the test nets in the order of Solver::InitTestNets, with their states."""
+    generic = read_net(Path(param.net)) if param.HasField("net") else param.net_param
+    if param.HasField("train_net"):
+        train = read_net(Path(param.train_net))
+    elif param.HasField("train_net_param"):
+        train = param.train_net_param
+    else:
+        train = generic
+    yield train, data_layers.net_state(train, caffe_pb2.TRAIN, param.train_state)
+    tests = [*param.test_net_param, *(read_net(Path(name)) for name in param.test_net)]
+    if train is generic:
+        tests += [generic] * (len(param.test_iter) - len(tests))
+    for i, test in enumerate(tests):
+        override = param.test_state[i] if i < len(param.test_state) else None
+        yield test, data_layers.net_state(test, caffe_pb2.TEST, override)
+
+
+def _inline_nets(param: caffe_pb2.SolverParameter, data: Path) -> None:
+    """Put the nets into `param` itself, each with the databases in `data`.
+
+    A net that serves train and test becomes one message each, as their databases differ.
+    """
+    nets = []
+    for net, state in _nets(param):
+        inlined = caffe_pb2.NetParameter()
+        inlined.CopyFrom(net)
+        data_layers.use_folder(inlined, state, data)
+        nets.append(inlined)
+    for field in ("net", "net_param", "train_net", "test_net", "test_net_param"):
+        param.ClearField(field)
+    param.train_net_param.CopyFrom(nets[0])
+    param.test_net_param.extend(nets[1:])
+
+
+def _place_snapshots(param: caffe_pb2.SolverParameter, solver: Path, run: Path | None) -> None:
+    """Set snapshot_prefix (its default is UpgradeSnapshotPrefixProperty's) and make its folder."""
+    prefix = Path(param.snapshot_prefix or solver.with_suffix(""))
+    if param.snapshot_prefix.endswith("/") or prefix.is_dir():
+        prefix = prefix / solver.stem
+    if run is not None:
+        prefix = run / prefix.name
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    param.snapshot_prefix = str(prefix)
+
+
+def _divides(interval: int, iteration: int) -> bool:
+    """Whether something done every `interval` iterations, 0 for never, is due at `iteration`."""
+    return interval > 0 and iteration % interval == 0

@@ -1,0 +1,60 @@
+"""Turn SIGINT and SIGTERM into a request that is met at a safe point."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+
+class StopRequested(Exception):  # noqa: N818  (a request, not an error)
+    """A signal asked for the end; `signum` says which."""
+
+    def __init__(self, signum: int) -> None:
+        """The signal with number `signum` asked."""
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+class StopRequest:
+    """What has been asked for so far."""
+
+    def __init__(self) -> None:
+        """Nothing has been asked for."""
+        self._signum: int | None = None
+
+    def ask(self, signum: int) -> None:
+        """Ask for a stop, on behalf of the signal with number `signum`."""
+        self._signum = signum
+
+    def check(self) -> None:
+        """Raise StopRequested if a stop was asked for."""
+        if self._signum is not None:
+            raise StopRequested(self._signum)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Within the block, SIGINT and SIGTERM only leave a request behind.
+
+    Outside the main thread, where Python delivers no signals, the request never comes.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def handle(signum: int, _frame: FrameType | None) -> None:
+        request.ask(signum)
+
+    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)

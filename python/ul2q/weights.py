@@ -1,0 +1,67 @@
+"""Load trained weights into a net, and notice files that do not belong to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
+
+from ul2q.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import caffe
+
+
+class WeightsError(UserError, ValueError):
+    """A file that holds no weights, or none for the net."""
+
+
+def check_weights_file(path: Path) -> None:
+    """Refuse what is no weights file by its name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        WeightsError: it is a solver state.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    if path.name.endswith((".solverstate", ".solverstate.h5")):
+        raise WeightsError(f"{path} is a solver state: give its .caffemodel as weights")
+
+
+def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
+    """Copy the layers of `path` (.caffemodel or .caffemodel.h5) into those of the same name.
+
+    The layers' names are compared only for .caffemodel.
+
+    Args:
+        net: where the weights go.
+        path: the file.
+        complete: every layer of the net that has parameters must be in the file;
+            else at least one.
+
+    Raises:
+        WeightsError: the file is damaged, or lacks those layers.
+    """
+    if path.suffix != ".h5":
+        wanted = list(net.params)
+        held = _layer_names(path)
+        missing = [name for name in wanted if name not in held]
+        if missing and (complete or len(missing) == len(wanted)):
+            raise WeightsError(
+                f"{path} has no weights for layer {', '.join(map(repr, missing))}; "
+                f"it holds {', '.join(map(repr, sorted(held))) or 'none'}"
+            )
+    net.copy_from(str(path))
+
+
+def _layer_names(path: Path) -> set[str]:
+    net = caffe_pb2.NetParameter()
+    try:
+        net.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise WeightsError(f"{path} is damaged or no .caffemodel") from error
+    return {layer.name for layer in (*net.layer, *net.layers) if layer.blobs}

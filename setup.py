@@ -1,0 +1,55 @@
+"""Drives CMake: libcaffe, the plugin, the `caffe` tool and the Python modules into the package.
+
+CMake keeps its tree in build/cmake, so that a second build only does what changed. Options for it
+come in the environment variable CMAKE_ARGS, e.g. CMAKE_ARGS="-DCAFFE_SOURCE_DIR=$HOME/caffe".
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pybind11
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import SetupError
+
+ROOT = Path(__file__).resolve().parent
+
+
+class CMakeBuild(build_ext):
+    """Builds all extensions by one run of CMake."""
+
+    def run(self) -> None:
+        """Configure, build, and install below build_lib (or python/ for an editable install)."""
+        if shutil.which("cmake") is None:
+            raise SetupError("ul2q needs CMake 3.22 or newer and a C++17 compiler; see README.md")
+        destination = ROOT / "python" if self.inplace else Path(self.build_lib).resolve()
+        tree = ROOT / "build" / "cmake"
+        generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+        configure = [
+            *("cmake", "-S", str(ROOT), "-B", str(tree), *generator),
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            *shlex.split(os.environ.get("CMAKE_ARGS", "")),
+        ]
+        jobs = str(self.parallel or os.cpu_count() or 1)
+        for command in (
+            configure,
+            ["cmake", "--build", str(tree), "--parallel", jobs],
+            ["cmake", "--install", str(tree), "--prefix", str(destination), "--strip"],
+        ):
+            try:
+                subprocess.run(command, check=True)
+            except subprocess.CalledProcessError as error:
+                raise SetupError(f"{shlex.join(command)} failed, see above") from error
+
+
+setup(
+    ext_modules=[Extension("caffe._caffe", []), Extension("ul2q._core", [])],
+    cmdclass={"build_ext": CMakeBuild},
+)
