@@ -10,6 +10,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Options of the user's own, and ours: our C++ has no warnings.
+CMAKE_ARGS ?=
+CMAKE := CMAKE_ARGS='$(CMAKE_ARGS) -DUL2Q_WERROR=ON'
 
 # What the build and `make train` need of Debian; python3-dev for a system Python, dataset-… for `make train`.
 DEBIAN_PACKAGES := \
@@ -18,51 +21,65 @@ DEBIAN_PACKAGES := \
   libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libleveldb-dev libopenblas-openmp-dev \
   libgtest-dev dataset-fashion-mnist
 
-# The data, net and run folder of `make train`.
+# What `make train` works on.
 DATA := data/fashion-mnist
 RUN := runs/lenet-2bit
 SOLVER := prototxt/lenet/solver_2bit.prototxt
 NET := prototxt/lenet/train_test_2bit.prototxt
+WEIGHTS := $(RUN)/lenet_2bit_iter_1800.caffemodel
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 system: ## install the Debian packages that are missing
-	@missing=$$(for p in $(DEBIAN_PACKAGES); do \
-	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done | xargs); \
+	@command -v dpkg-query >/dev/null || { echo "Not Debian: see README.md for what the build needs"; exit 0; }; \
+	installed=$$(dpkg-query -W -f='$${Package} $${Status}\n' $(DEBIAN_PACKAGES) 2>/dev/null | sed -n 's/ install ok installed//p' || true); \
+	missing=$$(comm -13 <(sort -u <<<"$$installed") <(tr ' ' '\n' <<<"$(DEBIAN_PACKAGES)" | sort) | xargs); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	install="apt-get install -y --no-install-recommends $$missing"; \
 	if [ $$(id -u) = 0 ]; then sudo=; \
-	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; \
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo="sudo"; \
 	else echo "Debian packages are missing. As root, run:"; echo "  apt-get update && $$install"; exit 1; fi; \
 	echo "Installing Debian packages: $$missing"; \
-	$$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo $$install
+	$$sudo apt-get update -qq; \
+	$$sudo env DEBIAN_FRONTEND=noninteractive $$install
 
-# The environment, the editable install (which builds) and the tools of `make test`.
-$(VENV)/installed: pyproject.toml setup.py | system
-	@echo "Python environment in $(VENV)"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77' 'pybind11>=2.13,<4'
-	CMAKE_ARGS="$(CMAKE_ARGS) -DUL2Q_WERROR=ON" $(BIN)/python -m pip install --quiet --no-build-isolation -e '.[dev]'
+$(VENV)/created: pyproject.toml | system
+	@echo "Making the Python environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77' 'pybind11>=2.13,<4'
 	@touch $@
 
-build: $(VENV)/installed ## build what changed: libcaffe, the layers, the Python modules
-	@echo "Building (the first time takes some minutes)"
-	@CMAKE_ARGS="$(CMAKE_ARGS) -DUL2Q_WERROR=ON" $(BIN)/python setup.py --quiet build_ext --inplace
+build: $(VENV)/created ## build what changed and install it into .venv (editable)
+	@echo "Building libcaffe, the layers and the Python modules (about 4 minutes the first time)"
+	@$(CMAKE) $(BIN)/python setup.py --quiet build_ext --inplace
+	@if [ $(VENV)/created -nt $(VENV)/installed ]; then \
+	  echo "Installing Python packages into $(VENV)"; \
+	  $(CMAKE) $(BIN)/python -m pip install --quiet --no-build-isolation -e '.[dev]'; touch $(VENV)/installed; fi
 
 build-tests:
 	@$(MAKE) --no-print-directory build CMAKE_ARGS="$(CMAKE_ARGS) -DUL2Q_TESTS=ON"
 
-train: build ## train a 2-bit LeNet on Fashion-MNIST (or DATA=..., RUN=..., SOLVER=...)
+train: build ## train a 2-bit LeNet on Fashion-MNIST, about 3 minutes once it is built
 	@$(BIN)/ul2q data fashion-mnist -o $(DATA)
+	@if [ -e $(WEIGHTS) ]; then \
+	  echo "Trained already; remove $(RUN) to train again"; \
+	  echo "snapshot: $(WEIGHTS:.caffemodel=.solverstate)"; echo "weights: $(WEIGHTS)"; \
+	  echo "log: $(RUN)/log.csv"; echo "data: $(DATA)/train_lmdb, $(DATA)/test_lmdb"; \
+	  $(BIN)/ul2q test $(NET) $(WEIGHTS) --data $(DATA); \
+	else \
+	  resume=$$(ls -t $(RUN)/*.solverstate 2>/dev/null | head -n 1 || true); \
+	  if [ -n "$$resume" ]; then echo "Going on from $$resume"; else rm -f $(RUN)/log.csv; fi; \
+	  $(BIN)/ul2q train $(SOLVER) --data $(DATA) --run $(RUN) $${resume:+--snapshot $$resume}; \
+	fi
 
-lint: $(VENV)/installed ## ruff, mypy, clang-format
+lint: build ## ruff, mypy, clang-format (warnings of the C++ compiler are errors in every build here)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	git ls-files 'cpp/*.hpp' 'cpp/*.cpp' 'cpp/*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	find cpp -name '*.[ch]pp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 
-test: lint build-tests ## lint, C++ tests, Python tests
+test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
 	$(BIN)/pytest
 

@@ -33,20 +33,26 @@ class CMakeBuild(build_ext):
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         configure = [
             *("cmake", "-S", str(ROOT), "-B", str(tree), *generator),
+            *("--log-level=NOTICE", "-DCMAKE_INSTALL_MESSAGE=NEVER"),
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             *shlex.split(os.environ.get("CMAKE_ARGS", "")),
         ]
         jobs = str(self.parallel or os.cpu_count() or 1)
-        for command in (
-            configure,
-            ["cmake", "--build", str(tree), "--parallel", jobs],
-            ["cmake", "--install", str(tree), "--prefix", str(destination), "--strip"],
-        ):
-            try:
-                subprocess.run(command, check=True)
-            except subprocess.CalledProcessError as error:
-                raise SetupError(f"{shlex.join(command)} failed, see above") from error
+        self._cmake(configure)
+        self._cmake(["cmake", "--build", str(tree), "--parallel", jobs])
+        self._cmake(
+            ["cmake", "--install", str(tree), "--prefix", str(destination), "--strip"], True
+        )
+
+    @staticmethod
+    def _cmake(command: list[str], silent: bool = False) -> None:
+        """Run a step; what a silent one prints is shown only if it fails."""
+        output = subprocess.PIPE if silent else None
+        result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+        if result.returncode != 0:
+            sys.stdout.buffer.write(result.stdout or b"")
+            raise SetupError(f"{shlex.join(command)} failed, see above")
 
 
 setup(

@@ -142,6 +142,19 @@ ul2q_repair(src/caffe/layers/base_data_layer.cpp
     std::rethrow_exception(prefetch_error_);
   }]])
 
+# A damaged record of a database is refused. BVLC's goes on with what could be read of it, past the end of its pixels.
+ul2q_repair(src/caffe/layers/data_layer.cpp
+  FROM [[datum.ParseFromString(cursor_->value());]]
+  TO [[CHECK(datum.ParseFromString(cursor_->value()))
+      << "Layer '" << this->layer_param_.name() << "': record '" << cursor_->key() << "' of "
+      << this->layer_param_.data_param().source() << " is damaged: it does not parse as a Datum";]])
+ul2q_repair(src/caffe/data_transformer.cpp
+  FROM [[  const bool has_uint8 = data.size() > 0;]]
+  TO [[  const bool has_uint8 = data.size() > 0;
+  CHECK_EQ(static_cast<int64_t>(datum_channels) * datum_height * datum_width,
+           static_cast<int64_t>(has_uint8 ? data.size() : datum.float_data_size()))
+      << "A Datum is damaged: channels * height * width is not the number of its pixels";]])
+
 # scikit-image and SciPy are loaded by the functions that use them, not by `import caffe`.
 ul2q_repair(python/caffe/io.py
   FROM [[import skimage.io
@@ -158,6 +171,12 @@ ul2q_repair(python/caffe/io.py
   TO [[    from scipy.ndimage import zoom
     from skimage.transform import resize
     if im.shape[-1] == 1 or im.shape[-1] == 3:]])
+
+# ul2q sets how OpenMP's threads wait, which must stand before libcaffe is loaded.
+ul2q_repair(python/caffe/__init__.py
+  FROM [[from .pycaffe import Net]]
+  TO [[import ul2q as _ul2q
+from .pycaffe import Net]])
 
 # A failed CHECK arrives in Python as this exception.
 ul2q_repair(python/caffe/__init__.py

@@ -26,7 +26,7 @@ function(ul2q_fetch_caffe archive)
     if(found STREQUAL UL2Q_CAFFE_SHA256)
       return()
     endif()
-    message(STATUS "${archive} is damaged: fetching it again")
+    message(NOTICE "${archive} is damaged: fetching it again")
     file(REMOVE "${archive}")
   endif()
   get_filename_component(cache "${archive}" DIRECTORY)
@@ -34,7 +34,7 @@ function(ul2q_fetch_caffe archive)
   set(requirements "${CMAKE_BINARY_DIR}/caffe-source.txt")
   file(WRITE "${requirements}"
     "${UL2Q_CAFFE_PACKAGE}==${UL2Q_CAFFE_VERSION} --hash=sha256:${UL2Q_CAFFE_SHA256}\n")
-  message(STATUS "Fetching BVLC Caffe's source (${UL2Q_CAFFE_PACKAGE} ${UL2Q_CAFFE_VERSION})")
+  message(NOTICE "Fetching BVLC Caffe's source (${UL2Q_CAFFE_PACKAGE} ${UL2Q_CAFFE_VERSION})")
   execute_process(
     COMMAND ${Python_EXECUTABLE} -m pip download --quiet --no-deps --no-binary ${UL2Q_CAFFE_PACKAGE} --require-hashes
             --requirement ${requirements} --dest ${cache}

@@ -5,9 +5,12 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <regex>
 #include <set>
 #include <sstream>
+#include <tuple>
 #include <vector>
 
 namespace ul2q {
@@ -17,6 +20,7 @@ using google::protobuf::Descriptor;
 using google::protobuf::DescriptorPool;
 using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
+using google::protobuf::io::Tokenizer;
 
 /// Keeps the first error; the later ones follow from it.
 class FirstError : public google::protobuf::io::ErrorCollector {
@@ -93,44 +97,57 @@ std::string Suggestion(const std::string& error, const Descriptor& root) {
   return known.str().empty() ? "" : " Known:" + known.str() + ".";
 }
 
-/// The name of the layer whose braces enclose line `line` (from 0), or "".
-///
-/// Works on text that does not parse, so it only counts braces outside
-/// comments and strings from the last "layer {" (or "layers {") on.
-std::string EnclosingLayer(const std::string& text, int line) {
-  static const std::regex kOpen("^\\s*layers?\\s*:?\\s*\\{");
-  static const std::regex kName("\\bname\\s*:\\s*[\"']([^\"']*)[\"']");
-  std::istringstream lines(text);
-  std::string current, name;
-  bool inside = false;
-  int depth = 0;
-  for (int number = 0; std::getline(lines, current); ++number) {
-    current = current.substr(0, current.find('#'));
-    if (depth == 0 && std::regex_search(current, kOpen)) {
-      if (number > line) {
-        break;
+/// The tokens of a text that need not parse, without its comments.
+std::vector<Tokenizer::Token> Tokens(const std::string& text) {
+  google::protobuf::io::ArrayInputStream stream(text.data(), text.size());
+  FirstError ignored;
+  Tokenizer tokenizer(&stream, &ignored);
+  // As TextFormat's own.
+  tokenizer.set_allow_f_after_float(true);
+  tokenizer.set_allow_multiline_strings(true);
+  tokenizer.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
+  tokenizer.set_require_space_after_number(false);
+  std::vector<Tokenizer::Token> tokens;
+  while (tokenizer.Next()) {
+    tokens.push_back(tokenizer.current());
+  }
+  return tokens;
+}
+
+/// The name of the innermost layer whose braces enclose tokens[place], or "".
+std::string EnclosingLayer(const std::vector<Tokenizer::Token>& tokens,
+                           std::size_t place) {
+  struct Message {
+    bool is_layer;
+    std::size_t begin, end;
+    std::string name;
+  };
+  std::vector<Message> messages;
+  std::vector<std::size_t> open;  // indices of those not closed yet
+  std::string field;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const Tokenizer::Token& token = tokens[i];
+    if (token.type == Tokenizer::TYPE_IDENTIFIER) {
+      field = token.text;
+    } else if (token.type == Tokenizer::TYPE_STRING) {
+      if (field == "name" && !open.empty()) {
+        Tokenizer::ParseString(token.text, &messages[open.back()].name);
       }
-      inside = true;
-      name.clear();
-    }
-    std::smatch match;
-    // A layer's own name stands at its first level.
-    if (inside && name.empty() && depth <= 1 &&
-        std::regex_search(current, match, kName)) {
-      name = match[1];
-    }
-    for (char c : current) {
-      depth += (c == '{') - (c == '}');
-    }
-    if (inside && depth == 0) {
-      if (number >= line) {
-        break;
-      }
-      inside = false;
-      name.clear();
+    } else if (token.text == "{" || token.text == "<") {
+      open.push_back(messages.size());
+      messages.push_back(
+          {field == "layer" || field == "layers", i, tokens.size(), ""});
+    } else if ((token.text == "}" || token.text == ">") && !open.empty()) {
+      messages[open.back()].end = i;
+      open.pop_back();
     }
   }
-  return inside ? name : "";
+  const auto innermost = std::find_if(
+      messages.rbegin(), messages.rend(), [=](const Message& message) {
+        return message.is_layer && message.begin < place &&
+               place <= message.end;
+      });
+  return innermost == messages.rend() ? "" : innermost->name;
 }
 
 }  // namespace
@@ -145,10 +162,22 @@ std::string ParsePrototxt(google::protobuf::io::ZeroCopyInputStream* input,
   if (parser.Parse(&stream, message)) {
     return "";
   }
+  int line = std::max(error.line(), 0);  // -1: the text as a whole
+  int column = error.column();
+  const std::vector<Tokenizer::Token> tokens = Tokens(text);
+  auto token = std::find_if(tokens.begin(), tokens.end(), [=](const auto& t) {
+    return std::tie(t.line, t.column) >= std::tie(line, column);
+  });
+  const std::string suggestion =
+      Suggestion(error.message(), *message->GetDescriptor());
+  if (!suggestion.empty() && token != tokens.begin()) {
+    --token;  // protobuf finds out about an unknown name one token late
+    line = token->line;
+    column = token->column;
+  }
   std::ostringstream out;
-  out << error.line() + 1 << ":" << error.column() + 1 << ": "
-      << error.message() << Suggestion(error.message(), *message->GetDescriptor());
-  const std::string layer = EnclosingLayer(text, error.line());
+  out << line + 1 << ":" << column + 1 << ": " << error.message() << suggestion;
+  const std::string layer = EnclosingLayer(tokens, token - tokens.begin());
   if (!layer.empty()) {
     out << " (in layer '" << layer << "')";
   }

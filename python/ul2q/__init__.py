@@ -10,9 +10,13 @@ from __future__ import annotations
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
+from ul2q import _openmp
+
 if TYPE_CHECKING:
     from ul2q.nets import prototxt_path
     from ul2q.quantizers import Quantized, methods, quantize
+
+_openmp.bound_spinning()
 
 __all__ = ["Quantized", "__version__", "methods", "prototxt_path", "quantize"]
 

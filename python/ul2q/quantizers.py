@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -60,12 +60,23 @@ def quantize(array: ArrayLike, bits: int, method: str = "ul2q", fit: str = "exac
         ValueError: bits, method or fit is out of range, or an element is NaN or infinite.
     """
     w = np.asarray(array)
-    if w.dtype not in (np.float32, np.float64):
+    native = w.dtype.newbyteorder("=")
+    if native not in (np.float32, np.float64):
         raise TypeError(
             f"array has dtype {w.dtype}; must be float32 or float64 (array.astype(np.float32))"
         )
-    bits = operator.index(bits)
-    # Native byte order and C order: what the kernels read. No copy where that is so already.
-    contiguous = np.ascontiguousarray(w, dtype=w.dtype.newbyteorder("=")).reshape(w.shape)
-    values, codes, scale, shift, loss = _core.quantize(contiguous, bits, method, fit)
+    bits = _checked_bits(bits)
+    # Native byte order, C order, aligned: what the kernels read. No copy where that is so already.
+    plain = np.require(w, native, ["C", "A"])
+    values, codes, scale, shift, loss = _core.quantize(plain, bits, method, fit)
     return Quantized(values, codes, scale, shift, bits, loss)
+
+
+def _checked_bits(bits: object) -> int:
+    valid = f"must be an integer, {_core.MIN_BITS} to {_core.MAX_BITS}"
+    if isinstance(bits, bool) or not isinstance(bits, SupportsIndex):
+        raise TypeError(f"bits is {bits!r}; {valid}")
+    number = operator.index(bits)
+    if not _core.MIN_BITS <= number <= _core.MAX_BITS:
+        raise ValueError(f"bits is {number}; {valid}")
+    return number

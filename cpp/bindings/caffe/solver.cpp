@@ -17,6 +17,7 @@ using SolverPtr = boost::shared_ptr<Solver<Dtype>>;
 
 /// Opens the members of Solver that its subclasses see.
 struct SolverAccess : public Solver<Dtype> {
+  using Solver<Dtype>::current_step_;
   using Solver<Dtype>::requested_early_exit_;
   using Solver<Dtype>::smoothed_loss_;
 };
@@ -109,6 +110,16 @@ void AddCallback(Solver<Dtype>* solver, py::function on_start,
       std::move(on_start), std::move(on_gradients_ready))));
 }
 
+/// GetLearningRate counts the steps of a multistep policy as they pass; to look
+/// at the rate must not.
+Dtype LearningRate(SGDSolver<Dtype>* solver) {
+  int& step = solver->*(&SolverAccess::current_step_);
+  const int before = step;
+  const Dtype rate = solver->GetLearningRate();
+  step = before;
+  return rate;
+}
+
 template <typename SolverType, typename Parent>
 void BindSolverType(py::module_* m, const char* name) {
   py::class_<SolverType, Parent, boost::shared_ptr<SolverType>>(*m, name)
@@ -187,7 +198,7 @@ void BindSolver(py::module_* m) {
   py::class_<SGDSolver<Dtype>, SolverClass,
              boost::shared_ptr<SGDSolver<Dtype>>>(*m, "SGDSolver")
       .def(py::init(&Make<SGDSolver<Dtype>>), py::arg("solver_file"))
-      .def_property_readonly("lr", &SGDSolver<Dtype>::GetLearningRate,
+      .def_property_readonly("lr", &LearningRate,
                              "The learning rate of the next iteration.");
   BindSolverType<NesterovSolver<Dtype>, SGDSolver<Dtype>>(m, "NesterovSolver");
   BindSolverType<AdaGradSolver<Dtype>, SGDSolver<Dtype>>(m, "AdaGradSolver");

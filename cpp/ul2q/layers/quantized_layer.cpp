@@ -17,11 +17,12 @@ string Prefix(const LayerParameter& param) {
 }  // namespace
 
 template <template <typename> class Base, typename Dtype>
-void QuantizedLayer<Base, Dtype>::LayerSetUp(
-    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+void QuantizedLayer<Base, Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
+                                             const vector<Blob<Dtype>*>& top) {
   const LayerParameter& param = this->layer_param_;
   const QuantizationParameter& quantization = param.quantization_param();
   quantized_.clear();
+  copies_are_set_ = false;
   AddParameter(0, "weight", quantization.weight());
   if (quantization.has_bias()) {
     AddParameter(1, "bias", quantization.bias());
@@ -62,6 +63,7 @@ void QuantizedLayer<Base, Dtype>::AddParameter(
 
 template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::QuantizeParameters() {
+  copies_are_set_ = false;
   for (Parameter& parameter : quantized_) {
     Blob<Dtype>& master = *this->blobs_[parameter.index];
     if (!parameter.copy) {
@@ -85,6 +87,7 @@ void QuantizedLayer<Base, Dtype>::QuantizeParameters() {
                  << "gradients with clip_gradients)";
     }
   }
+  copies_are_set_ = true;
 }
 
 template <template <typename> class Base, typename Dtype>
@@ -99,8 +102,8 @@ template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::Backward_cpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
-  if (!quantized_.front().copy) {
-    QuantizeParameters();  // a backward pass that no forward pass went before
+  if (!copies_are_set_) {
+    QuantizeParameters();  // no forward pass went before, or it failed
   }
   for (Parameter& parameter : quantized_) {
     parameter.copy->ShareDiff(*this->blobs_[parameter.index]);

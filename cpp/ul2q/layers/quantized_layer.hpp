@@ -83,6 +83,7 @@ class QuantizedLayer : public Base<Dtype> {
   void QuantizeParameters();
 
   vector<Parameter> quantized_;
+  bool copies_are_set_ = false;  ///< false after a pass that failed
 };
 
 }  // namespace caffe

@@ -1,5 +1,7 @@
 #include "ul2q/methods/ul2q.hpp"
 
+#include <cmath>
+
 #include "ul2q/kernels/blocks.hpp"
 #include "ul2q/kernels/moments.hpp"
 #include "ul2q/kernels/uniform.hpp"
@@ -9,13 +11,13 @@ namespace ul2q {
 double Ul2qStep(int bits, Fit fit) {
   // argmin over λ of E[(x - Q_λ(x))²], x ~ N(0, 1).
   static constexpr double kExact[kMaxBits] = {
-      1.5957691, 0.9956867, 0.5860195, 0.3352006,  0.1881388, 0.1040630,
-      0.0568677, 0.0307624, 0.0164990, 0.0087855,  0.0046498, 0.0024484,
+      1.5957691, 0.9956867,  0.5860195,  0.3352006, 0.1881388, 0.1040630,
+      0.0568677, 0.0307624,  0.0164990,  0.0087855, 0.0046498, 0.0024484,
       0.0012836, 0.00067045, 0.00034906, 0.00018123};
   // Cheng et al. 2019, Table I.
   static constexpr int kPaperBits = 8;
-  static constexpr double kPaper[kPaperBits] = {
-      1.5959, 0.9894, 0.5838, 0.3327, 0.1897, 0.1043, 0.0563, 0.0304};
+  static constexpr double kPaper[kPaperBits] = {1.5959, 0.9894, 0.5838, 0.3327,
+                                                0.1897, 0.1043, 0.0563, 0.0304};
   if (fit == Fit::kPaper) {
     return bits <= kPaperBits ? kPaper[bits - 1] : 0.0;
   }
@@ -32,10 +34,19 @@ class Ul2qQuantizer : public Quantizer<Dtype> {
 
   ScaleShift<Dtype> FitTo(const Dtype* w, std::int64_t n) const override {
     const Moments moments = ComputeMoments(w, n);
-    const double scale = step_ > 0 ? step_ * moments.sigma
-                                   : (moments.max - moments.min) /
-                                         ((1 << bits_) - 1);
-    return {static_cast<Dtype>(scale), static_cast<Dtype>(moments.mean)};
+    const double scale = step_ > 0
+                             ? step_ * moments.sigma
+                             : (moments.max - moments.min) / ((1 << bits_) - 1);
+    const UniformGrid<Dtype> grid(static_cast<Dtype>(scale),
+                                  static_cast<Dtype>(moments.mean), bits_);
+    // The outermost level in use may lie half a step beyond the data.
+    for (const double end : {moments.min, moments.max}) {
+      if (!std::isfinite(grid.Value(grid.Code(static_cast<Dtype>(end))))) {
+        throw NonFiniteError(
+            "holds values so large that their quantised values overflow");
+      }
+    }
+    return {grid.scale, grid.shift};
   }
 
   void Encode(const ScaleShift<Dtype>& fit, const Dtype* w, std::int64_t n,

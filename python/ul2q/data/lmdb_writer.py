@@ -66,8 +66,10 @@ def fill_lmdb(
 
     Args:
         folder: made if it is missing; its parent must exist.
+        records: as for `write_lmdb`.
+        total: as for `write_lmdb`.
         what: the database's name in errors and for `progress`.
-        records, total, progress: as for `write_lmdb`.
+        progress: as for `write_lmdb`.
 
     Raises:
         DataError, OSError: as for `write_lmdb`.
@@ -122,7 +124,7 @@ def _items(records: Iterable[Record], total: int, what: str) -> Iterator[tuple[b
 
 
 def _datum(image: NDArray[np.uint8], label: int, what: str) -> bytes:
-    from caffe.proto import caffe_pb2  # here, because it loads all of Caffe
+    from caffe.proto import caffe_pb2  # noqa: PLC0415 - it loads all of Caffe
 
     if image.dtype != np.uint8 or image.ndim != 3 or image.size == 0:
         raise DataError(

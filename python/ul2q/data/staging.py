@@ -48,7 +48,7 @@ def staged_folder(target: Path, *, force: bool, replaceable: Collection[str]) ->
         if target.is_dir() and any(target.iterdir()):
             _exchange(folder, target)
         else:
-            os.rename(folder, target)
+            folder.rename(target)
         _sync(target.parent)
 
 
