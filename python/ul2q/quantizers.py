@@ -43,7 +43,7 @@ def methods() -> tuple[str, ...]:
 def quantize(array: ArrayLike, bits: int, method: str = "ul2q", fit: str = "exact") -> Quantized:
     """Quantise an array by the very code that the Caffe layers run.
 
-    Scale and shift are fitted to the whole array (Cheng et al., IJCNN 2019, Algorithm 1):
+    Scale and shift are fitted to the whole array (Gong et al., IJCNN 2019, Algorithm 1):
     scale = λ σ, shift = mean, code = round(clip((w - shift) / scale + 1/2, 1 - 2**(bits-1),
     2**(bits-1))), half away from zero.
 
@@ -57,7 +57,8 @@ def quantize(array: ArrayLike, bits: int, method: str = "ul2q", fit: str = "exac
     Raises:
         TypeError: `array` is not of a floating-point type that Caffe computes with, or `bits` is
             no integer.
-        ValueError: bits, method or fit is out of range, or an element is NaN or infinite.
+        ValueError: bits, method or fit is out of range, or an element is NaN, infinite or so large
+            that the result would overflow.
     """
     w = np.asarray(array)
     native = w.dtype.newbyteorder("=")

@@ -1,0 +1,114 @@
+"""What `pip install .` puts into a fresh environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# No LD_LIBRARY_PATH, no PYTHONPATH.
+BARE = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+
+
+def _run(*command: str | Path, cwd: Path, environment: dict[str, str] = BARE) -> str:
+    run = subprocess.run(
+        [*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree; what is built already is not built again."""
+    if not (ROOT / "build/cmake/CMakeCache.txt").is_file():
+        pytest.skip("ul2q was not built in this tree")
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder)
+    _run(sys.executable, "-m", "pip", "wheel", *options, ROOT, cwd=folder)
+    (built,) = folder.glob("ul2q-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of an environment that has the wheel, and this one's other packages."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False, symlinks=True)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
+    _run(*pip, "install", "--quiet", "--no-deps", wheel, cwd=folder)
+    # After its own packages, as a path file comes after the folder it stands in; the editable
+    # ul2q of this environment is a path file itself and is not followed from there.
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin"
+
+
+def test_the_wheel_holds_libraries_tool_nets_and_pycaffe(wheel: Path) -> None:
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    nets = [p.relative_to(ROOT) for p in (ROOT / "prototxt").rglob("*.prototxt")]
+    expected = {
+        *(f"caffe/{name}.py" for name in ("__init__", "pycaffe", "io", "net_spec", "classifier")),
+        *("caffe/proto/caffe_pb2.py", f"caffe/_caffe{suffix}", f"ul2q/_core{suffix}"),
+        *("ul2q/lib/libcaffe.so", "ul2q/lib/libul2q.so", "ul2q/bin/caffe", "ul2q/py.typed"),
+        *(f"ul2q/{net}" for net in nets),
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = next(name for name in names if name.endswith("/METADATA"))
+        text = archive.read(metadata).decode()
+    assert expected - names == set()
+    assert not [name for name in names if "/test" in name]
+    assert "License-Expression: BSD-2-Clause" in text
+
+
+def test_the_modules_import_from_the_environment(environment: Path, tmp_path: Path) -> None:
+    code = (
+        "import caffe, ul2q, numpy;"
+        "print(caffe.__file__, ul2q.__file__, ul2q.prototxt_path(), sep='\\n');"
+        "assert 'QuantizedConvolution' in caffe.layer_type_list();"
+        "print(ul2q.quantize(numpy.float32([1, 2]), bits=1).codes)"
+    )
+    lines = _run(environment / "python", "-W", "error", "-c", code, cwd=tmp_path).splitlines()
+    assert all(line.startswith(str(environment.parent)) for line in lines[:3])
+    assert lines[3] == "[0 1]"
+
+
+def test_the_commands_run_from_the_environment(environment: Path, tmp_path: Path) -> None:
+    assert _run(environment / "ul2q", "--version", cwd=tmp_path).startswith("ul2q ")
+    net = tmp_path / "net.prototxt"
+    net.write_text(
+        'layer { name: "data" type: "DummyData" top: "data"'
+        "  dummy_data_param { shape { dim: 2 dim: 3 } } }"
+        'layer { name: "ip" type: "QuantizedInnerProduct" bottom: "data" top: "ip"'
+        "  inner_product_param { num_output: 2 } quantization_param { weight { bits: 2 } } }"
+    )
+    output = _run(environment / "caffe", "time", "-model", net, "-iterations", "1", cwd=tmp_path)
+    assert "ip\tforward" in output
+
+
+def test_libraries_are_found_by_relative_path_and_blas_shares_openmp(environment: Path) -> None:
+    package = next(environment.parent.glob("lib/python*/site-packages"))
+    code = (
+        "import caffe;"
+        "maps = {line.split()[-1] for line in open('/proc/self/maps') if '/' in line};"
+        "print(*sorted(maps), sep='\\n')"
+    )
+    loaded = _run(environment / "python", "-c", code, cwd=environment).splitlines()
+    ours = [path for path in loaded if Path(path).name in ("libcaffe.so", "libul2q.so")]
+    assert sorted(ours) == [
+        str(package / "ul2q/lib/libcaffe.so"),
+        str(package / "ul2q/lib/libul2q.so"),
+    ]
+    # NumPy brings a BLAS of its own under another name; Caffe's is the one on OpenMP.
+    system = [p for p in loaded if "/libopenblas" in p and not p.startswith(str(Path(sys.prefix)))]
+    assert len(system) == 1
+    assert "openmp" in system[0]
+    assert [path for path in loaded if "libgomp" in path]
