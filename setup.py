@@ -34,6 +34,9 @@ class CMakeBuild(build_ext):
         configure = [
             *("cmake", "-S", str(ROOT), "-B", str(tree), *generator),
             *("--log-level=NOTICE", "-DCMAKE_INSTALL_MESSAGE=NEVER"),
+            # What CMake found for the Python of an earlier build of this tree is not ours.
+            *("-U", "*Python_*", "-U", "PYTHON_*"),
+            "-DUL2Q_PYTHON=ON",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             *shlex.split(os.environ.get("CMAKE_ARGS", "")),

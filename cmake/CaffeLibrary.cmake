@@ -16,7 +16,7 @@ add_custom_command(
   OUTPUT ${_proto_cpp} ${CAFFE_PYTHON_PROTO_DIR}/caffe_pb2.py ${CAFFE_PYTHON_PROTO_DIR}/quantization_pb2.py
   COMMAND protobuf::protoc ${_proto_paths} --cpp_out=${_cpp_proto_dir} --python_out=${CAFFE_PYTHON_PROTO_DIR}
           ${_protos}
-  # protoc writes `import quantization_pb2`; the module lies in the package caffe.proto.
+  # protoc imports quantization_pb2 from the top level; the module lies in the package caffe.proto.
   COMMAND ${CMAKE_COMMAND} -DFILE=${CAFFE_PYTHON_PROTO_DIR}/caffe_pb2.py
           -P ${PROJECT_SOURCE_DIR}/cmake/RelativeProtoImport.cmake
   DEPENDS ${_protos} ${PROJECT_SOURCE_DIR}/cmake/RelativeProtoImport.cmake

@@ -53,7 +53,7 @@ ul2q_repair(src/caffe/proto/caffe.proto
   FROM [[package caffe;]]
   TO [[package caffe;
 
-import "quantization.proto";]])
+import public "quantization.proto";]])
 ul2q_repair(src/caffe/proto/caffe.proto
   FROM [[  optional WindowDataParameter window_data_param = 129;]]
   TO [[  optional WindowDataParameter window_data_param = 129;
@@ -64,6 +64,11 @@ ul2q_repair(src/caffe/util/io.cpp
   FROM [[coded_input->SetTotalBytesLimit(536870912)]]
        [[coded_input->SetTotalBytesLimit(kProtoReadBytesLimit, 536870912)]]
   TO [[coded_input->SetTotalBytesLimit(kProtoReadBytesLimit)]])
+
+# A file that is no message is refused. BVLC's takes one whose first byte happens to end a message for an empty one.
+ul2q_repair(src/caffe/util/io.cpp
+  FROM [[bool success = proto->ParseFromCodedStream(coded_input);]]
+  TO [[bool success = proto->ParseFromCodedStream(coded_input) && coded_input->ConsumedEntireMessage();]])
 
 # A prototxt that does not parse says where and why, to the caller instead of to stderr.
 ul2q_repair(src/caffe/util/io.cpp
@@ -98,7 +103,10 @@ ul2q_repair(src/caffe/net.cpp
 #endif  // USE_HDF5
 }]]
   TO [[void Net<Dtype>::CopyTrainedLayersFrom(const string& trained_filename) {
-  if (H5Fis_hdf5(trained_filename.c_str()) > 0) {
+  htri_t is_hdf5 = 0;
+  // Quietly: a missing file is for the other reader to report.
+  H5E_BEGIN_TRY { is_hdf5 = H5Fis_hdf5(trained_filename.c_str()); } H5E_END_TRY;
+  if (is_hdf5 > 0) {
     CopyTrainedLayersFromHDF5(trained_filename);
   } else {
     CopyTrainedLayersFromBinaryProto(trained_filename);

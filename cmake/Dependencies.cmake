@@ -13,7 +13,11 @@ if(POLICY CMP0167)
   cmake_policy(SET CMP0167 NEW)  # Boost's own BoostConfig.cmake; CMake 3.30 dropped FindBoost
 endif()
 
-find_package(Python 3.10 REQUIRED COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.Module)
+if(UL2Q_PYTHON)
+  find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
+else()
+  find_package(Python 3.10 REQUIRED COMPONENTS Interpreter)  # its pip fetches Caffe's source
+endif()
 find_package(Boost REQUIRED COMPONENTS thread filesystem)
 find_package(Protobuf REQUIRED)
 find_package(glog CONFIG REQUIRED)

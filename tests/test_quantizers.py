@@ -28,8 +28,22 @@ DTYPES = (np.float32, np.float64)
 
 # λ, the step in units of σ.
 EXACT_STEPS = (
-    *(1.5957691, 0.9956867, 0.5860195, 0.3352006, 0.1881388, 0.1040630, 0.0568677, 0.0307624),
-    *(0.0164990, 0.0087855, 0.0046498, 0.0024484, 0.0012836, 0.00067045, 0.00034906, 0.00018123),
+    1.595769122,
+    0.9956866859,
+    0.5860194414,
+    0.3352006122,
+    0.1881387903,
+    0.1040630094,
+    0.05686767238,
+    0.03076238758,
+    0.01649895877,
+    0.008785464581,
+    0.004649841838,
+    0.002448411084,
+    0.001283620739,
+    0.000670451793,
+    0.000349059386,
+    0.0001812235698,
 )
 PAPER_STEPS = (1.5959, 0.9894, 0.5838, 0.3327, 0.1897, 0.1043, 0.0563, 0.0304)
 
@@ -456,6 +470,15 @@ def test_nan_and_infinity_are_named_with_their_place(
 def test_values_whose_variance_overflows() -> None:
     with pytest.raises(ValueError, match="variance overflows"):
         quantize([-1e200, 1e200], 2)
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_levels_that_overflow(bits: int) -> None:
+    w = np.array([-3e38, 3e38], np.float32)
+    with pytest.raises(ValueError, match="quantised values overflow"):
+        quantize(w, bits)
+    # The paper's outermost levels above 8 bits are the outermost elements.
+    np.testing.assert_allclose(quantize(w, 9, fit="paper").values, w, rtol=1e-6)
 
 
 def test_threads_get_the_results_of_one_thread() -> None:

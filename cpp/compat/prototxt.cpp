@@ -82,9 +82,12 @@ std::string Suggestion(const std::string& error, const Descriptor& root) {
     std::set<const Descriptor*> seen;
     std::vector<const EnumDescriptor*> enums;
     CollectEnums(root, match[2], &seen, &enums);
+    std::set<std::string> names;  // several messages may have such a field
     for (const EnumDescriptor* type : enums) {
       for (int i = 0; i < type->value_count(); ++i) {
-        known << " " << type->value(i)->name();
+        if (names.insert(type->value(i)->name()).second) {
+          known << " " << type->value(i)->name();
+        }
       }
     }
   } else if (std::regex_match(error, match, kField)) {

@@ -32,6 +32,9 @@ std::string ToPath(const pybind11::object& path);
 /// OSError fits) otherwise.
 std::string ToReadablePath(const pybind11::object& path);
 
+/// Throws the OSError of errno's value `error` that names `path`.
+[[noreturn]] void ThrowOsError(int error, const pybind11::object& path);
+
 /// A pointer to `part` that keeps `owner` alive: blobs and layers handed to
 /// Python keep the net whose memory they use.
 template <typename Part, typename Owner>

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bindings/caffe/bindings.hpp"
@@ -31,7 +32,16 @@ py::array_t<Dtype> View(const BlobPtr& blob, Dtype* data,
 }
 
 void Reshape(Blob<Dtype>* blob, const py::args& shape) {
-  blob->Reshape(shape.cast<std::vector<int>>());
+  std::vector<int> extents;
+  try {
+    extents = shape.cast<std::vector<int>>();
+  } catch (const py::cast_error&) {
+    throw py::type_error("reshape takes integers of 32 bits, not " +
+                         py::repr(shape).cast<std::string>());
+  }
+  // A blob that refuses a shape is left with half of it: another one first.
+  Blob<Dtype>().Reshape(extents);
+  blob->Reshape(extents);
 }
 
 }  // namespace

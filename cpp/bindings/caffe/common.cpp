@@ -46,8 +46,9 @@ void BindCommon(py::module_* m) {
       "log", [](const std::string& message) { LOG(INFO) << message; },
       py::arg("message"), "Writes a line into Caffe's log.");
   m->def("has_nccl", [] { return false; }, "Whether NCCL was built in.");
-  m->def("set_mode_cpu", [] { Caffe::set_mode(Caffe::CPU); },
-         "Computes on the CPU from here on.");
+  m->def(
+      "set_mode_cpu", [] { Caffe::set_mode(Caffe::CPU); },
+      "Computes on the CPU from here on.");
   m->def(
       "set_mode_gpu",
       [] {

@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 
 #include "bindings/caffe/bindings.hpp"
@@ -24,14 +25,20 @@ std::string ToPath(const py::object& path) {
 std::string ToReadablePath(const py::object& path) {
   const std::string name = ToPath(path);
   errno = 0;
-  if (!std::ifstream(name).good()) {
-    if (errno == 0) {
-      errno = ENOENT;
-    }
-    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
-    throw py::error_already_set();
+  const bool opened = std::ifstream(name).good();
+  if (opened && std::filesystem::is_directory(name)) {
+    ThrowOsError(EISDIR, path);
+  }
+  if (!opened) {
+    ThrowOsError(errno != 0 ? errno : ENOENT, path);
   }
   return name;
+}
+
+void ThrowOsError(int error, const py::object& path) {
+  errno = error;
+  PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+  throw py::error_already_set();
 }
 
 }  // namespace caffe

@@ -1,13 +1,16 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings/caffe/bindings.hpp"
 #include "caffe/layers/memory_data_layer.hpp"
-#include "caffe/util/io.hpp"
 
 namespace py = pybind11;
 
@@ -30,8 +33,8 @@ NetPtr Make(const py::object& network_file, int phase, int level,
   const std::string weights_path =
       weights.is_none() ? "" : ToReadablePath(weights);
   const py::gil_scoped_release release;
-  NetPtr net(new Net<Dtype>(path, static_cast<Phase>(phase), level,
-                            &stage_names));
+  NetPtr net(
+      new Net<Dtype>(path, static_cast<Phase>(phase), level, &stage_names));
   if (!weights_path.empty()) {
     net->CopyTrainedLayersFrom(weights_path);
   }
@@ -46,10 +49,20 @@ NetPtr MakeAndLoad(const py::object& network_file, const py::object& weights,
 
 void Save(const Net<Dtype>& net, const py::object& filename) {
   const std::string path = ToPath(filename);
-  const py::gil_scoped_release release;
-  NetParameter param;
-  net.ToProto(&param, false);
-  WriteProtoToBinaryFile(param, path);
+  int error = 0;
+  {
+    const py::gil_scoped_release release;
+    NetParameter param;
+    net.ToProto(&param, false);
+    errno = 0;
+    std::ofstream file(path, std::ios::binary);
+    if (!file || !param.SerializeToOstream(&file) || !file.flush()) {
+      error = errno != 0 ? errno : EIO;
+    }
+  }
+  if (error != 0) {
+    ThrowOsError(error, filename);
+  }
 }
 
 using FloatArray = py::array_t<Dtype, py::array::c_style>;
@@ -57,8 +70,8 @@ using FloatArray = py::array_t<Dtype, py::array::c_style>;
 void CheckInputArray(const FloatArray& array, const std::string& name,
                      const std::vector<py::ssize_t>& shape_of_one) {
   const bool fits =
-      array.ndim() == 4 && std::equal(shape_of_one.begin(), shape_of_one.end(),
-                                      array.shape() + 1);
+      array.ndim() == 4 &&
+      std::equal(shape_of_one.begin(), shape_of_one.end(), array.shape() + 1);
   if (!fits) {
     std::string wanted = "N";
     for (py::ssize_t extent : shape_of_one) {
@@ -68,13 +81,13 @@ void CheckInputArray(const FloatArray& array, const std::string& name,
   }
 }
 
-void SetInputArrays(Net<Dtype>* net, const FloatArray& data,
+void SetInputArrays(const py::object& self, const FloatArray& data,
                     const FloatArray& labels) {
-  const auto layer =
-      net->layers().empty()
-          ? nullptr
-          : boost::dynamic_pointer_cast<MemoryDataLayer<Dtype>>(
-                net->layers()[0]);
+  const auto& net = self.cast<const Net<Dtype>&>();
+  const auto layer = net.layers().empty()
+                         ? nullptr
+                         : boost::dynamic_pointer_cast<MemoryDataLayer<Dtype>>(
+                               net.layers()[0]);
   if (!layer) {
     throw std::runtime_error(
         "set_input_arrays may only be called if the first layer is a "
@@ -85,15 +98,18 @@ void SetInputArrays(Net<Dtype>* net, const FloatArray& data,
   CheckInputArray(labels, "labels array", {1, 1, 1});
   const py::ssize_t n = data.shape(0);
   if (n != labels.shape(0)) {
-    throw py::value_error(
-        "data and labels must have the same first dimension");
+    throw py::value_error("data and labels must have the same first dimension");
   }
-  if (n % layer->batch_size() != 0) {
-    throw py::value_error(
-        "first dimensions of input arrays must be a multiple of batch size");
+  if (n == 0 || n % layer->batch_size() != 0) {
+    throw py::value_error("first dimensions of input arrays are " +
+                          std::to_string(n) +
+                          "; must be a multiple of the batch size, " +
+                          std::to_string(layer->batch_size()));
   }
   layer->Reset(const_cast<Dtype*>(data.data()),
                const_cast<Dtype*>(labels.data()), static_cast<int>(n));
+  // The layer has bare pointers to them, until the next call.
+  self.attr("_input_arrays") = py::make_tuple(data, labels);
 }
 
 /// Calls a Python function with the index of the layer.
@@ -149,16 +165,14 @@ void BindNet(py::module_* m) {
           ".caffemodel.h5.")
       .def("share_with", &NetClass::ShareTrainedLayersWith, py::arg("other"),
            "Uses the parameters of another net's layers of the same name.")
-      .def_property_readonly("_blob_loss_weights",
-                             [](const NetClass& net) {
-                               return net.blob_loss_weights();
-                             })
+      .def_property_readonly(
+          "_blob_loss_weights",
+          [](const NetClass& net) { return net.blob_loss_weights(); })
       .def("_bottom_ids", &NetClass::bottom_ids)
       .def("_top_ids", &NetClass::top_ids)
-      .def_property_readonly("_blobs",
-                             [](const NetPtr& net) {
-                               return ListOfParts(net, net->blobs());
-                             })
+      .def_property_readonly(
+          "_blobs",
+          [](const NetPtr& net) { return ListOfParts(net, net->blobs()); })
       .def_property_readonly(
           "layers",
           [](const NetPtr& net) { return ListOfParts(net, net->layers()); },
@@ -167,16 +181,13 @@ void BindNet(py::module_* m) {
           "_blob_names", [](const NetClass& net) { return net.blob_names(); })
       .def_property_readonly(
           "_layer_names", [](const NetClass& net) { return net.layer_names(); })
-      .def_property_readonly("_inputs",
-                             [](const NetClass& net) {
-                               return net.input_blob_indices();
-                             })
-      .def_property_readonly("_outputs",
-                             [](const NetClass& net) {
-                               return net.output_blob_indices();
-                             })
-      .def("_set_input_arrays", &SetInputArrays, py::keep_alive<1, 2>(),
-           py::keep_alive<1, 3>(), py::arg("data").noconvert(),
+      .def_property_readonly(
+          "_inputs",
+          [](const NetClass& net) { return net.input_blob_indices(); })
+      .def_property_readonly(
+          "_outputs",
+          [](const NetClass& net) { return net.output_blob_indices(); })
+      .def("_set_input_arrays", &SetInputArrays, py::arg("data").noconvert(),
            py::arg("labels").noconvert())
       .def("save", &Save, py::arg("filename"),
            "Writes the parameters to a .caffemodel.")

@@ -33,6 +33,12 @@ SolverParameter ReadParameter(const py::object& file) {
 SolverPtr GetSolver(const py::object& solver) {
   SolverParameter param;
   if (py::hasattr(solver, "SerializeToString")) {
+    const auto type =
+        solver.attr("DESCRIPTOR").attr("full_name").cast<std::string>();
+    if (type != param.GetTypeName()) {
+      throw py::type_error("get_solver takes a path or a " +
+                           param.GetTypeName() + ", not a " + type);
+    }
     const std::string bytes =
         py::bytes(solver.attr("SerializeToString")()).cast<std::string>();
     if (!param.ParseFromString(bytes)) {
@@ -120,10 +126,27 @@ Dtype LearningRate(SGDSolver<Dtype>* solver) {
   return rate;
 }
 
+/// The Python objects of a solver's nets live as long as the solver's own: they
+/// hold the input arrays of a MemoryData layer.
+py::object NetOf(const py::object& self) {
+  if (!py::hasattr(self, "_net")) {
+    self.attr("_net") = self.cast<Solver<Dtype>&>().net();
+  }
+  return self.attr("_net");
+}
+
+py::list TestNetsOf(const py::object& self) {
+  if (!py::hasattr(self, "_test_nets")) {
+    self.attr("_test_nets") =
+        py::tuple(py::cast(self.cast<Solver<Dtype>&>().test_nets()));
+  }
+  return py::list(self.attr("_test_nets"));
+}
+
 template <typename SolverType, typename Parent>
 void BindSolverType(py::module_* m, const char* name) {
-  py::class_<SolverType, Parent, boost::shared_ptr<SolverType>>(*m, name)
-      .def(py::init(&Make<SolverType>), py::arg("solver_file"));
+  py::class_<SolverType, Parent, boost::shared_ptr<SolverType>>(*m, name).def(
+      py::init(&Make<SolverType>), py::arg("solver_file"));
 }
 
 }  // namespace
@@ -141,10 +164,8 @@ void BindSolver(py::module_* m) {
 
   py::class_<SolverClass, SolverPtr>(*m, "Solver", py::dynamic_attr(),
                                      "Trains a net.")
-      .def_property_readonly("net", &SolverClass::net, "The training net.")
-      .def_property_readonly(
-          "test_nets", [](SolverClass* solver) { return solver->test_nets(); },
-          "The test nets.")
+      .def_property_readonly("net", &NetOf, "The training net.")
+      .def_property_readonly("test_nets", &TestNetsOf, "The test nets.")
       .def_property_readonly("iter", &SolverClass::iter,
                              "Iterations done so far.")
       .def_property_readonly(

@@ -57,7 +57,8 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "The quantizers that ul2q's Caffe layers run, on NumPy arrays.";
   m.attr("MIN_BITS") = ul2q::kMinBits;
   m.attr("MAX_BITS") = ul2q::kMaxBits;
-  m.def("methods", &MethodNames, "Names of the methods, as quantize takes them.");
+  m.def("methods", &MethodNames,
+        "Names of the methods, as quantize takes them.");
   m.def("quantize", &Quantize<float>, py::arg("array").noconvert(),
         py::arg("bits"), py::arg("method"), py::arg("fit"));
   m.def("quantize", &Quantize<double>, py::arg("array").noconvert(),

@@ -40,9 +40,9 @@ Block BlockMoments(const Dtype* w, std::int64_t begin, std::int64_t end) {
   block.count = static_cast<double>(end - begin);
   // About the first element: exact for a constant block, whatever its value.
   const double origin = w[begin];
-  block.mean =
-      origin + Sum(begin, end, [=](std::int64_t i) { return w[i] - origin; }) /
-                   block.count;
+  block.mean = origin + Sum(begin, end, [=](std::int64_t i) {
+                          return w[i] - origin;
+                        }) / block.count;
   const double mean = block.mean;
   block.squares = Sum(begin, end, [=](std::int64_t i) {
     const double deviation = w[i] - mean;
@@ -77,10 +77,9 @@ template <typename Dtype>
   if (bad == w + n) {
     throw NonFiniteError("holds values so large that their variance overflows");
   }
-  throw NonFiniteError(std::string("holds ") +
-                       (std::isnan(*bad) ? "NaN" : "an infinite value") +
-                       " at element " + std::to_string(bad - w) + " of " +
-                       std::to_string(n));
+  throw NonFiniteError(
+      std::string("holds ") + (std::isnan(*bad) ? "NaN" : "an infinite value") +
+      " at element " + std::to_string(bad - w) + " of " + std::to_string(n));
 }
 
 }  // namespace
@@ -91,10 +90,10 @@ Moments ComputeMoments(const Dtype* w, std::int64_t n) {
     return {};
   }
   std::vector<Block> blocks(BlockCount(n));
-  ForEachBlock(n, [&](std::int64_t block, std::int64_t begin,
-                      std::int64_t end) {
-    blocks[block] = BlockMoments(w, begin, end);
-  });
+  ForEachBlock(n,
+               [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
+                 blocks[block] = BlockMoments(w, begin, end);
+               });
   const Block total =
       std::accumulate(blocks.begin() + 1, blocks.end(), blocks.front(), Merge);
   if (!std::isfinite(total.squares)) {
@@ -110,13 +109,13 @@ double MeanSquaredError(const Dtype* a, const Dtype* b, std::int64_t n) {
     return 0;
   }
   std::vector<double> sums(BlockCount(n));
-  ForEachBlock(
-      n, [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
-        sums[block] = Sum(begin, end, [=](std::int64_t i) {
-          const double error = static_cast<double>(a[i]) - b[i];
-          return error * error;
-        });
-      });
+  ForEachBlock(n,
+               [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
+                 sums[block] = Sum(begin, end, [=](std::int64_t i) {
+                   const double error = static_cast<double>(a[i]) - b[i];
+                   return error * error;
+                 });
+               });
   return std::accumulate(sums.begin(), sums.end(), 0.0) /
          static_cast<double>(n);
 }

@@ -13,8 +13,8 @@ template <typename Dtype>
 UL2Q_HOST_DEVICE inline Dtype RoundHalfAway(Dtype x) {
   const Dtype whole = static_cast<Dtype>(static_cast<std::int32_t>(x));
   const Dtype rest = x - whole;
-  return whole + static_cast<Dtype>((rest >= Dtype(0.5)) -
-                                    (rest <= Dtype(-0.5)));
+  return whole +
+         static_cast<Dtype>((rest >= Dtype(0.5)) - (rest <= Dtype(-0.5)));
 }
 
 /// The mid-rise uniform quantizer of the paper's Algorithm 1: 2^bits levels

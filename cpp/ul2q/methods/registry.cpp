@@ -27,8 +27,7 @@ Fit ParseFit(const std::string& name) {
 namespace {
 
 std::unique_ptr<Quantizer<float>> Make(const Method& method,
-                                       const QuantizerOptions& options,
-                                       float) {
+                                       const QuantizerOptions& options, float) {
   return method.make_float(options);
 }
 
@@ -47,17 +46,17 @@ std::unique_ptr<Quantizer<Dtype>> MakeQuantizer(
   for (const Method* candidate : Methods()) {
     if (method == candidate->name) {
       if (options.bits < kMinBits || options.bits > kMaxBits) {
-        throw std::invalid_argument(
-            "bits is " + std::to_string(options.bits) + "; must be " +
-            std::to_string(kMinBits) + " to " + std::to_string(kMaxBits));
+        throw std::invalid_argument("bits is " + std::to_string(options.bits) +
+                                    "; must be " + std::to_string(kMinBits) +
+                                    " to " + std::to_string(kMaxBits));
       }
       return Make(*candidate, options, Dtype());
     }
     known += known.empty() ? "\"" : ", \"";
     known += std::string(candidate->name) + "\"";
   }
-  throw std::invalid_argument("method is \"" + method +
-                              "\"; must be one of " + known);
+  throw std::invalid_argument("method is \"" + method + "\"; must be one of " +
+                              known);
 }
 
 template std::unique_ptr<Quantizer<float>> MakeQuantizer(

@@ -11,10 +11,11 @@ namespace ul2q {
 double Ul2qStep(int bits, Fit fit) {
   // argmin over λ of E[(x - Q_λ(x))²], x ~ N(0, 1).
   static constexpr double kExact[kMaxBits] = {
-      1.5957691, 0.9956867,  0.5860195,  0.3352006, 0.1881388, 0.1040630,
-      0.0568677, 0.0307624,  0.0164990,  0.0087855, 0.0046498, 0.0024484,
-      0.0012836, 0.00067045, 0.00034906, 0.00018123};
-  // Cheng et al. 2019, Table I.
+      1.595769122,    0.9956866859,   0.5860194414,   0.3352006122,
+      0.1881387903,   0.1040630094,   0.05686767238,  0.03076238758,
+      0.01649895877,  0.008785464581, 0.004649841838, 0.002448411084,
+      0.001283620739, 0.000670451793, 0.000349059386, 0.0001812235698};
+  // Gong et al. 2019, Table I.
   static constexpr int kPaperBits = 8;
   static constexpr double kPaper[kPaperBits] = {1.5959, 0.9894, 0.5838, 0.3327,
                                                 0.1897, 0.1043, 0.0563, 0.0304};
@@ -41,7 +42,8 @@ class Ul2qQuantizer : public Quantizer<Dtype> {
                                   static_cast<Dtype>(moments.mean), bits_);
     // The outermost level in use may lie half a step beyond the data.
     for (const double end : {moments.min, moments.max}) {
-      if (!std::isfinite(grid.Value(grid.Code(static_cast<Dtype>(end))))) {
+      if (!std::isfinite(grid.scale) ||
+          !std::isfinite(grid.Value(grid.Code(static_cast<Dtype>(end))))) {
         throw NonFiniteError(
             "holds values so large that their quantised values overflow");
       }
