@@ -6,6 +6,7 @@ come in the environment variable CMAKE_ARGS, e.g. CMAKE_ARGS="-DCAFFE_SOURCE_DIR
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shlex
 import shutil
@@ -44,18 +45,33 @@ class CMakeBuild(build_ext):
         jobs = str(self.parallel or os.cpu_count() or 1)
         self._cmake(configure)
         self._cmake(["cmake", "--build", str(tree), "--parallel", jobs])
+        stage = ROOT / "build" / "stage"
+        shutil.rmtree(stage, ignore_errors=True)
         self._cmake(
-            ["cmake", "--install", str(tree), "--prefix", str(destination), "--strip"], True
+            ["cmake", "--install", str(tree), "--prefix", str(stage), "--strip"], silent=True
         )
+        _update(stage, destination)
 
     @staticmethod
-    def _cmake(command: list[str], silent: bool = False) -> None:
+    def _cmake(command: list[str], *, silent: bool = False) -> None:
         """Run a step; what a silent one prints is shown only if it fails."""
         output = subprocess.PIPE if silent else None
         result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
         if result.returncode != 0:
             sys.stdout.buffer.write(result.stdout or b"")
             raise SetupError(f"{shlex.join(command)} failed, see above")
+
+
+def _update(source: Path, destination: Path) -> None:
+    """Copy the files that differ, each in one step: a process that uses the old one keeps it."""
+    for path in filter(Path.is_file, source.rglob("*")):
+        target = destination / path.relative_to(source)
+        if target.is_file() and filecmp.cmp(path, target, shallow=False):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = target.with_name(f".{target.name}.new")
+        shutil.copy2(path, new)
+        new.replace(target)
 
 
 setup(
