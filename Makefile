@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests system clean
+.PHONY: help train test lint build build-tests sanitize system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -82,6 +82,25 @@ lint: build ## ruff, mypy, clang-format (warnings of the C++ compiler are errors
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
 	$(BIN)/pytest
+
+# A tree of its own, with the project's Python files beside the instrumented modules.
+SANITIZE := build/sanitize
+SANITIZED_TESTS := $(wildcard $(addprefix tests/test_,pycaffe.py python_layer.py lifetimes.py bad_input.py logging.py layers.py))
+SANITIZERS := UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$(CURDIR)/cpp/tests/sanitize/ubsan.supp \
+  LSAN_OPTIONS=suppressions=$(CURDIR)/cpp/tests/sanitize/lsan.supp:print_suppressions=0
+
+sanitize: build ## the binding tests under AddressSanitizer and UndefinedBehaviorSanitizer (about 15 minutes)
+	cmake -S . -B $(SANITIZE)/cmake $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DCMAKE_INSTALL_MESSAGE=NEVER -DUL2Q_SANITIZE=ON -DUL2Q_TESTS=ON \
+	  -DUL2Q_PYTHON=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
+	cmake --build $(SANITIZE)/cmake --parallel $$(nproc)
+	cmake --install $(SANITIZE)/cmake --prefix $(SANITIZE)/python
+	for file in python/ul2q/*.py python/ul2q/data; do ln -sfn $(CURDIR)/$$file $(SANITIZE)/python/ul2q/; done
+	cd $(SANITIZE)/cmake && $(SANITIZERS) ctest --output-on-failure --parallel $$(nproc)
+	# Python keeps much till the end of the process: leaks are looked for in the C++ tests. libstdc++ must be there before
+	# libasan looks for __cxa_throw.
+	$(SANITIZERS) ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
+	  PYTHONPATH=$(CURDIR)/$(SANITIZE)/python PYTHONMALLOC=malloc \
+	  $(BIN)/python -m pytest -p no:cacheprovider --capture=sys $(SANITIZED_TESTS)
 
 clean: ## remove what was built (not data, runs and the environment)
 	rm -rf build python/caffe python/ul2q/{bin,lib,prototxt} python/ul2q/*.so *.egg-info python/*.egg-info

@@ -154,7 +154,7 @@ ul2q_repair(src/caffe/layers/base_data_layer.cpp
 ul2q_repair(src/caffe/layers/data_layer.cpp
   FROM [[datum.ParseFromString(cursor_->value());]]
   TO [[CHECK(datum.ParseFromString(cursor_->value()))
-      << "Layer '" << this->layer_param_.name() << "': record '" << cursor_->key() << "' of "
+      << "record '" << cursor_->key() << "' of "
       << this->layer_param_.data_param().source() << " is damaged: it does not parse as a Datum";]])
 ul2q_repair(src/caffe/data_transformer.cpp
   FROM [[  const bool has_uint8 = data.size() > 0;]]
@@ -163,32 +163,8 @@ ul2q_repair(src/caffe/data_transformer.cpp
            static_cast<int64_t>(has_uint8 ? data.size() : datum.float_data_size()))
       << "A Datum is damaged: channels * height * width is not the number of its pixels";]])
 
-# scikit-image and SciPy are loaded by the functions that use them, not by `import caffe`.
-ul2q_repair(python/caffe/io.py
-  FROM [[import skimage.io
-from scipy.ndimage import zoom
-from skimage.transform import resize
-]]
-  TO "")
-ul2q_repair(python/caffe/io.py
-  FROM [[    img = skimage.img_as_float(skimage.io.imread(filename, as_grey=not color)).astype(np.float32)]]
-  TO [[    import skimage.io
-    img = skimage.img_as_float(skimage.io.imread(filename, as_gray=not color)).astype(np.float32)]])
-ul2q_repair(python/caffe/io.py
-  FROM [[    if im.shape[-1] == 1 or im.shape[-1] == 3:]]
-  TO [[    from scipy.ndimage import zoom
-    from skimage.transform import resize
-    if im.shape[-1] == 1 or im.shape[-1] == 3:]])
-
-# ul2q sets how OpenMP's threads wait, which must stand before libcaffe is loaded.
-ul2q_repair(python/caffe/__init__.py
-  FROM [[from .pycaffe import Net]]
-  TO [[import ul2q as _ul2q
-from .pycaffe import Net]])
-
-# A failed CHECK arrives in Python as this exception.
-ul2q_repair(python/caffe/__init__.py
-  FROM [[from ._caffe import __version__]]
-  TO [[from ._caffe import __version__, CaffeError]])
+include("${CMAKE_CURRENT_LIST_DIR}/ErrorRepairs.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/BindingRepairs.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/PycaffeRepairs.cmake")
 
 ul2q_write_repaired()

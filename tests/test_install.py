@@ -57,6 +57,9 @@ def test_the_wheel_holds_libraries_tool_nets_and_pycaffe(wheel: Path) -> None:
     expected = {
         *(f"caffe/{name}.py" for name in ("__init__", "pycaffe", "io", "net_spec", "classifier")),
         *("caffe/proto/caffe_pb2.py", f"caffe/_caffe{suffix}", f"ul2q/_core{suffix}"),
+        *(f"caffe/{name}.pyi" for name in ("__init__", "_caffe", "pycaffe", "io", "net_spec")),
+        *(f"caffe/scripts/{name}.py" for name in ("classify", "detect", "draw_net", "train")),
+        *("caffe/py.typed", "caffe/imagenet/ilsvrc_2012_mean.npy"),
         *("ul2q/lib/libcaffe.so", "ul2q/lib/libul2q.so", "ul2q/bin/caffe", "ul2q/py.typed"),
         *(f"ul2q/{net}" for net in nets),
     }

@@ -24,7 +24,7 @@ import pytest
 from caffe.proto import caffe_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # y = W x + b for three inputs and two outputs, a batch of 4; the loss is the squared distance to t.
 LINEAR = """
@@ -274,7 +274,8 @@ def test_forward_all_takes_more_than_a_batch(make_net: NetMaker) -> None:
             RuntimeError,
             "first layer is a MemoryDataLayer",
         ),
-        (lambda net: net.before_forward("no function"), TypeError, "arg0"),
+        (lambda net: net.before_forward("no function"), TypeError, "run: "),
+        (lambda net: net.share_with(None), TypeError, "other: "),
     ],
 )
 def test_wrong_calls_raise(
@@ -342,11 +343,60 @@ def test_weights_in_the_constructor(make_net: NetMaker, tmp_path: Path) -> None:
     weights = tmp_path / "w.caffemodel"
     net.save(weights)
     text = tmp_path / "net0.prototxt"
-    for other in (
-        caffe.Net(text, caffe.TEST, weights=weights),
-        caffe.Net(str(text), str(weights), caffe.TEST),  # the form of before 2015
-    ):
-        assert_same(parameters(other), parameters(net))
+    hdf5 = tmp_path / "w.caffemodel.h5"
+    net.save_hdf5(hdf5)
+    message = caffe_pb2.NetParameter.FromString(weights.read_bytes())
+    for source in (weights, str(weights), hdf5, message):
+        assert_same(parameters(caffe.Net(text, caffe.TEST, weights=source)), parameters(net))
+    with pytest.warns(DeprecationWarning, match="weights=weights"):
+        other = caffe.Net(str(text), str(weights), caffe.TEST)  # the form of before 2015
+    assert_same(parameters(other), parameters(net))
+
+
+def test_weights_from_a_message(make_net: NetMaker) -> None:
+    source, target = make_net(), make_net()
+    message = caffe_pb2.NetParameter()
+    layer = message.layer.add(name="ip", type="InnerProduct")
+    for blob in source.params["ip"]:
+        layer.blobs.add(data=blob.data.ravel().tolist()).shape.dim.extend(blob.shape)
+    target.copy_from(message)
+    assert_same(parameters(target), parameters(source))
+    layer.blobs[0].shape.dim[0] = 1
+    del layer.blobs[0].data[3:]
+    with pytest.raises(caffe.CaffeError, match="ip"):
+        target.copy_from(message)
+    with pytest.raises(TypeError, match=r"NetParameter, not a caffe\.SolverParameter"):
+        target.copy_from(caffe_pb2.SolverParameter())
+
+
+def test_nets_from_memory(make_net: NetMaker, tmp_path: Path) -> None:
+    from google.protobuf import text_format
+
+    message = text_format.Parse('name: "n"' + LINEAR, caffe_pb2.NetParameter())
+    saved = make_net()
+    saved.save(tmp_path / "w.caffemodel")
+    x, t = np.ones((4, 3)), np.zeros((4, 2))
+    for form in (message, str(message)):
+        for phase in (caffe.TRAIN, caffe.TEST):
+            net = caffe.Net.from_proto(form, phase, weights=tmp_path / "w.caffemodel")
+            assert (net.name, net.phase) == ("n", phase)
+            assert net.forward(x=x, t=t)["loss"] == saved.forward(x=x, t=t)["loss"]
+    ruled = LINEAR.replace('name: "loss"', 'name: "loss" include { stage: "s" min_level: 2 }')
+    assert caffe.Net.from_proto(ruled, caffe.TEST, level=2, stages=["s"]).outputs == ["loss"]
+    assert "loss" not in caffe.Net.from_proto(ruled, caffe.TEST, level=2).blobs
+    assert len(message.layer) == 4  # as it was
+
+
+def test_nets_from_memory_that_make_no_sense() -> None:
+    with pytest.raises(caffe.CaffeError, match=r"from_proto: 2:\d+: .*nam"):
+        caffe.Net.from_proto("layer {\n nam: 'x' }", caffe.TEST)
+    for wrong in (3, None, Path("x.prototxt"), caffe_pb2.SolverParameter()):
+        with pytest.raises(TypeError, match="from_proto takes"):
+            caffe.Net.from_proto(wrong, caffe.TEST)
+    with pytest.raises(ValueError, match=r"must be caffe\.TRAIN"):
+        caffe.Net.from_proto(LINEAR, 2)
+    with pytest.raises(TypeError, match="stages must be a list"):
+        caffe.Net.from_proto(LINEAR, caffe.TEST, stages="deploy")
 
 
 def test_levels_and_stages_choose_layers(make_net: NetMaker, tmp_path: Path) -> None:
@@ -502,8 +552,8 @@ def test_get_solver_takes_paths_and_messages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"net": "nothing.prototxt"}, "File not found: nothing.prototxt"),
-        ({"type": "Nothing"}, "Unknown solver type: Nothing (known types: AdaDelta, AdaGrad"),
+        ({"net": "nothing.prototxt"}, "nothing.prototxt"),
+        ({"type": "Nothing"}, "Unknown solver type: Nothing. (known types: AdaDelta, AdaGrad"),
         ({"test_iter": [1]}, "test_interval() > 0"),
         ({"lr_policy": "nothing"}, "Unknown learning rate policy: nothing"),
         ({"test_iter": [1], "test_net": ["a", "b"]}, "test_iter must be specified for each test"),
@@ -579,7 +629,8 @@ def test_the_six_solvers_update_as_their_papers_say(
     message = solver_message(tmp_path, LINEAR, type=kind, **fields)
     path = tmp_path / "solver.prototxt"
     path.write_text(str(message), encoding="utf-8")
-    for solver in (caffe.get_solver(message), getattr(caffe, f"{kind}Solver")(path)):
+    of_kind = getattr(caffe, f"{kind}Solver")
+    for solver in (caffe.get_solver(message), of_kind(path), of_kind(message)):
         assert type(solver) is getattr(caffe, f"{kind}Solver")
         rng = np.random.default_rng(6)
         x, t = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
@@ -651,6 +702,45 @@ def test_a_resumed_training_ends_with_the_same_weights(
         assert_same(parameters(solver.net), parameters(straight.net))
 
 
+@pytest.mark.parametrize("snapshot_format", ["BINARYPROTO", "HDF5"])
+@pytest.mark.parametrize(("of", "to"), [("Nesterov", "SGD"), ("SGD", "AdaGrad"), ("Adam", "SGD")])
+def test_the_state_of_another_type_of_solver_is_refused(
+    of: str, to: str, snapshot_format: str, make_solver: SolverMaker, tmp_path: Path
+) -> None:
+    value = caffe_pb2.SolverParameter.SnapshotFormat.Value(snapshot_format)
+    solver = make_solver(type=of, snapshot_format=value)
+    solver.step(2)
+    solver.snapshot()
+    (state,) = tmp_path.glob("*.solverstate*")
+    other = make_solver(type=to)
+    other.step(1)
+    before = parameters(other.net)
+    for run in (other.restore, other.solve):
+        with pytest.raises(caffe.CaffeError, match=re.escape(state.name)):
+            run(state)
+    assert other.iter == 1
+    assert_same(parameters(other.net), before)
+    other.step(1)
+
+
+def test_a_state_of_bvlcs_has_no_type(make_solver: SolverMaker, tmp_path: Path) -> None:
+    solver = make_solver()
+    solver.step(2)
+    solver.snapshot()
+    path = tmp_path / "snapshot_iter_2.solverstate"
+    state = caffe_pb2.SolverState.FromString(path.read_bytes())
+    assert state.solver_type == "SGD"
+    state.ClearField("solver_type")
+    path.write_bytes(state.SerializeToString())
+    other = make_solver()
+    other.restore(path)
+    assert other.iter == 2
+    assert_same(parameters(other.net), parameters(solver.net))
+    Path(state.learned_net).unlink()
+    with pytest.raises((caffe.CaffeError, FileNotFoundError), match=re.escape(state.learned_net)):
+        other.restore(path)
+
+
 def test_what_a_solver_tells(make_solver: SolverMaker) -> None:
     solver = make_solver(
         base_lr=0.5, lr_policy="step", stepsize=2, gamma=0.1, average_loss=2, max_iter=6
@@ -717,6 +807,17 @@ def test_manual_updates(make_solver: SolverMaker) -> None:
     blob.diff[...] = 2
     solver.apply_update()
     np.testing.assert_allclose(blob.data, before - 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", SOLVERS)
+def test_a_parameter_of_another_size_is_not_updated(kind: str, make_solver: SolverMaker) -> None:
+    solver = make_solver(type=kind)
+    solver.net.params["ip"][0].reshape(200, 300)
+    for run in (solver.apply_update, lambda: solver.step(1)):
+        with pytest.raises(caffe.CaffeError, match=r"reshaped to 200 300 .* from 2 3 "):
+            run()
+    solver.net.params["ip"][0].reshape(2, 3)
+    solver.step(1)
 
 
 # Callbacks and interrupts
@@ -819,6 +920,25 @@ def test_ctrl_c_while_caffe_computes(run: Callable[[Any], None], make_solver: So
     assert np.isfinite(parameters(solver.net)[0]).all()
     solver.step(3)
     assert solver.iter == stopped + 3
+
+
+@pytest.mark.parametrize("run", [lambda s: s.step(5), lambda s: s.solve()])
+def test_ctrl_c_while_a_test_net_runs(run: Callable[[Any], None], make_solver: SolverMaker) -> None:
+    # The first test would take hours.
+    solver = make_solver(test_iter=[1_000_000_000], test_interval=1_000, max_iter=5)
+    tested = solver.test_nets[0].blobs["loss"]
+
+    def interrupt() -> None:
+        while not tested.data:
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(solver)
+    thread.join()
+    assert solver.iter == 0
 
 
 def test_handlers_of_other_signals_run_and_training_goes_on(make_solver: SolverMaker) -> None:
@@ -988,7 +1108,10 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists() or "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="reads Linux's /proc; AddressSanitizer holds freed memory back",
+)
 def test_dropped_nets_give_their_memory_back(make_net: NetMaker, make_solver: SolverMaker) -> None:
     # About 1 MB of blobs a net.
     text = LINEAR.replace("dim: 4", "dim: 20000")
@@ -1034,6 +1157,66 @@ def test_caffe_logs_only_when_asked(tmp_path: Path) -> None:
         assert loud.returncode == 0
         assert "Iteration 3" in loud.stderr
         assert "loss = " in loud.stderr
+
+
+def bound_callables(scope: Any, path: str) -> Iterator[tuple[str, str | None]]:
+    """Path and docstring of each function, method and property that C++ defines."""
+    for name, value in vars(scope).items():
+        if isinstance(value, type) and value.__module__ == "caffe._caffe":
+            yield from bound_callables(value, f"{path}.{name}")
+        bound = value.__func__ if isinstance(value, staticmethod) else value
+        bound = getattr(bound, "fget", bound)
+        if name.startswith("__") and name != "__init__":
+            continue
+        if type(bound).__name__ in ("builtin_function_or_method", "instancemethod"):
+            yield f"{path}.{name}", value.__doc__ if isinstance(value, property) else bound.__doc__
+
+
+def test_all_of_the_module_says_what_it_does() -> None:
+    docs = dict(bound_callables(caffe._caffe, "_caffe"))
+    assert {"_caffe.Net.__init__", "_caffe.Net.save", "_caffe.Blob.data", "_caffe.log"} <= set(docs)
+    signature = re.compile(r"^(\d+\. )?\w+\(.*\)( -> .*)?$|^Overloaded function\.$|^\s*$")
+    for path, doc in docs.items():
+        if path.endswith("_pybind11_conduit_v1_"):
+            continue
+        words = [line for line in (doc or "").splitlines() if not signature.match(line)]
+        assert words, path
+        assert not re.search(r"\barg\d", doc or ""), path
+
+
+def test_the_process_ends_with_nets_alive(tmp_path: Path) -> None:
+    write_records(tmp_path / "lmdb", [record(i) for i in range(4)])
+    (tmp_path / "keep_layer.py").write_text(
+        "import caffe\n"
+        "class Keep(caffe.Layer):\n"
+        "    def setup(self, bottom, top): self.kept = bottom, top\n"
+        "    def reshape(self, bottom, top): top[0].reshape(*bottom[0].shape)\n"
+        "    def forward(self, bottom, top): self.view = bottom[0].data\n"
+        "    def __del__(self): print('gone')\n",
+        encoding="utf-8",
+    )
+    layer = (
+        'layer { name: "k" type: "Python" bottom: "data" top: "k" '
+        'python_param { module: "keep_layer" layer: "Keep" } }'
+    )
+    text = DATA.replace("SOURCE", str(tmp_path / "lmdb"))
+    code = f"""
+import caffe, sys
+sys.path.insert(0, {str(tmp_path)!r})
+nets = [caffe.Net.from_proto({text!r} + tail, caffe.TRAIN) for tail in ("", {layer!r})]
+nets[0].after_forward(lambda _: nets)
+for net in nets:
+    net.forward()
+sys.modules["keep_layer"].nets = nets
+nets[1].layers[1].net = nets[1]
+"""
+    result = run_python(code)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_there_is_no_nccl(make_solver: SolverMaker) -> None:
+    with pytest.raises(caffe.CaffeError, match="built without"):
+        caffe.NCCL(make_solver(), "uid")
 
 
 def test_an_uncaught_caffe_error_is_a_python_traceback() -> None:

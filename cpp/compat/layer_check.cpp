@@ -19,8 +19,7 @@ void CheckQuantizationIsUsed(const caffe::LayerParameter& param,
   const std::string quantized = kPrefix + type;
   const bool known = std::find(known_types.begin(), known_types.end(),
                                quantized) != known_types.end();
-  LOG(FATAL) << "Layer '" << param.name() << "': type \"" << type
-             << "\" does not read quantization_param; "
+  LOG(FATAL) << "type \"" << type << "\" does not read quantization_param; "
              << (known ? "use type: \"" + quantized + "\""
                        : "remove it (no quantised layer of this type exists)");
 }

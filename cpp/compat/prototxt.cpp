@@ -13,6 +13,8 @@
 #include <tuple>
 #include <vector>
 
+#include "compat/near_names.hpp"
+
 namespace ul2q {
 namespace {
 
@@ -76,9 +78,11 @@ std::string Suggestion(const std::string& error, const Descriptor& root) {
       "Unknown enumeration value of \"(.*)\" for field \"(.*)\"\\.");
   static const std::regex kField(
       "Message type \"(.*)\" has no field named \"(.*)\"\\.");
-  std::ostringstream known;
+  std::vector<std::string> known;
+  std::string name;
   std::smatch match;
   if (std::regex_match(error, match, kEnum)) {
+    name = match[1];
     std::set<const Descriptor*> seen;
     std::vector<const EnumDescriptor*> enums;
     CollectEnums(root, match[2], &seen, &enums);
@@ -86,18 +90,26 @@ std::string Suggestion(const std::string& error, const Descriptor& root) {
     for (const EnumDescriptor* type : enums) {
       for (int i = 0; i < type->value_count(); ++i) {
         if (names.insert(type->value(i)->name()).second) {
-          known << " " << type->value(i)->name();
+          known.push_back(type->value(i)->name());
         }
       }
     }
   } else if (std::regex_match(error, match, kField)) {
+    name = match[2];
     const Descriptor* type =
         root.file()->pool()->FindMessageTypeByName(match[1]);
     for (int i = 0; type != nullptr && i < type->field_count(); ++i) {
-      known << " " << type->field(i)->name();
+      known.push_back(type->field(i)->name());
     }
   }
-  return known.str().empty() ? "" : " Known:" + known.str() + ".";
+  if (known.empty()) {
+    return "";
+  }
+  std::string suggestion = DidYouMean(name, known) + " Known:";
+  for (const std::string& other : known) {
+    suggestion += " " + other;
+  }
+  return suggestion + ".";
 }
 
 /// The tokens of a text that need not parse, without its comments.

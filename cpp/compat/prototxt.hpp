@@ -12,7 +12,7 @@ namespace ul2q {
 ///
 /// Returns an empty string, or what is wrong with the text:
 /// "LINE:COLUMN: reason", the name of the layer that the line stands in and,
-/// for an unknown field or enum value, those that exist.
+/// for an unknown field or enum value, those that exist, the near ones first.
 std::string ParsePrototxt(google::protobuf::io::ZeroCopyInputStream* input,
                           google::protobuf::Message* message);
 

@@ -5,9 +5,11 @@
 
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "caffe/net.hpp"
@@ -16,6 +18,10 @@
 #include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "compat/caffe_error.hpp"
+#include "compat/files.hpp"
+#include "compat/index_check.hpp"
+#include "compat/layer_scope.hpp"
+#include "compat/near_names.hpp"
 #include "compat/prototxt.hpp"
 #include "nets.hpp"
 #include "support.hpp"
@@ -114,6 +120,93 @@ TEST(CheckTest, ThrowsInsideAHandler) {
     const auto check = [] { CHECK(false); };
     EXPECT_THROW(check(), CaffeError);
   }
+}
+
+// Where an error comes from.
+
+caffe::LayerParameter Layer(const std::string& name, const std::string& type) {
+  caffe::LayerParameter layer;
+  layer.set_name(name);
+  layer.set_type(type);
+  return layer;
+}
+
+TEST(LayerScopeTest, NamesTheLayersThatRun) {
+  const auto message = [](const char* text) {
+    return MessageOf<CaffeError>([=] { LOG(FATAL) << text; });
+  };
+  const caffe::LayerParameter lstm = Layer("a", "LSTM");
+  const caffe::LayerParameter inner = Layer("b", "ReLU");
+  const caffe::LayerParameter same = Layer("b", "Softmax");
+  EXPECT_EQ(message("words").substr(0, 7), "words [");
+  {
+    const LayerScope scope(lstm);
+    ExpectWords(message("words"), {"Layer 'a' (LSTM): words ["});
+    EXPECT_EQ(message("Layer 'a' (LSTM): words").find("Layer", 1),
+              std::string::npos);
+    {
+      const LayerScope nested(inner);
+      const LayerScope namesake(same);
+      ExpectWords(message("words"),
+                  {"Layer 'a' (LSTM): Layer 'b' (ReLU): words ["});
+    }
+    std::string elsewhere;
+    std::thread([&] { elsewhere = message("words"); }).join();
+    EXPECT_EQ(elsewhere.substr(0, 7), "words [");
+    ExpectWords(message("words"), {"Layer 'a' (LSTM): words ["});
+  }
+  EXPECT_EQ(message("words").substr(0, 7), "words [");
+}
+
+TEST(FilesTest, TellWhatIsNotThere) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "none";
+  try {
+    CheckReadable(path);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const FileNotFound& error) {
+    EXPECT_EQ(error.path(), path);
+    ExpectWords(error.what(), {"No such file", path, "[test_compat.cpp:"});
+  }
+  EXPECT_THROW(CheckReadable(path + "/below"), FileNotFound);
+  std::ofstream(path) << "text";
+  CheckReadable(path);
+  EXPECT_THROW(CheckReadable(path + "/below"), FileNotFound);
+}
+
+TEST(IndexCheckTest, HoldsTheRange) {
+  for (const int good : {0, 1, 2}) {
+    CheckIndex(good, 3, "label");
+  }
+  for (const int bad : {-1, 3, std::numeric_limits<int>::min()}) {
+    ExpectWords(MessageOf<CaffeError>([=] { CheckIndex(bad, 3, "label"); }),
+                {"label " + std::to_string(bad) + " is out", "0..2"});
+  }
+}
+
+TEST(NearNamesTest, FindsWhatWasMeant) {
+  const std::vector<std::string> known = {
+      "Concat", "Convolution", "Deconvolution", "ReLU", "PReLU", "Pooling"};
+  const struct {
+    std::string name;
+    std::vector<std::string> near;
+  } cases[] = {
+      {"Convoluton", {"Convolution", "Deconvolution"}},
+      {"Covnolution", {"Convolution", "Deconvolution"}},
+      {"convolution", {"Convolution", "Deconvolution"}},
+      {"relu", {"ReLU", "PReLU"}},
+      {"Pool", {}},
+      {"Poling", {"Pooling"}},
+      {"xyz", {}},
+      {"", {}},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(NearNames(c.name, known), c.near) << c.name;
+  }
+  EXPECT_EQ(DidYouMean("Poling", known), " Did you mean \"Pooling\"?");
+  EXPECT_EQ(DidYouMean("relu", known), " Did you mean \"ReLU\" or \"PReLU\"?");
+  EXPECT_EQ(DidYouMean("xyz", known), "");
+  EXPECT_EQ(DidYouMean("a", {"ab", "ac", "ad", "abc"}), "");
 }
 
 // Prototxts that do not parse.

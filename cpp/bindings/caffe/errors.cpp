@@ -9,13 +9,50 @@ namespace py = pybind11;
 
 namespace caffe {
 
+namespace {
+
+/// The class of ul2q::FileNotFound in Python; lives as long as the process.
+PyObject* file_not_found = nullptr;
+
+void RaiseFileNotFound(const ul2q::FileNotFound& error) {
+  std::string reason = error.what();
+  const std::string path = ": " + error.path();  // OSError has it once more
+  reason.erase(reason.find(path), path.size());
+  const py::tuple args = py::make_tuple(
+      ENOENT, reason,
+      py::module_::import("os").attr("fsdecode")(py::bytes(error.path())));
+  PyErr_SetObject(file_not_found, args.ptr());
+}
+
+}  // namespace
+
 void BindErrors(py::module_* m) {
   const auto& error = py::register_exception<ul2q::CaffeError>(
       *m, "CaffeError", PyExc_RuntimeError);
   error.attr("__module__") = "caffe";
   error.attr("__doc__") =
       "A failed check of Caffe's, or a layer that refuses its parameters or "
-      "input. The message ends with the file and line it came from.";
+      "input. The message begins with the layer and ends with the file and "
+      "line it came from.";
+  py::dict attributes;
+  attributes["__module__"] = "caffe";
+  attributes["__doc__"] =
+      "A file that is not there, named inside a prototxt or given to Caffe: "
+      "both a FileNotFoundError and a CaffeError.";
+  const py::tuple bases = py::make_tuple(
+      py::reinterpret_borrow<py::object>(PyExc_FileNotFoundError), error);
+  m->attr("CaffeFileNotFoundError") = py::reinterpret_borrow<py::object>(
+      reinterpret_cast<PyObject*>(&PyType_Type))("CaffeFileNotFoundError",
+                                                 bases, attributes);
+  file_not_found =
+      py::object(m->attr("CaffeFileNotFoundError")).release().ptr();
+  py::register_exception_translator([](std::exception_ptr thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const ul2q::FileNotFound& missing) {
+      RaiseFileNotFound(missing);
+    }
+  });
 }
 
 std::string ToPath(const py::object& path) {

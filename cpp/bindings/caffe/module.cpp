@@ -7,8 +7,11 @@ PYBIND11_MODULE(_caffe, m) {
   m.doc() = "BVLC Caffe's nets, solvers, layers and blobs.";
   m.attr("__version__") = AS_STRING(CAFFE_VERSION);
   caffe::BindErrors(&m);
+  caffe::BindLog(&m);
   caffe::BindCommon(&m);
+  caffe::BindSettings(&m);
   caffe::BindBlob(&m);
+  caffe::BindVectors(&m);
   caffe::BindLayer(&m);
   caffe::BindNet(&m);
   caffe::BindSolver(&m);

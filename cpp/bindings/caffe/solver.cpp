@@ -1,10 +1,14 @@
-#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
 #include <memory>
-#include <utility>
+#include <string>
+#include <vector>
 
 #include "bindings/caffe/bindings.hpp"
+#include "bindings/caffe/callbacks.hpp"
+#include "bindings/caffe/messages.hpp"
+#include "bindings/caffe/python_layer.hpp"
+#include "bindings/caffe/settings.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 
@@ -13,7 +17,8 @@ namespace py = pybind11;
 namespace caffe {
 namespace {
 
-using SolverPtr = boost::shared_ptr<Solver<Dtype>>;
+using SolverClass = Solver<Dtype>;
+using SolverPtr = boost::shared_ptr<SolverClass>;
 
 /// Opens the members of Solver that its subclasses see.
 struct SolverAccess : public Solver<Dtype> {
@@ -22,48 +27,50 @@ struct SolverAccess : public Solver<Dtype> {
   using Solver<Dtype>::smoothed_loss_;
 };
 
-SolverParameter ReadParameter(const py::object& file) {
-  const std::string path = ToReadablePath(file);
+/// The parameters in a prototxt (its path) or a caffe_pb2.SolverParameter.
+SolverParameter ToParameter(const py::object& solver) {
   SolverParameter param;
-  ReadSolverParamsFromTextFileOrDie(path, &param);
+  if (IsMessage(solver)) {
+    ParseMessage(solver, "get_solver", &param);
+    UpgradeSolverAsNeeded("the message given to get_solver", &param);
+  } else {
+    ReadSolverParamsFromTextFileOrDie(ToReadablePath(solver), &param);
+  }
   return param;
 }
 
-/// A solver from the path of a prototxt or from a caffe_pb2.SolverParameter.
-SolverPtr GetSolver(const py::object& solver) {
-  SolverParameter param;
-  if (py::hasattr(solver, "SerializeToString")) {
-    const auto type =
-        solver.attr("DESCRIPTOR").attr("full_name").cast<std::string>();
-    if (type != param.GetTypeName()) {
-      throw py::type_error("get_solver takes a path or a " +
-                           param.GetTypeName() + ", not a " + type);
-    }
-    const std::string bytes =
-        py::bytes(solver.attr("SerializeToString")()).cast<std::string>();
-    if (!param.ParseFromString(bytes)) {
-      throw py::value_error("get_solver: the message is no SolverParameter");
-    }
-    UpgradeSolverAsNeeded("the message given to get_solver", &param);
-  } else {
-    param = ReadParameter(solver);
+/// The solver that `create` makes, with its Python layers at home.
+template <typename SolverType, typename Create>
+boost::shared_ptr<SolverType> Make(const Create& create) {
+  boost::shared_ptr<SolverType> solver;
+  {
+    const CaffeCall call;
+    solver = ReleasedWithoutGil(boost::shared_ptr<SolverType>(create()));
   }
-  const py::gil_scoped_release release;
-  return SolverPtr(SolverRegistry<Dtype>::CreateSolver(param));
+  AdoptPythonLayers(solver->net());
+  for (const NetPtr& net : solver->test_nets()) {
+    AdoptPythonLayers(net);
+  }
+  return solver;
+}
+
+SolverPtr GetSolver(const py::object& solver) {
+  const SolverParameter param = ToParameter(solver);
+  return Make<SolverClass>(
+      [&] { return SolverRegistry<Dtype>::CreateSolver(param); });
 }
 
 template <typename SolverType>
-boost::shared_ptr<SolverType> Make(const py::object& file) {
-  const SolverParameter param = ReadParameter(file);
-  const py::gil_scoped_release release;
-  return boost::shared_ptr<SolverType>(new SolverType(param));
+boost::shared_ptr<SolverType> MakeOfType(const py::object& solver) {
+  const SolverParameter param = ToParameter(solver);
+  return Make<SolverType>([&] { return new SolverType(param); });
 }
 
 /// Runs step or solve without the GIL. A signal that Python's handler turns
 /// into an exception (Ctrl-C) stops after the current iteration and raises it;
 /// the solver can go on afterwards.
 template <typename Run>
-void RunInterruptibly(Solver<Dtype>* solver, const Run& run) {
+void RunInterruptibly(SolverClass* solver, const Run& run) {
   std::unique_ptr<py::error_already_set> raised;
   solver->SetActionFunction([&raised] {
     const py::gil_scoped_acquire acquire;
@@ -80,7 +87,7 @@ void RunInterruptibly(Solver<Dtype>* solver, const Run& run) {
         s->*(&SolverAccess::requested_early_exit_) = false;
       });
   {
-    const py::gil_scoped_release release;
+    const CaffeCall call;
     run();
   }
   if (raised) {
@@ -89,31 +96,31 @@ void RunInterruptibly(Solver<Dtype>* solver, const Run& run) {
 }
 
 /// Calls Python functions around each iteration.
-class Callback final : public Solver<Dtype>::Callback {
+class Callback final : public SolverClass::Callback {
  public:
-  Callback(py::function on_start, py::function on_gradients_ready)
-      : on_start_(std::move(on_start)),
-        on_gradients_ready_(std::move(on_gradients_ready)) {}
+  Callback(const py::object& solver, const py::function& on_start,
+           const py::function& on_gradients_ready)
+      : on_start_(solver, on_start),
+        on_gradients_ready_(solver, on_gradients_ready) {}
 
  protected:
-  void on_start() override {
-    const py::gil_scoped_acquire acquire;
-    on_start_();
-  }
-  void on_gradients_ready() override {
-    const py::gil_scoped_acquire acquire;
-    on_gradients_ready_();
-  }
+  void on_start() override { on_start_(); }
+  void on_gradients_ready() override { on_gradients_ready_(); }
 
  private:
-  py::function on_start_;
-  py::function on_gradients_ready_;
+  PythonCallback on_start_;
+  PythonCallback on_gradients_ready_;
 };
 
-void AddCallback(Solver<Dtype>* solver, py::function on_start,
-                 py::function on_gradients_ready) {
-  solver->add_callback(KeepForever(std::make_unique<Callback>(
-      std::move(on_start), std::move(on_gradients_ready))));
+using Callbacks = std::vector<std::unique_ptr<Callback>>;
+
+void AddCallback(const py::object& self, const py::function& on_start,
+                 const py::function& on_gradients_ready) {
+  auto* const solver = self.cast<SolverClass*>();
+  auto callback =
+      std::make_unique<Callback>(self, on_start, on_gradients_ready);
+  solver->add_callback(callback.get());
+  AttachmentOf<Callbacks>(solver)->push_back(std::move(callback));
 }
 
 /// GetLearningRate counts the steps of a multistep policy as they pass; to look
@@ -127,40 +134,52 @@ Dtype LearningRate(SGDSolver<Dtype>* solver) {
 }
 
 /// The Python objects of a solver's nets live as long as the solver's own: they
-/// hold the input arrays of a MemoryData layer.
+/// hold the functions that the nets call back.
 py::object NetOf(const py::object& self) {
   if (!py::hasattr(self, "_net")) {
-    self.attr("_net") = self.cast<Solver<Dtype>&>().net();
+    self.attr("_net") = ReleasedWithoutGil(self.cast<SolverClass&>().net());
   }
   return self.attr("_net");
 }
 
 py::list TestNetsOf(const py::object& self) {
   if (!py::hasattr(self, "_test_nets")) {
-    self.attr("_test_nets") =
-        py::tuple(py::cast(self.cast<Solver<Dtype>&>().test_nets()));
+    py::list nets;
+    for (const NetPtr& net : self.cast<SolverClass&>().test_nets()) {
+      nets.append(ReleasedWithoutGil(net));
+    }
+    self.attr("_test_nets") = py::tuple(nets);
   }
   return py::list(self.attr("_test_nets"));
 }
 
+constexpr char kMakeDoc[] =
+    "Makes the solver of a prototxt (its path) or a caffe_pb2.SolverParameter, "
+    "whatever the type it names.";
+
 template <typename SolverType, typename Parent>
 void BindSolverType(py::module_* m, const char* name) {
   py::class_<SolverType, Parent, boost::shared_ptr<SolverType>>(*m, name).def(
-      py::init(&Make<SolverType>), py::arg("solver_file"));
+      py::init(&MakeOfType<SolverType>), py::arg("solver"), kMakeDoc);
 }
 
 }  // namespace
 
 void BindSolver(py::module_* m) {
-  using SolverClass = Solver<Dtype>;
+  using Call = py::call_guard<CaffeCall>;
   py::class_<SolverParameter>(*m, "SolverParameter",
                               "The parameters that a solver runs with.")
-      .def_property_readonly("max_iter", &SolverParameter::max_iter)
-      .def_property_readonly("display", &SolverParameter::display)
+      .def_property_readonly("max_iter", &SolverParameter::max_iter,
+                             "The iteration that solve() goes to.")
+      .def_property_readonly("display", &SolverParameter::display,
+                             "Iterations between two lines of the log.")
       .def_property_readonly("layer_wise_reduce",
-                             &SolverParameter::layer_wise_reduce)
+                             &SolverParameter::layer_wise_reduce,
+                             "Whether parallel solvers exchange gradients "
+                             "layer by layer.")
       .def_property("base_lr", &SolverParameter::base_lr,
-                    &SolverParameter::set_base_lr);
+                    &SolverParameter::set_base_lr,
+                    "The learning rate that the policy begins with.");
 
   py::class_<SolverClass, SolverPtr>(*m, "Solver", py::dynamic_attr(),
                                      "Trains a net.")
@@ -175,7 +194,9 @@ void BindSolver(py::module_* m) {
           },
           "Mean loss of the last average_loss iterations of the last step().")
       .def("add_callback", &AddCallback, py::arg("on_start"),
-           py::arg("on_gradients_ready"))
+           py::arg("on_gradients_ready"),
+           "Calls on_start() before each iteration and on_gradients_ready() "
+           "before each update.")
       .def(
           "solve",
           [](SolverClass* solver, const py::object& resume_file) {
@@ -197,28 +218,28 @@ void BindSolver(py::module_* m) {
           "restore",
           [](SolverClass* solver, const py::object& filename) {
             const std::string path = ToReadablePath(filename);
-            const py::gil_scoped_release release;
+            const CaffeCall call;
             solver->Restore(path.c_str());
           },
           py::arg("filename"), "Goes on from a .solverstate.")
-      .def("snapshot", &SolverClass::Snapshot,
-           py::call_guard<py::gil_scoped_release>(),
+      .def("snapshot", &SolverClass::Snapshot, Call(),
            "Writes .caffemodel and .solverstate under snapshot_prefix.")
       .def(
           "share_weights",
           [](SolverClass* solver, Net<Dtype>* net) {
             net->ShareTrainedLayersWith(solver->net().get());
           },
-          py::arg("net"), "Lets `net` use the training net's parameters.")
-      .def("apply_update", &SolverClass::ApplyUpdate,
-           py::call_guard<py::gil_scoped_release>(),
+          py::arg("net").none(false), Call(),
+          "Lets `net` use the training net's parameters.")
+      .def("apply_update", &SolverClass::ApplyUpdate, Call(),
            "Updates the parameters from their gradients.")
       .def_property_readonly("param", &SolverClass::param,
-                             py::return_value_policy::reference_internal);
+                             py::return_value_policy::reference_internal,
+                             "The parameters that the solver runs with.");
 
   py::class_<SGDSolver<Dtype>, SolverClass,
              boost::shared_ptr<SGDSolver<Dtype>>>(*m, "SGDSolver")
-      .def(py::init(&Make<SGDSolver<Dtype>>), py::arg("solver_file"))
+      .def(py::init(&MakeOfType<SGDSolver<Dtype>>), py::arg("solver"), kMakeDoc)
       .def_property_readonly("lr", &LearningRate,
                              "The learning rate of the next iteration.");
   BindSolverType<NesterovSolver<Dtype>, SGDSolver<Dtype>>(m, "NesterovSolver");

@@ -1,0 +1,322 @@
+"""Who keeps whom: nets, solvers, blobs, callbacks and threads."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import caffe
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NET = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 8 dim: 3 } } }
+layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 8 dim: 2 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
+  inner_product_param { num_output: 2 weight_filler { type: "gaussian" std: 1 } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }
+"""
+
+PYTHON_NET = f"""
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 8000 dim: 3 }} }} }}
+layer {{ name: "l" type: "Python" bottom: "x" top: "y"
+  python_param {{ module: "{__name__}" layer: "Copy" }} }}
+"""
+
+
+class Copy(caffe.Layer):
+    """Keeps what it gets."""
+
+    def setup(self, bottom: Any, top: Any) -> None:
+        self.kept = [*bottom, *top]
+        self.blobs.add_blob(100)
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        top[0].reshape(*bottom[0].shape)
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        top[0].data[...] = bottom[0].data
+        self.view = top[0].data
+
+
+def make_net(text: str = NET, phase: int = caffe.TRAIN) -> Any:
+    return caffe.Net.from_proto(text, phase)
+
+
+def solver_message(**fields: object) -> caffe_pb2.SolverParameter:
+    net = caffe_pb2.NetParameter()
+    from google.protobuf import text_format
+
+    text_format.Parse(NET, net)
+    defaults: dict[str, object] = {
+        "net_param": net,
+        "base_lr": 0.1,
+        "lr_policy": "fixed",
+        "max_iter": 10,
+        "snapshot_after_train": False,
+    }
+    return caffe_pb2.SolverParameter(**{**defaults, **fields})
+
+
+# Memory
+
+measures_memory = pytest.mark.skipif(
+    not Path("/proc/self/statm").exists() or "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="reads Linux's /proc; AddressSanitizer holds freed memory back",
+)
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def use_python_net() -> None:
+    net = make_net(PYTHON_NET)
+    net.forward()
+    assert net.layers[1].view.shape == (8000, 3)
+
+
+def use_callbacks() -> None:
+    net = make_net(NET.replace("dim: 8", "dim: 8000"))
+    net.after_forward(lambda _: net.blobs["x"])  # refers to the net that keeps it
+    net.forward()
+    solver = caffe.get_solver(solver_message())
+    solver.add_callback(lambda: solver.iter, lambda: solver.net.blobs)
+    solver.net.before_backward(lambda _: solver)
+    solver.step(1)
+
+
+def use_message() -> None:
+    net = make_net(NET.replace("dim: 8", "dim: 8000"))
+    net.forward()
+    views = [getattr(blob, part) for blob in net.blobs.values() for part in ("data", "diff")]
+    assert len(views) == 2 * len(net.blobs)
+
+
+def fail_to_make() -> None:
+    with pytest.raises(caffe.CaffeError):
+        make_net(PYTHON_NET + NET.replace('bottom: "x"', 'bottom: "z"').replace('"x"', '"w"'))
+
+
+@measures_memory
+@pytest.mark.parametrize("use", [use_python_net, use_callbacks, use_message, fail_to_make])
+def test_a_thousand_nets_give_their_memory_back(use: Callable[[], None]) -> None:
+    for _ in range(50):
+        use()
+    gc.collect()
+    before = resident_bytes()
+    for i in range(1000):
+        use()
+        if i % 100 == 0:
+            gc.collect()
+    gc.collect()
+    # Each holds 100 kB or more.
+    assert resident_bytes() - before < 20e6
+
+
+# Blobs
+
+
+def test_a_blob_is_the_same_however_it_is_found() -> None:
+    net = make_net()
+    blobs = net._blobs
+    again = net._blobs
+    assert blobs == again
+    assert blobs[0] != blobs[1]
+    assert blobs[0] != "x"
+    assert net.blobs["x"] == blobs[0]
+    assert len({*blobs, *again}) == len(blobs)
+    assert net.layers[2] == net.layer_dict["ip"]
+    assert net.layers[2] != net.layers[1]
+    assert net.params["ip"][0] == net.layers[2].blobs[0]
+    other = make_net()
+    assert other.blobs["x"] != net.blobs["x"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda net: net.blobs["x"],
+        lambda net: net._blobs[0],
+        lambda net: net.params["ip"][0],
+        lambda net: net.params["ip"],
+        lambda net: net.layers[2],
+        lambda net: net.layers[2].blobs[:],
+        lambda net: iter(net.layers[2].blobs),
+        lambda net: net.blobs["x"].data,
+    ],
+)
+def test_each_part_outlives_its_net(part: Callable[[Any], Any]) -> None:
+    net = make_net(NET.replace("dim: 8", "dim: 8000"))
+    net.blobs["x"].data[...] = 5
+    kept = part(net)
+    del net
+    gc.collect()
+    others = [make_net(NET.replace("dim: 8", "dim: 8000")) for _ in range(10)]
+    for other in others:
+        other.blobs["x"].data[...] = 7
+    if isinstance(kept, caffe._caffe.Layer):
+        kept = kept.blobs
+    values = kept if isinstance(kept, np.ndarray) else None
+    if isinstance(kept, caffe._caffe.Blob):
+        values = kept.data
+    if values is None:
+        values = next(iter(kept)).data
+    if values.shape == (8000, 3):
+        assert (values == 5).all()
+    assert np.isfinite(values).all()
+
+
+def test_vectors_are_lists() -> None:
+    net = make_net()
+    for name in ("StringVec", "IntVec", "DtypeVec", "BoolVec", "RawBlobVec", "LayerVec", "NetVec"):
+        assert getattr(caffe._caffe, name) is list
+    assert net._layer_names == ["x", "t", "ip", "loss"]
+    assert net._blob_loss_weights == [0, 0, 0, 1]
+    assert net._inputs == [0, 1]
+    assert net._bottom_ids(3) == [2, 1]
+    assert net.layers[-1].type == net.layers[2:][1].type == "EuclideanLoss"
+
+
+def test_input_arrays_live_as_long_as_a_blob_of_the_net() -> None:
+    net = make_net(
+        'layer { name: "d" type: "MemoryData" top: "d" top: "l" '
+        "memory_data_param { batch_size: 1 channels: 1 height: 200 width: 200 } }"
+    )
+    net.set_input_arrays(np.full((1, 1, 200, 200), 3, np.float32), np.zeros(1, np.float32))
+    net.forward()
+    blob = net.blobs["d"]
+    del net
+    gc.collect()
+    others = [np.full((1, 1, 200, 200), 7, np.float32) for _ in range(50)]  # take freed memory
+    assert (blob.data == 3).all()
+    assert len(others) == 50
+
+
+# Callbacks
+
+
+def test_callbacks_live_as_long_as_their_net() -> None:
+    class Function:
+        def __call__(self, layer: int) -> None:
+            calls.append(layer)
+
+    calls: list[int] = []
+    net = make_net()
+    net.before_forward(Function())
+    gc.collect()
+    net.forward()
+    assert calls == [0, 1, 2, 3]
+    alive = weakref.ref(function := Function())
+    net.after_forward(function)
+    del function
+    gc.collect()
+    assert alive() is not None
+    del net
+    gc.collect()
+    assert alive() is None
+
+
+def test_callbacks_on_the_nets_of_a_solver_stay() -> None:
+    solver = caffe.get_solver(solver_message(test_iter=[1], test_interval=2))
+    calls: list[str] = []
+    solver.net.after_forward(lambda _: calls.append("train"))
+    solver.test_nets[0].after_forward(lambda _: calls.append("test"))
+    gc.collect()
+    solver.step(3)
+    assert calls.count("train") == 3 * len(solver.net.layers)
+    assert calls.count("test") == 2 * len(solver.net.layers)
+    net = solver.net
+    del solver
+    gc.collect()
+    calls.clear()
+    net.forward()
+    assert calls == ["train"] * len(net.layers)
+
+
+def test_nets_in_cycles_are_collected() -> None:
+    class Token:
+        pass
+
+    def make() -> weakref.ref[Token]:
+        token = Token()
+        net = make_net()
+        net.after_backward(lambda _: (net, token))
+        solver = caffe.get_solver(solver_message())
+        solver.add_callback(lambda: (solver, token), lambda: None)
+        solver.net.after_forward(lambda _: (solver, token))
+        net.solver = solver
+        return weakref.ref(token)
+
+    alive = make()
+    gc.collect()
+    assert alive() is None
+
+
+# Threads
+
+
+def test_settings_of_one_thread_hold_in_the_others() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        seen.append((caffe.solver_count(), caffe.solver_rank()))
+
+    try:
+        caffe.set_solver_count(3)
+        caffe.set_solver_rank(2)
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        assert seen == [(3, 2)]
+        # Not the root: it refuses, in whatever thread.
+        solver = caffe.get_solver(solver_message())
+        with ThreadPoolExecutor(1) as pool, pytest.raises(caffe.CaffeError, match="root_solver"):
+            pool.submit(solver.solve).result()
+    finally:
+        caffe.set_solver_count(1)
+        caffe.set_solver_rank(0)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(solver.solve).result()
+    assert solver.iter == 10
+    with pytest.raises(ValueError, match="must be at least 1"):
+        caffe.set_solver_count(0)
+    with pytest.raises(ValueError, match="must be at least 0"):
+        caffe.set_solver_rank(-1)
+
+
+def test_solvers_in_threads_give_the_results_of_one() -> None:
+    def train(seed: int) -> Any:
+        rng = np.random.default_rng(seed)
+        solver = caffe.get_solver(solver_message(random_seed=seed))
+        solver.net.blobs["x"].data[...] = rng.normal(size=(8, 3))
+        solver.net.blobs["t"].data[...] = rng.normal(size=(8, 2))
+        solver.step(200)
+        return solver.net.params["ip"][0].data.copy()
+
+    want = [train(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(train, range(8)))
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(want[0], want[1])
+
+
+def test_layers_in_python_run_in_threads() -> None:
+    def run(value: int) -> None:
+        for _ in range(20):
+            net = make_net(PYTHON_NET)
+            assert (net.forward(x=np.full((8000, 3), value))["y"] == value).all()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(8)))
