@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLASSES = 4
 TRAIN_COUNT = 40
@@ -78,6 +82,14 @@ class Workspace:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return Path(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heed_ctrl_c() -> Iterator[None]:
+    """Ctrl-C works in the tests, also where a shell runs them in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.progress import Reporter, Step
+from ul2q.stopping import StopRequested, stop_on_signals
 from ul2q.training import Interrupted, TrainingError, train
 
 if TYPE_CHECKING:
@@ -445,6 +446,20 @@ class Interrupter(Reporter):
     def step(self, step: Step) -> None:
         if step.iteration == 7:
             signal.raise_signal(self.signum)
+
+
+def test_a_signal_that_the_process_ignores_stops_nothing() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as stop:
+            signal.raise_signal(signal.SIGINT)
+            stop.check()
+            signal.raise_signal(signal.SIGTERM)
+            with pytest.raises(StopRequested, match="SIGTERM"):
+                stop.check()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -42,7 +42,9 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """Within the block, SIGINT and SIGTERM only leave a request behind.
 
-    Outside the main thread, where Python delivers no signals, the request never comes.
+    A signal that the process ignores, as one that a shell runs in the background does SIGINT,
+    stays ignored. Outside the main thread, where Python delivers no signals, the request never
+    comes.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -52,7 +54,11 @@ def stop_on_signals() -> Iterator[StopRequest]:
     def handle(signum: int, _frame: FrameType | None) -> None:
         request.ask(signum)
 
-    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    previous = {
+        s: signal.signal(s, handle)
+        for s in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(s) is not signal.SIG_IGN
+    }
     try:
         yield request
     finally:
