@@ -15,6 +15,8 @@ from caffe.proto import caffe_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 CLASSES = 4
 TRAIN_COUNT = 40
 TEST_COUNT = 20
@@ -56,10 +58,10 @@ class Workspace:
     """A folder with net.prototxt, data/train_lmdb and data/test_lmdb; the working directory."""
 
     folder: Path
-    images: np.ndarray
-    labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    test_images: NDArray[Any]
+    test_labels: NDArray[Any]
 
     def net(self, *replacements: tuple[str, str], name: str = "net.prototxt") -> Path:
         """Write NET, changed; each replacement must apply."""
@@ -126,7 +128,7 @@ def workspace(
     return space
 
 
-def write_lmdb(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+def write_lmdb(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> None:
     """Write uint8 images of N × C × H × W as Caffe's Datum messages."""
     with (
         lmdb.open(str(path), map_size=1 << 22) as environment,

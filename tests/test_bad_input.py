@@ -24,6 +24,8 @@ from caffe.proto import caffe_pb2
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Case:
@@ -652,7 +654,7 @@ data_case(
 # HDF5
 
 
-def write_h5(path: Path, data: np.ndarray, label: np.ndarray) -> None:
+def write_h5(path: Path, data: NDArray[Any], label: NDArray[Any]) -> None:
     """Datasets 'data' and 'label', four axes each."""
     text = inputs(data=data.shape, label=label.shape) + (
         f"layer {{ name: 'out' type: 'HDF5Output' bottom: 'data' bottom: 'label' "

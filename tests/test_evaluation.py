@@ -14,13 +14,15 @@ from ul2q.errors import UserError
 from ul2q.evaluation import evaluate
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tests.conftest import Workspace
 
 NET, WEIGHTS = Path("net.prototxt"), Path("mini.caffemodel")
 
 
 @pytest.fixture
-def weights(workspace: Workspace) -> tuple[np.ndarray, np.ndarray]:
+def weights(workspace: Workspace) -> tuple[NDArray[Any], NDArray[Any]]:
     """Write random weights for the net; the 4 × 64 matrix and the 4 biases."""
     rng = np.random.default_rng(1)
     matrix, bias = rng.normal(0, 1, (4, 64)), rng.normal(0, 0.1, 4)
@@ -32,7 +34,7 @@ def weights(workspace: Workspace) -> tuple[np.ndarray, np.ndarray]:
 
 
 def expected(
-    workspace: Workspace, weights: tuple[np.ndarray, np.ndarray], images: list[int]
+    workspace: Workspace, weights: tuple[NDArray[Any], NDArray[Any]], images: list[int]
 ) -> dict[str, float]:
     """Accuracy and cross-entropy over the test images with these indices."""
     pixels = workspace.test_images[images].reshape(len(images), -1) / 256
@@ -61,7 +63,7 @@ def expected(
 def test_means_over_the_batches(
     *,
     workspace: Workspace,
-    weights: tuple[np.ndarray, np.ndarray],
+    weights: tuple[NDArray[Any], NDArray[Any]],
     caplog: pytest.LogCaptureFixture,
     iterations: int | None,
     batch: int,
@@ -80,7 +82,7 @@ def test_means_over_the_batches(
 
 
 def test_vector_outputs_have_one_name_a_number(
-    workspace: Workspace, weights: tuple[np.ndarray, np.ndarray]
+    workspace: Workspace, weights: tuple[NDArray[Any], NDArray[Any]]
 ) -> None:
     workspace.net(('top: "accuracy"', 'top: "accuracy" top: "hits"'), ("size: 5", "size: 20"))
     outputs = evaluate(NET, WEIGHTS)

@@ -11,10 +11,11 @@ import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+from numpy.typing import NDArray
 
 from ul2q.data import lmdb_writer, staging
 
-Rows = list[tuple[bytes, np.ndarray, int]]
+Rows = list[tuple[bytes, NDArray[Any], int]]
 
 
 def _read_lmdb(path: Path) -> Rows:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ul2q.data import DataError, count_records, lmdb_writer, write_lmdb
 from ul2q.data.staging import remove_leftovers, staged_folder
 
-Records = list[tuple[np.ndarray, int]]
+Records = list[tuple[NDArray[Any], int]]
 
 
 def random_records(
@@ -24,7 +25,7 @@ def random_records(
     return [(image, int(random.integers(0, 10))) for image in images]
 
 
-def pairs(rows: list[tuple[bytes, np.ndarray, int]]) -> list[tuple[bytes, int]]:
+def pairs(rows: list[tuple[bytes, NDArray[Any], int]]) -> list[tuple[bytes, int]]:
     return [(image.tobytes(), label) for _, image, label in rows]
 
 
@@ -208,7 +209,7 @@ def test_a_fault_at_any_step_leaves_the_old_or_the_new_one(
 def test_a_keyboard_interrupt_leaves_what_was_there(
     tmp_path: Path, read_lmdb: Any, replace: bool
 ) -> None:
-    def interrupted() -> Iterator[tuple[np.ndarray, int]]:
+    def interrupted() -> Iterator[tuple[NDArray[Any], int]]:
         yield from random_records(1500, seed=1)
         raise KeyboardInterrupt
 

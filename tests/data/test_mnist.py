@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ul2q.data import (
     FASHION_MNIST_SOURCE,
@@ -378,7 +379,7 @@ def test_a_killed_import_leaves_the_old_or_the_new_one_and_is_cleaned_up(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def independent(name: str, offset: int) -> np.ndarray:
+def independent(name: str, offset: int) -> NDArray[Any]:
     with gzip.open(FASHION_MNIST_SOURCE / f"{name}.gz") as stream:
         return np.frombuffer(stream.read(), np.uint8, offset=offset)
 
