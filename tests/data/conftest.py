@@ -20,7 +20,7 @@ Rows = list[tuple[bytes, NDArray[Any], int]]
 
 def _read_lmdb(path: Path) -> Rows:
     """The key, image (C x H x W) and label of every record, in LMDB's order."""
-    rows = []
+    rows: Rows = []
     with lmdb.open(str(path), readonly=True, create=False) as env, env.begin() as transaction:
         for key, value in transaction.cursor():
             datum = caffe_pb2.Datum.FromString(bytes(value))

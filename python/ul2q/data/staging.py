@@ -48,7 +48,7 @@ def staged_folder(target: Path, *, force: bool, replaceable: Collection[str]) ->
         if target.is_dir() and any(target.iterdir()):
             _exchange(folder, target)
         else:
-            folder.rename(target)
+            os.rename(folder, target)  # noqa: PTH104 - as its neighbours
         _sync(target.parent)
 
 
