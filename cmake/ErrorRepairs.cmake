@@ -358,6 +358,12 @@ foreach(layer inner_product embed)
     if (bias_term_) { CHECK_EQ(this->blobs_[1]->count(), N_) << \"Incorrect bias shape.\"; }
     LOG(INFO) << \"Skipping parameter initialization\";")
 endforeach()
+ul2q_repair(src/caffe/layers/batch_norm_layer.cpp
+  FROM [[    LOG(INFO) << "Skipping parameter initialization";]]
+  TO [[    CHECK_EQ(this->blobs_.size(), 3) << "Incorrect number of blobs: mean, variance and their weight.";
+    CHECK(this->blobs_[0]->count() == channels_ && this->blobs_[1]->count() == channels_ &&
+          this->blobs_[2]->count() == 1) << "Incorrect shape of the statistics.";
+    LOG(INFO) << "Skipping parameter initialization";]])
 
 # Sizes of the input in the style of before 2015.
 ul2q_repair(src/caffe/util/upgrade_proto.cpp

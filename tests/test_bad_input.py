@@ -429,6 +429,18 @@ SHAPES = [
         "Incorrect weight shape",
     ),
     (
+        "BatchNorm",
+        "blobs",
+        IMAGE + layer("BatchNorm", "x", "blobs { shape { dim: 1 } data: 1 } " * 3),
+        "Incorrect shape of the statistics",
+    ),
+    (
+        "BatchNorm",
+        "number of blobs",
+        IMAGE + layer("BatchNorm", "x", "blobs { shape { dim: 1 } data: 1 }"),
+        "Incorrect number of blobs",
+    ),
+    (
         "ReLU",
         "quantization_param",
         IMAGE + layer("ReLU", "x", "quantization_param { weight { bits: 2 } }"),
