@@ -1160,9 +1160,10 @@ def test_caffe_logs_only_when_asked(tmp_path: Path) -> None:
 
 
 def bound_callables(scope: Any, path: str) -> Iterator[tuple[str, str | None]]:
-    """Path and docstring of each function, method and property that C++ defines."""
+    """Path and docstring of each class, function, method and property that C++ defines."""
     for name, value in vars(scope).items():
         if isinstance(value, type) and value.__module__ == "caffe._caffe":
+            yield f"{path}.{name}", value.__doc__
             yield from bound_callables(value, f"{path}.{name}")
         bound = value.__func__ if isinstance(value, staticmethod) else value
         bound = getattr(bound, "fget", bound)

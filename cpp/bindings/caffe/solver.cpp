@@ -158,9 +158,9 @@ constexpr char kMakeDoc[] =
     "whatever the type it names.";
 
 template <typename SolverType, typename Parent>
-void BindSolverType(py::module_* m, const char* name) {
-  py::class_<SolverType, Parent, boost::shared_ptr<SolverType>>(*m, name).def(
-      py::init(&MakeOfType<SolverType>), py::arg("solver"), kMakeDoc);
+void BindSolverType(py::module_* m, const char* name, const char* doc) {
+  py::class_<SolverType, Parent, boost::shared_ptr<SolverType>>(*m, name, doc)
+      .def(py::init(&MakeOfType<SolverType>), py::arg("solver"), kMakeDoc);
 }
 
 }  // namespace
@@ -238,15 +238,29 @@ void BindSolver(py::module_* m) {
                              "The parameters that the solver runs with.");
 
   py::class_<SGDSolver<Dtype>, SolverClass,
-             boost::shared_ptr<SGDSolver<Dtype>>>(*m, "SGDSolver")
+             boost::shared_ptr<SGDSolver<Dtype>>>(
+      *m, "SGDSolver", "Stochastic gradient descent with momentum.")
       .def(py::init(&MakeOfType<SGDSolver<Dtype>>), py::arg("solver"), kMakeDoc)
       .def_property_readonly("lr", &LearningRate,
                              "The learning rate of the next iteration.");
-  BindSolverType<NesterovSolver<Dtype>, SGDSolver<Dtype>>(m, "NesterovSolver");
-  BindSolverType<AdaGradSolver<Dtype>, SGDSolver<Dtype>>(m, "AdaGradSolver");
-  BindSolverType<RMSPropSolver<Dtype>, SGDSolver<Dtype>>(m, "RMSPropSolver");
-  BindSolverType<AdaDeltaSolver<Dtype>, SGDSolver<Dtype>>(m, "AdaDeltaSolver");
-  BindSolverType<AdamSolver<Dtype>, SGDSolver<Dtype>>(m, "AdamSolver");
+  BindSolverType<NesterovSolver<Dtype>, SGDSolver<Dtype>>(
+      m, "NesterovSolver",
+      "Stochastic gradient descent with Nesterov's momentum.");
+  BindSolverType<AdaGradSolver<Dtype>, SGDSolver<Dtype>>(
+      m, "AdaGradSolver",
+      "AdaGrad (Duchi et al., 2011): rates by the sum of squared gradients.");
+  BindSolverType<RMSPropSolver<Dtype>, SGDSolver<Dtype>>(
+      m, "RMSPropSolver",
+      "RMSProp (Tieleman and Hinton, 2012): rates by a moving average of "
+      "squared gradients.");
+  BindSolverType<AdaDeltaSolver<Dtype>, SGDSolver<Dtype>>(
+      m, "AdaDeltaSolver",
+      "AdaDelta (Zeiler, 2012): rates by the ratio of past updates to past "
+      "gradients.");
+  BindSolverType<AdamSolver<Dtype>, SGDSolver<Dtype>>(
+      m, "AdamSolver",
+      "Adam (Kingma and Ba, 2015): moving averages of gradients and their "
+      "squares.");
 
   m->def("get_solver", &GetSolver, py::arg("solver"),
          "The solver that a prototxt (its path) or a caffe_pb2.SolverParameter "
