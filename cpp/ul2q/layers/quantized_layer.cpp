@@ -7,20 +7,12 @@
 #include "caffe/layers/inner_product_layer.hpp"
 
 namespace caffe {
-namespace {
-
-/// "Layer 'conv1' (QuantizedConvolution): ", what every complaint begins with.
-string Prefix(const LayerParameter& param) {
-  return "Layer '" + param.name() + "' (" + param.type() + "): ";
-}
-
-}  // namespace
 
 template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
                                              const vector<Blob<Dtype>*>& top) {
-  const LayerParameter& param = this->layer_param_;
-  const QuantizationParameter& quantization = param.quantization_param();
+  const QuantizationParameter& quantization =
+      this->layer_param_.quantization_param();
   quantized_.clear();
   copies_are_set_ = false;
   AddParameter(0, "weight", quantization.weight());
@@ -29,16 +21,15 @@ void QuantizedLayer<Base, Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
   }
   Base<Dtype>::LayerSetUp(bottom, top);
   if (this->blobs_.size() < quantized_.size()) {
-    LOG(FATAL) << Prefix(param) << "quantization_param.bias is set, but the "
-               << "layer has no bias (bias_term: false); remove one of them";
+    LOG(FATAL) << "quantization_param.bias is set, but the layer has no bias "
+               << "(bias_term: false); remove one of them";
   }
 }
 
 template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::AddParameter(
     int index, const char* field, const QuantizerParameter& options) {
-  const string prefix =
-      Prefix(this->layer_param_) + "quantization_param." + field + ".";
+  const string prefix = string("quantization_param.") + field + ".";
   if (!options.has_bits()) {
     LOG(FATAL) << prefix << "bits is missing; write quantization_param { "
                << field << " { bits: N } } with N from " << ul2q::kMinBits
@@ -80,8 +71,7 @@ void QuantizedLayer<Base, Dtype>::QuantizeParameters() {
       parameter.quantizer->Quantize(fit, w, master.count(),
                                     copy.mutable_cpu_data());
     } catch (const ul2q::NonFiniteError& error) {
-      LOG(FATAL) << Prefix(this->layer_param_)
-                 << (parameter.index == 0 ? "the weight" : "the bias")
+      LOG(FATAL) << (parameter.index == 0 ? "the weight" : "the bias")
                  << " blob " << error.what()
                  << ": training has diverged (lower base_lr, or clip the "
                  << "gradients with clip_gradients)";
@@ -116,8 +106,8 @@ template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedConvolutionLayer(
     const LayerParameter& param) {
   if (param.convolution_param().engine() == ConvolutionParameter::CUDNN) {
-    LOG(FATAL) << Prefix(param) << "convolution_param.engine is CUDNN, which "
-               << "this build does not have; use CAFFE or leave it out";
+    LOG(FATAL) << "convolution_param.engine is CUDNN, which this build does "
+               << "not have; use CAFFE or leave it out";
   }
   return shared_ptr<Layer<Dtype>>(
       new QuantizedLayer<ConvolutionLayer, Dtype>(param));
