@@ -103,8 +103,8 @@ ul2q_repair(src/caffe/net.cpp
 #endif  // USE_HDF5
 }]]
   TO [[void Net<Dtype>::CopyTrainedLayersFrom(const string& trained_filename) {
+  ul2q::CheckReadable(trained_filename);
   htri_t is_hdf5 = 0;
-  // Quietly: a missing file is for the other reader to report.
   H5E_BEGIN_TRY { is_hdf5 = H5Fis_hdf5(trained_filename.c_str()); } H5E_END_TRY;
   if (is_hdf5 > 0) {
     CopyTrainedLayersFromHDF5(trained_filename);

@@ -98,13 +98,6 @@ ul2q_repair(include/caffe/util/io.hpp
   FROM [[  CHECK(ReadProtoFromBinaryFile(filename, proto));]]
   TO [[  CHECK(ReadProtoFromBinaryFile(filename, proto))
       << filename << " is damaged, or no " << proto->GetTypeName() << ": it does not parse";]])
-ul2q_repair(src/caffe/net.cpp
-  FROM [[  htri_t is_hdf5 = 0;
-  // Quietly: a missing file is for the other reader to report.
-  H5E_BEGIN_TRY]]
-  TO [[  ul2q::CheckReadable(trained_filename);
-  htri_t is_hdf5 = 0;
-  H5E_BEGIN_TRY]])
 ul2q_repair(src/caffe/util/db_leveldb.cpp
   FROM [[#include <string>]]
   TO [[#include <string>

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import caffe
 from caffe.proto import caffe_pb2
-from google.protobuf import text_format
 
 from ul2q import data_layers
 from ul2q.errors import UserError
@@ -66,7 +64,7 @@ def evaluate(
     if iterations is None:
         iterations = _one_pass(net, param, state)
     caffe.set_mode_cpu()
-    built = _build(net) if data is None else _build_changed(param)
+    built = caffe.Net.from_proto(param, caffe.TEST)
     load_weights(built, weights, complete=True)
     return mean_outputs(built, iterations)[0]
 
@@ -103,15 +101,3 @@ def _passes(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> Iterator[
                 iterations * batch - entries,
             )
         yield iterations
-
-
-def _build(path: Path) -> caffe.Net:
-    return caffe.Net(str(path), caffe.TEST)
-
-
-def _build_changed(param: caffe_pb2.NetParameter) -> caffe.Net:
-    """The net of a message, by way of a file as pycaffe's Net reads nothing else."""
-    with tempfile.TemporaryDirectory(prefix="ul2q-") as folder:
-        path = Path(folder) / "net.prototxt"
-        path.write_text(text_format.MessageToString(param), encoding="utf-8")
-        return _build(path)
