@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ul2q/quantizer.hpp"
+#include "ul2q/method.hpp"
 
 namespace ul2q {
 

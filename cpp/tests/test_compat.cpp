@@ -245,11 +245,11 @@ TEST(ParsePrototxtTest, SaysWhereAndWhatWouldBeRight) {
        "a"},
       {"layer { name: 'a' quantization_param { weight { method: ULQ } } }",
        "1:57: ",
-       {"\"ULQ\" for field \"method\"", "Known: UL2Q."},
+       {"\"ULQ\" for field \"method\"", "Known: UL2Q BINARY "},
        "a"},
       {"layer { name: 'a' quantization_param { weight { bit: 2 } } }",
        "1:49: ",
-       {"no field named \"bit\"", "Known: method bits fit."},
+       {"no field named \"bit\"", "Known: method bits fit "},
        "a"},
       {"layr { name: 'a' }", "1:1: ", {"\"layr\"", "Known: name", "layer"}, ""},
       // Other errors.

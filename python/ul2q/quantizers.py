@@ -11,54 +11,109 @@ import numpy as np
 from ul2q import _core
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """An array as a layer quantises it: 2**bits levels, `shift + scale * (code - 1/2)`.
+    """An array as a layer quantises it.
 
     Attributes:
         values: the quantised array, of the input's shape and dtype.
-        codes: w' of the paper, int32, of the input's shape; 1 - 2**(bits-1) to 2**(bits-1).
-        scale: α, the distance of two levels; 0 if all elements were equal.
-        shift: β, the centre of the levels.
+        codes: int32, of the input's shape; which codes there are is the method's.
+        scale: α, a float. With granularity "channel" an array that broadcasts to the input's
+            shape, of its dtype.
+        shift: β, the centre of the levels; a float or an array as `scale`.
         bits: bits a code.
         loss: mean squared error, mean((values - array)**2).
     """
 
     values: NDArray[Any]
     codes: NDArray[np.int32]
-    scale: float
-    shift: float
+    scale: Any
+    shift: Any
     bits: int
     loss: float
 
 
+@dataclass(frozen=True)
+class Method:
+    """What a quantisation method is and which options it takes.
+
+    Attributes:
+        name: as `quantize` takes it; in upper case as a prototxt does.
+        summary: one line.
+        levels: the values that an element can get.
+        min_bits, max_bits: the widths; `bits` may be left out where they are the same.
+        has_paper_fit: fit "paper".
+        has_mean_shift: shift "mean", which is then the default.
+        has_stochastic_rounding: rounding "stochastic".
+        has_unsigned: signed=False.
+    """
+
+    name: str
+    summary: str
+    levels: str
+    min_bits: int
+    max_bits: int
+    has_paper_fit: bool
+    has_mean_shift: bool
+    has_stochastic_rounding: bool
+    has_unsigned: bool
+
+
+def method_table() -> tuple[Method, ...]:
+    """The methods, ordered by name."""
+    return tuple(Method(**row) for row in _core.method_table())
+
+
 def methods() -> tuple[str, ...]:
     """Names of the methods that `quantize` takes."""
-    return tuple(_core.methods())
+    return tuple(method.name for method in method_table())
 
 
-def quantize(array: ArrayLike, bits: int, method: str = "ul2q", fit: str = "exact") -> Quantized:
+def quantize(
+    array: ArrayLike,
+    bits: int | None = None,
+    method: str = "ul2q",
+    fit: str = "exact",
+    *,
+    granularity: str = "tensor",
+    axis: int = 0,
+    shift: str | None = None,
+    rounding: str = "nearest",
+    signed: bool = True,
+    seed: int | None = None,
+) -> Quantized:
     """Quantise an array by the very code that the Caffe layers run.
 
-    Scale and shift are fitted to the whole array (Gong et al., IJCNN 2019, Algorithm 1):
-    scale = λ σ, shift = mean, code = round(clip((w - shift) / scale + 1/2, 1 - 2**(bits-1),
-    2**(bits-1))), half away from zero.
+    By default as Gong et al., IJCNN 2019, Algorithm 1: scale = λ σ, shift = mean, code =
+    round(clip((w - shift) / scale + 1/2, 1 - 2**(bits-1), 2**(bits-1))), half away from zero,
+    and value = shift + scale * (code - 1/2).
 
     Args:
         array: float32 or float64, any shape, contiguous or not; may be empty.
-        bits: 1 to 16.
-        method: one of `methods()`.
-        fit: "exact": λ minimises the squared error on N(0, 1). "paper": the paper's Table I up to
-            8 bits; above, scale = (max - min) / (2**bits - 1).
+        bits: 1 to 16; of "ternary_quantized", bits of the scale. "binary" and "ternary" know
+            theirs.
+        method: one of `methods()`; `method_table()` says what each takes.
+        fit: "exact": the method's formula, λ being the optimum for N(0, 1). "paper" (ul2q): the
+            paper's Table I up to 8 bits; above, scale = (max - min) / (2**bits - 1).
+            "empirical": scale and shift of the least squared error that is found from the exact
+            fit on; never a larger one.
+        granularity: "tensor": one scale. "channel": one for each slice along `axis`.
+        axis: of the channels: 0 for weights of Convolution and InnerProduct.
+        shift: "mean" or "zero": β is the mean, or held at 0. None: the method's own, "mean" for
+            ul2q and "zero" for the others, which take no other.
+        rounding: "nearest" or "stochastic" (fixed_point): up or down at random.
+        signed: False for values from 0 up, as a ReLU gives them: codes 0 to 2**bits - 1, 0 being
+            a level.
+        seed: of stochastic rounding, which needs it: 0 to 2**64 - 1.
 
     Raises:
-        TypeError: `array` is not of a floating-point type that Caffe computes with, or `bits` is
-            no integer.
-        ValueError: bits, method or fit is out of range, or an element is NaN, infinite or so large
-            that the result would overflow.
+        TypeError: `array` is not of a floating-point type that Caffe computes with, or a number
+            is no integer.
+        ValueError: an option is out of range or not for this method, or an element is NaN,
+            infinite or so large that the result would overflow.
     """
     w = np.asarray(array)
     native = w.dtype.newbyteorder("=")
@@ -66,18 +121,109 @@ def quantize(array: ArrayLike, bits: int, method: str = "ul2q", fit: str = "exac
         raise TypeError(
             f"array has dtype {w.dtype}; must be float32 or float64 (array.astype(np.float32))"
         )
-    bits = _checked_bits(bits)
+    if granularity not in ("tensor", "channel"):
+        raise ValueError(f"granularity is {granularity!r}; must be 'tensor' or 'channel'")
+    if (rounding == "stochastic") != (seed is not None):
+        raise ValueError("seed goes with rounding 'stochastic': give both or neither")
+    channel_axis = _checked_axis(axis, w.ndim) if granularity == "channel" else None
     # Native byte order, C order, aligned: what the kernels read. No copy where that is so already.
     plain = np.require(w, native, ["C", "A"])
-    values, codes, scale, shift, loss = _core.quantize(plain, bits, method, fit)
-    return Quantized(values, codes, scale, shift, bits, loss)
+    values, codes, scales, shifts, code_bits, loss = _core.quantize(
+        plain,
+        channel_axis,
+        method,
+        None if bits is None else _integer("bits", bits, _core.MIN_BITS, _core.MAX_BITS),
+        fit,
+        shift,
+        rounding,
+        signed,
+        None if seed is None else _integer("seed", seed, 0, 2**64 - 1),
+    )
+    if channel_axis is None:
+        return Quantized(values, codes, float(scales[0]), float(shifts[0]), code_bits, loss)
+    shape = [1] * w.ndim
+    shape[channel_axis] = -1
+    return Quantized(
+        values, codes, scales.reshape(shape), shifts.reshape(shape), code_bits, loss
+    )
 
 
-def _checked_bits(bits: object) -> int:
-    valid = f"must be an integer, {_core.MIN_BITS} to {_core.MAX_BITS}"
-    if isinstance(bits, bool) or not isinstance(bits, SupportsIndex):
-        raise TypeError(f"bits is {bits!r}; {valid}")
-    number = operator.index(bits)
-    if not _core.MIN_BITS <= number <= _core.MAX_BITS:
-        raise ValueError(f"bits is {number}; {valid}")
+def dequantize(
+    codes: ArrayLike,
+    scale: ArrayLike,
+    shift: ArrayLike,
+    bits: int | None = None,
+    method: str = "ul2q",
+    *,
+    signed: bool = True,
+    dtype: DTypeLike = np.float32,
+) -> NDArray[Any]:
+    """The values of codes, computed as the layers do: `quantize(...).values`, bit for bit.
+
+    Args:
+        codes: integers, any shape, contiguous or not.
+        scale, shift: of `Quantized`: numbers, or arrays that broadcast along one axis of `codes`.
+        bits: bits a code, as in `Quantized.bits`.
+        method: the method that made the codes.
+        signed: as for `quantize`.
+        dtype: float32 or float64: that of the array that was quantised.
+
+    Raises:
+        TypeError: `codes` are no integers, or `dtype` is another.
+        ValueError: a code is out of the method's range, or the shapes do not fit.
+    """
+    numbers = np.asarray(codes)
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(f"codes has dtype {numbers.dtype}; must be integers")
+    kind = np.dtype(dtype)
+    if kind not in (np.float32, np.float64):
+        raise TypeError(f"dtype is {kind}; must be float32 or float64")
+    if numbers.size and not -(2**31) <= int(numbers.min()) <= int(numbers.max()) < 2**31:
+        raise ValueError("codes holds numbers that no code of 16 bits can be")
+    scales, shifts = np.broadcast_arrays(np.asarray(scale, kind), np.asarray(shift, kind))
+    axis = _channel_axis(scales.shape, numbers.shape)
+    return np.asarray(
+        _core.dequantize(
+            np.require(numbers, np.int32, ["C", "A"]),
+            np.require(scales.ravel(), kind, ["C", "A"]),
+            np.require(shifts.ravel(), kind, ["C", "A"]),
+            axis,
+            method,
+            None if bits is None else _integer("bits", bits, _core.MIN_BITS, _core.MAX_BITS),
+            signed,
+        )
+    )
+
+
+def _channel_axis(scales: tuple[int, ...], codes: tuple[int, ...]) -> int | None:
+    """The axis of `codes` along which the scales lie; None if there is one scale."""
+    if scales in ((), (1,)):
+        return None
+    axes = [axis for axis, size in enumerate(scales) if size != 1]
+    if len(scales) == len(codes) and len(axes) <= 1:
+        axis = axes[0] if axes else 0
+        if scales[axis] == codes[axis]:
+            return axis
+        if not axes:
+            return None
+    raise ValueError(
+        f"scale and shift have shape {scales}, which does not broadcast along one axis of codes, "
+        f"{codes}"
+    )
+
+
+def _checked_axis(axis: int, ndim: int) -> int:
+    number = _integer("axis", axis, -ndim, ndim - 1) if ndim else None
+    if number is None:
+        raise ValueError("granularity is 'channel', but array has no axis; use 'tensor'")
+    return number % ndim
+
+
+def _integer(name: str, value: object, low: int, high: int) -> int:
+    valid = f"must be an integer, {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name} is {value!r}; {valid}")
+    number = operator.index(value)
+    if not low <= number <= high:
+        raise ValueError(f"{name} is {number}; {valid}")
     return number

@@ -22,6 +22,7 @@ void BindSettings(pybind11::module_* m);
 void BindBlob(pybind11::module_* m);
 void BindVectors(pybind11::module_* m);
 void BindLayer(pybind11::module_* m);
+void BindQuantized(pybind11::module_* m);
 void BindNet(pybind11::module_* m);
 void BindSolver(pybind11::module_* m);
 

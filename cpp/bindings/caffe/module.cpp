@@ -13,6 +13,7 @@ PYBIND11_MODULE(_caffe, m) {
   caffe::BindBlob(&m);
   caffe::BindVectors(&m);
   caffe::BindLayer(&m);
+  caffe::BindQuantized(&m);
   caffe::BindNet(&m);
   caffe::BindSolver(&m);
 }

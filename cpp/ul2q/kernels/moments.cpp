@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <string>
 #include <vector>
 
 #include "ul2q/kernels/blocks.hpp"
-#include "ul2q/quantizer.hpp"
+#include "ul2q/kernels/finite.hpp"
+#include "ul2q/kernels/sums.hpp"
 
 namespace ul2q {
 namespace {
@@ -70,18 +70,6 @@ Block Merge(const Block& a, const Block& b) {
   return merged;
 }
 
-template <typename Dtype>
-[[noreturn]] void ThrowNonFinite(const Dtype* w, std::int64_t n) {
-  const Dtype* bad =
-      std::find_if(w, w + n, [](Dtype x) { return !std::isfinite(x); });
-  if (bad == w + n) {
-    throw NonFiniteError("holds values so large that their variance overflows");
-  }
-  throw NonFiniteError(
-      std::string("holds ") + (std::isnan(*bad) ? "NaN" : "an infinite value") +
-      " at element " + std::to_string(bad - w) + " of " + std::to_string(n));
-}
-
 }  // namespace
 
 template <typename Dtype>
@@ -97,7 +85,7 @@ Moments ComputeMoments(const Dtype* w, std::int64_t n) {
   const Block total =
       std::accumulate(blocks.begin() + 1, blocks.end(), blocks.front(), Merge);
   if (!std::isfinite(total.squares)) {
-    ThrowNonFinite(w, n);
+    ThrowNonFinite(w, n, "variance");
   }
   return {total.mean, std::sqrt(total.squares / total.count), total.min,
           total.max};
@@ -108,16 +96,11 @@ double MeanSquaredError(const Dtype* a, const Dtype* b, std::int64_t n) {
   if (n == 0) {
     return 0;
   }
-  std::vector<double> sums(BlockCount(n));
-  ForEachBlock(n,
-               [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
-                 sums[block] = Sum(begin, end, [=](std::int64_t i) {
-                   const double error = static_cast<double>(a[i]) - b[i];
-                   return error * error;
-                 });
-               });
-  return std::accumulate(sums.begin(), sums.end(), 0.0) /
-         static_cast<double>(n);
+  const auto [sum] = SumTerms<1>(n, [a, b](std::int64_t i, auto& sums) {
+    const double error = static_cast<double>(a[i]) - b[i];
+    sums[0] += error * error;
+  });
+  return sum / static_cast<double>(n);
 }
 
 template Moments ComputeMoments(const float*, std::int64_t);

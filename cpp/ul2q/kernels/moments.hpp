@@ -1,6 +1,8 @@
 #ifndef UL2Q_KERNELS_MOMENTS_HPP_
 #define UL2Q_KERNELS_MOMENTS_HPP_
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 namespace ul2q {
@@ -11,6 +13,10 @@ struct Moments {
   double sigma = 0;  ///< population standard deviation (divides by n)
   double min = 0;
   double max = 0;
+
+  /// Root of the mean square: the deviation about 0.
+  double rms() const { return std::hypot(mean, sigma); }
+  double max_magnitude() const { return std::max(-min, max); }
 };
 
 /// One pass over memory, in double precision and free of cancellation: mean

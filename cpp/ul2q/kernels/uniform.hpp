@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "ul2q/kernels/host_device.hpp"
+#include "ul2q/quantizer.hpp"
 
 namespace ul2q {
 
@@ -17,39 +18,68 @@ UL2Q_HOST_DEVICE inline Dtype RoundHalfAway(Dtype x) {
          static_cast<Dtype>((rest >= Dtype(0.5)) - (rest <= Dtype(-0.5)));
 }
 
-/// The mid-rise uniform quantizer of the paper's Algorithm 1: 2^bits levels
-///
-///     shift + scale (c - 1/2),    c = 1 - 2^(bits-1) ... 2^(bits-1)
-///
-/// with no level at the shift itself. A scale of 0 stands for an array whose
-/// elements all equal the shift: code 0, value shift.
+/// Evenly spaced levels: shift + scale (c - offset) for the codes c from
+/// `lowest` to `highest`. A scale of 0 stands for arrays whose elements are all
+/// the shift: code 0, value shift.
 template <typename Dtype>
 struct UniformGrid {
+  struct Shape {
+    std::int32_t lowest;
+    std::int32_t highest;
+    Dtype offset;  ///< 1/2: the shift lies between two levels; 0: it is one
+
+    int code_bits() const {
+      int bits = 0;
+      while (highest - lowest >= 1 << bits) {
+        ++bits;
+      }
+      return bits;
+    }
+  };
+
   Dtype scale;
   Dtype shift;
-  Dtype lowest;   ///< the first code, 1 - 2^(bits-1)
-  Dtype highest;  ///< the last code, 2^(bits-1)
+  Dtype offset;
+  Dtype lowest;
+  Dtype highest;
 
-  UniformGrid(Dtype scale, Dtype shift, int bits)
-      : scale(scale),
-        shift(shift),
-        lowest(static_cast<Dtype>(1 - (1 << (bits - 1)))),
-        highest(static_cast<Dtype>(1 << (bits - 1))) {}
+  UniformGrid(const ScaleShift<Dtype>& fit, const Shape& shape)
+      : scale(fit.scale),
+        shift(fit.shift),
+        offset(shape.offset),
+        lowest(static_cast<Dtype>(shape.lowest)),
+        highest(static_cast<Dtype>(shape.highest)) {}
 
-  /// c = round(clip((w - shift)/scale + 1/2, lowest, highest)), an integer.
+  /// clip((w - shift)/scale + offset, lowest, highest); scale > 0.
+  UL2Q_HOST_DEVICE Dtype Position(Dtype w) const {
+    Dtype position = (w - shift) / scale + offset;
+    position = position < lowest ? lowest : position;
+    return position > highest ? highest : position;
+  }
+
+  /// The nearest level's code, an integer.
   UL2Q_HOST_DEVICE Dtype Code(Dtype w) const {
+    return scale > 0 ? RoundHalfAway(Position(w)) : Dtype(0);
+  }
+
+  /// The code above where `uniform`, in [0, 1), is less than the position's
+  /// distance from the code below: right on average.
+  UL2Q_HOST_DEVICE Dtype StochasticCode(Dtype w, Dtype uniform) const {
     if (!(scale > 0)) {
       return 0;
     }
-    Dtype position = (w - shift) / scale + Dtype(0.5);
-    position = position < lowest ? lowest : position;
-    position = position > highest ? highest : position;
-    return RoundHalfAway(position);
+    const Dtype position = Position(w);
+    Dtype below = static_cast<Dtype>(static_cast<std::int32_t>(position));
+    below = below > position ? below - 1 : below;
+    return uniform < position - below ? below + 1 : below;
   }
 
   UL2Q_HOST_DEVICE Dtype Value(Dtype code) const {
-    return scale * (code - Dtype(0.5)) + shift;
+    return scale * (code - offset) + shift;
   }
+
+  /// What the scale is multiplied by in Value.
+  UL2Q_HOST_DEVICE Dtype Level(Dtype code) const { return code - offset; }
 };
 
 }  // namespace ul2q

@@ -1,18 +1,66 @@
 #include "ul2q/layers/quantized_layer.hpp"
 
-#include <boost/algorithm/string/case_conv.hpp>
-#include <stdexcept>
-
 #include "caffe/layers/conv_layer.hpp"
+#include "caffe/layers/deconv_layer.hpp"
+#include "caffe/layers/embed_layer.hpp"
 #include "caffe/layers/inner_product_layer.hpp"
+#include "caffe/util/math_functions.hpp"
+#include "caffe/util/rng.hpp"
+#include "ul2q/kernels/random.hpp"
+#include "ul2q/layers/quantizer_parameter.hpp"
 
 namespace caffe {
+namespace {
+
+/// Where a layer's output channels lie in its weights; ChannelLayout shows the
+/// shapes. For layers whose weights are N × the rest.
+template <template <typename> class Base>
+struct OutputChannels {
+  static ul2q::ChannelLayout Of(const LayerParameter&, const vector<int>& shape,
+                                int count) {
+    return {shape[0], 1, 1, count / shape[0]};
+  }
+};
+
+template <>
+struct OutputChannels<DeconvolutionLayer> {
+  static ul2q::ChannelLayout Of(const LayerParameter& param,
+                                const vector<int>& shape, int count) {
+    const int group = static_cast<int>(param.convolution_param().group());
+    return {group, shape[0] / group, shape[1], count / (shape[0] * shape[1])};
+  }
+};
+
+template <>
+struct OutputChannels<InnerProductLayer> {
+  static ul2q::ChannelLayout Of(const LayerParameter& param,
+                                const vector<int>& shape, int) {
+    if (param.inner_product_param().transpose()) {
+      return {1, shape[0], shape[1], 1};
+    }
+    return {shape[0], 1, 1, shape[1]};
+  }
+};
+
+template <>
+struct OutputChannels<EmbedLayer> {
+  static ul2q::ChannelLayout Of(const LayerParameter&, const vector<int>& shape,
+                                int) {
+    return {1, shape[0], shape[1], 1};
+  }
+};
+
+}  // namespace
 
 template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
                                              const vector<Blob<Dtype>*>& top) {
   const QuantizationParameter& quantization =
       this->layer_param_.quantization_param();
+  if (quantization.has_activation()) {
+    LOG(FATAL) << "quantization_param.activation is for a layer of type "
+               << "QuantizedActivation, after this one";
+  }
   quantized_.clear();
   copies_are_set_ = false;
   AddParameter(0, "weight", quantization.weight());
@@ -29,50 +77,58 @@ void QuantizedLayer<Base, Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
 template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::AddParameter(
     int index, const char* field, const QuantizerParameter& options) {
-  const string prefix = string("quantization_param.") + field + ".";
-  if (!options.has_bits()) {
-    LOG(FATAL) << prefix << "bits is missing; write quantization_param { "
-               << field << " { bits: N } } with N from " << ul2q::kMinBits
-               << " to " << ul2q::kMaxBits;
+  Parameter parameter;
+  parameter.field = field;
+  parameter.index = index;
+  parameter.options = options;
+  parameter.quantizer = MakeQuantizer<Dtype>(options, field);
+  quantized_.push_back(std::move(parameter));
+}
+
+template <template <typename> class Base, typename Dtype>
+ul2q::ChannelLayout QuantizedLayer<Base, Dtype>::LayoutOf(
+    const Parameter& parameter) const {
+  const Blob<Dtype>& master = *this->blobs_[parameter.index];
+  if (parameter.options.granularity() == QuantizerParameter::TENSOR ||
+      master.count() == 0) {
+    return ul2q::ChannelLayout::Whole(master.count());
   }
-  ul2q::QuantizerOptions quantizer_options;
-  quantizer_options.bits = options.bits();
-  try {
-    quantizer_options.fit = ul2q::ParseFit(boost::algorithm::to_lower_copy(
-        QuantizerParameter::Fit_Name(options.fit())));
-    quantized_.push_back(
-        {index,
-         ul2q::MakeQuantizer<Dtype>(
-             boost::algorithm::to_lower_copy(
-                 QuantizerParameter::Method_Name(options.method())),
-             quantizer_options),
-         nullptr});
-  } catch (const std::invalid_argument& error) {
-    LOG(FATAL) << prefix << error.what();
+  return OutputChannels<Base>::Of(this->layer_param_, master.shape(),
+                                  master.count());
+}
+
+template <template <typename> class Base, typename Dtype>
+vector<QuantizedBlob<Dtype>> QuantizedLayer<Base, Dtype>::quantized_blobs()
+    const {
+  vector<QuantizedBlob<Dtype>> blobs;
+  for (const Parameter& parameter : quantized_) {
+    blobs.push_back({parameter.field, this->blobs_[parameter.index].get(),
+                     parameter.quantizer.get(), LayoutOf(parameter)});
   }
+  return blobs;
 }
 
 template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::QuantizeParameters() {
   copies_are_set_ = false;
   for (Parameter& parameter : quantized_) {
-    Blob<Dtype>& master = *this->blobs_[parameter.index];
+    const Blob<Dtype>& master = *this->blobs_[parameter.index];
     if (!parameter.copy) {
       parameter.copy.reset(new Blob<Dtype>());
     }
     Blob<Dtype>& copy = *parameter.copy;
     copy.ReshapeLike(master);
-    // Anew each time: a net may have made the master share another's diff.
-    copy.ShareDiff(master);
-    const Dtype* w = master.cpu_data();
+    typename ul2q::Quantizer<Dtype>::Seed seed;
+    if (this->phase_ == TRAIN &&
+        parameter.options.rounding() == QuantizerParameter::STOCHASTIC) {
+      seed = caffe_rng_rand();
+    }
     try {
-      const ul2q::ScaleShift<Dtype> fit =
-          parameter.quantizer->FitTo(w, master.count());
-      parameter.quantizer->Quantize(fit, w, master.count(),
-                                    copy.mutable_cpu_data());
+      parameter.fits = ul2q::QuantizeChannels(
+          *parameter.quantizer, LayoutOf(parameter), master.cpu_data(), seed,
+          copy.mutable_cpu_data());
     } catch (const ul2q::NonFiniteError& error) {
-      LOG(FATAL) << (parameter.index == 0 ? "the weight" : "the bias")
-                 << " blob " << error.what()
+      LOG(FATAL) << "the " << parameter.field << " blob " << error.what()
                  << ": training has diverged (lower base_lr, or clip the "
                  << "gradients with clip_gradients)";
     }
@@ -96,31 +152,64 @@ void QuantizedLayer<Base, Dtype>::Backward_cpu(
     QuantizeParameters();  // no forward pass went before, or it failed
   }
   for (Parameter& parameter : quantized_) {
-    parameter.copy->ShareDiff(*this->blobs_[parameter.index]);
+    Blob<Dtype>& copy = *parameter.copy;
+    if (parameter.is_clipped()) {
+      caffe_set(copy.count(), Dtype(0), copy.mutable_cpu_diff());
+    } else {
+      // Anew each time: a net may have made the master share another's diff.
+      copy.ShareDiff(*this->blobs_[parameter.index]);
+    }
   }
-  const Loan loan(this);
-  Base<Dtype>::Backward_cpu(top, propagate_down, bottom);
+  {
+    const Loan loan(this);
+    Base<Dtype>::Backward_cpu(top, propagate_down, bottom);
+  }
+  for (const Parameter& parameter : quantized_) {
+    if (parameter.is_clipped()) {
+      Blob<Dtype>& master = *this->blobs_[parameter.index];
+      ul2q::AddGradientWithinLevels(*parameter.quantizer, LayoutOf(parameter),
+                                    parameter.fits, master.cpu_data(),
+                                    parameter.copy->cpu_diff(),
+                                    master.mutable_cpu_diff());
+    }
+  }
+}
+
+template <template <typename> class Base, typename Dtype>
+shared_ptr<Layer<Dtype>> NewQuantizedLayer(const LayerParameter& param) {
+  if (param.convolution_param().engine() == ConvolutionParameter::CUDNN) {
+    LOG(FATAL) << "convolution_param.engine is CUDNN, which this build does "
+               << "not have; use CAFFE or leave it out";
+  }
+  return shared_ptr<Layer<Dtype>>(new QuantizedLayer<Base, Dtype>(param));
 }
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedConvolutionLayer(
     const LayerParameter& param) {
-  if (param.convolution_param().engine() == ConvolutionParameter::CUDNN) {
-    LOG(FATAL) << "convolution_param.engine is CUDNN, which this build does "
-               << "not have; use CAFFE or leave it out";
-  }
-  return shared_ptr<Layer<Dtype>>(
-      new QuantizedLayer<ConvolutionLayer, Dtype>(param));
+  return NewQuantizedLayer<ConvolutionLayer, Dtype>(param);
+}
+
+template <typename Dtype>
+shared_ptr<Layer<Dtype>> GetQuantizedDeconvolutionLayer(
+    const LayerParameter& param) {
+  return NewQuantizedLayer<DeconvolutionLayer, Dtype>(param);
 }
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedInnerProductLayer(
     const LayerParameter& param) {
-  return shared_ptr<Layer<Dtype>>(
-      new QuantizedLayer<InnerProductLayer, Dtype>(param));
+  return NewQuantizedLayer<InnerProductLayer, Dtype>(param);
+}
+
+template <typename Dtype>
+shared_ptr<Layer<Dtype>> GetQuantizedEmbedLayer(const LayerParameter& param) {
+  return NewQuantizedLayer<EmbedLayer, Dtype>(param);
 }
 
 REGISTER_LAYER_CREATOR(QuantizedConvolution, GetQuantizedConvolutionLayer);
+REGISTER_LAYER_CREATOR(QuantizedDeconvolution, GetQuantizedDeconvolutionLayer);
 REGISTER_LAYER_CREATOR(QuantizedInnerProduct, GetQuantizedInnerProductLayer);
+REGISTER_LAYER_CREATOR(QuantizedEmbed, GetQuantizedEmbedLayer);
 
 }  // namespace caffe

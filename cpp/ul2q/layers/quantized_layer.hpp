@@ -7,6 +7,8 @@
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "ul2q/channels.hpp"
+#include "ul2q/layers/quantized_blob.hpp"
 #include "ul2q/quantizer.hpp"
 
 namespace caffe {
@@ -19,7 +21,7 @@ namespace caffe {
  * it has them, in blobs_[1]. The layer takes all options of Base, and
  *
  *   quantization_param {
- *     weight { bits: 2 }  // required: 1 to 16 bits
+ *     weight { bits: 2 }  // required
  *     bias { bits: 8 }    // absent: float biases
  *   }
  *
@@ -29,11 +31,13 @@ namespace caffe {
  * updates and a snapshot stores. Each forward pass quantises them into copies
  * that stand in their place for the length of Base's own forward and backward
  * call. A copy shares the *diff* of its master, so the gradient with respect
- * to the quantised parameter arrives, unchanged, as that of the master. The
- * gradient to the bottom uses the copy of the last forward pass.
+ * to the quantised parameter arrives, unchanged, as that of the master; with
+ * `gradient: CLIPPED` it has a diff of its own, of which the master gets what
+ * belongs to values within the outermost levels. The gradient to the bottom
+ * uses the copy of the last forward pass.
  */
 template <template <typename> class Base, typename Dtype>
-class QuantizedLayer : public Base<Dtype> {
+class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
  public:
   explicit QuantizedLayer(const LayerParameter& param) : Base<Dtype>(param) {}
 
@@ -43,6 +47,8 @@ class QuantizedLayer : public Base<Dtype> {
   const char* type() const override {
     return this->layer_param_.type().c_str();
   }
+
+  vector<QuantizedBlob<Dtype>> quantized_blobs() const override;
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
@@ -71,14 +77,21 @@ class QuantizedLayer : public Base<Dtype> {
 
   /// A parameter blob that is quantised.
   struct Parameter {
-    int index;  ///< in blobs_
+    const char* field;  ///< of quantization_param
+    int index;          ///< in blobs_
+    QuantizerParameter options;
     std::unique_ptr<ul2q::Quantizer<Dtype>> quantizer;
     shared_ptr<Blob<Dtype>> copy;  ///< the quantised values; null before use
+    vector<ul2q::ScaleShift<Dtype>> fits;  ///< of the copy's channels
+
+    bool is_clipped() const {
+      return options.gradient() == QuantizerParameter::CLIPPED;
+    }
   };
 
-  /// Adds blobs_[index], whose options stand in quantization_param's `field`.
   void AddParameter(int index, const char* field,
                     const QuantizerParameter& options);
+  ul2q::ChannelLayout LayoutOf(const Parameter& parameter) const;
   /// Brings the copies up to date with their masters.
   void QuantizeParameters();
 

@@ -1,98 +1,114 @@
-#include "ul2q/methods/ul2q.hpp"
+// μL2Q: Gong et al., "An Ultra-Low Loss Quantization Method for DNN", 2019.
+//
+// scale = λσ and shift = μ for an array of mean μ and standard deviation σ; λ
+// minimises the squared error on N(0, 1). The codes 1 - 2^(bits-1) to
+// 2^(bits-1) stand for the levels shift + scale (code - 1/2).
 
 #include <cmath>
 
-#include "ul2q/kernels/blocks.hpp"
 #include "ul2q/kernels/moments.hpp"
 #include "ul2q/kernels/uniform.hpp"
+#include "ul2q/methods/grid_quantizer.hpp"
 
 namespace ul2q {
-
-double Ul2qStep(int bits, Fit fit) {
-  // argmin over λ of E[(x - Q_λ(x))²], x ~ N(0, 1).
-  static constexpr double kExact[kMaxBits] = {
-      1.595769122,    0.9956866859,   0.5860194414,   0.3352006122,
-      0.1881387903,   0.1040630094,   0.05686767238,  0.03076238758,
-      0.01649895877,  0.008785464581, 0.004649841838, 0.002448411084,
-      0.001283620739, 0.000670451793, 0.000349059386, 0.0001812235698};
-  // Gong et al. 2019, Table I.
-  static constexpr int kPaperBits = 8;
-  static constexpr double kPaper[kPaperBits] = {1.5959, 0.9894, 0.5838, 0.3327,
-                                                0.1897, 0.1043, 0.0563, 0.0304};
-  if (fit == Fit::kPaper) {
-    return bits <= kPaperBits ? kPaper[bits - 1] : 0.0;
-  }
-  return kExact[bits - 1];
-}
-
 namespace {
 
+/// argmin over λ of E[(x - Q(x))²], x ~ N(0, 1), for 1 to 16 bits.
+constexpr double kExact[kMaxBits] = {
+    1.595769122,    0.9956866859,   0.5860194414,   0.3352006122,
+    0.1881387903,   0.1040630094,   0.05686767238,  0.03076238758,
+    0.01649895877,  0.008785464581, 0.004649841838, 0.002448411084,
+    0.001283620739, 0.000670451793, 0.000349059386, 0.0001812235698};
+
+/// Gong et al. 2019, Table I.
+constexpr int kPaperBits = 8;
+constexpr double kPaper[kPaperBits] = {1.5959, 0.9894, 0.5838, 0.3327,
+                                       0.1897, 0.1043, 0.0563, 0.0304};
+
+/// The same optimum for max(x, 0), x ~ N(0, 1), and the levels λc, c = 0 ...
+/// 2^bits - 1.
+constexpr double kRectified[kMaxBits] = {
+    1.2240063619,    0.650769704,      0.35341131557,    0.1932485244,
+    0.10548758606,   0.057261280721,   0.03087008604,    0.016528152831,
+    0.0087933119353, 0.0046519357886,  0.002448966319,   0.0012837671783,
+    0.0006704902386, 0.00034906943975, 0.00018122619003, 0.00009385722466};
+
 template <typename Dtype>
-class Ul2qQuantizer : public Quantizer<Dtype> {
+class Ul2qQuantizer : public GridQuantizer<UniformGrid, Dtype> {
  public:
+  using Fitted = ScaleShift<Dtype>;
+
   explicit Ul2qQuantizer(const QuantizerOptions& options)
-      : bits_(options.bits), step_(Ul2qStep(options.bits, options.fit)) {}
+      : GridQuantizer<UniformGrid, Dtype>(ShapeOf(options)),
+        options_(options) {}
 
-  ScaleShift<Dtype> FitTo(const Dtype* w, std::int64_t n) const override {
+  Fitted FitTo(const Dtype* w, std::int64_t n) const override {
     const Moments moments = ComputeMoments(w, n);
-    const double scale = step_ > 0
-                             ? step_ * moments.sigma
-                             : (moments.max - moments.min) / ((1 << bits_) - 1);
-    const UniformGrid<Dtype> grid(static_cast<Dtype>(scale),
-                                  static_cast<Dtype>(moments.mean), bits_);
-    // The outermost level in use may lie half a step beyond the data.
-    for (const double end : {moments.min, moments.max}) {
-      if (!std::isfinite(grid.scale) ||
-          !std::isfinite(grid.Value(grid.Code(static_cast<Dtype>(end))))) {
-        throw NonFiniteError(
-            "holds values so large that their quantised values overflow");
-      }
+    Fitted fit;
+    fit.scale = static_cast<Dtype>(Scale(moments));
+    fit.shift = static_cast<Dtype>(has_mean() ? moments.mean : 0.0);
+    this->CheckedFor(fit, {moments.min, moments.max});
+    if (options_.fit != Fit::kEmpirical) {
+      return fit;
     }
-    return {grid.scale, grid.shift};
-  }
-
-  void Encode(const ScaleShift<Dtype>& fit, const Dtype* w, std::int64_t n,
-              std::int32_t* codes) const override {
-    const UniformGrid<Dtype> grid(fit.scale, fit.shift, bits_);
-    ForEachBlock(n, [=](std::int64_t, std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        codes[i] = static_cast<std::int32_t>(grid.Code(w[i]));
-      }
-    });
-  }
-
-  void Decode(const ScaleShift<Dtype>& fit, const std::int32_t* codes,
-              std::int64_t n, Dtype* values) const override {
-    const UniformGrid<Dtype> grid(fit.scale, fit.shift, bits_);
-    ForEachBlock(n, [=](std::int64_t, std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        values[i] = grid.Value(static_cast<Dtype>(codes[i]));
-      }
-    });
-  }
-
-  void Quantize(const ScaleShift<Dtype>& fit, const Dtype* w, std::int64_t n,
-                Dtype* values) const override {
-    const UniformGrid<Dtype> grid(fit.scale, fit.shift, bits_);
-    ForEachBlock(n, [=](std::int64_t, std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        values[i] = grid.Value(grid.Code(w[i]));
-      }
-    });
+    Fitted range = fit;
+    range.scale = static_cast<Dtype>(RangeScale(moments));
+    if (has_mean()) {
+      range.shift = static_cast<Dtype>(moments.min / 2 + moments.max / 2);
+    }
+    return this->CheckedFor(this->Empirical(fit, {range}, w, n, has_mean()),
+                            {moments.min, moments.max});
   }
 
  private:
-  int bits_;
-  double step_;
+  static typename UniformGrid<Dtype>::Shape ShapeOf(
+      const QuantizerOptions& options) {
+    const std::int32_t half = 1 << (*options.bits - 1);
+    if (!options.is_signed) {
+      return {0, 2 * half - 1, Dtype(0)};
+    }
+    return {1 - half, half, Dtype(0.5)};
+  }
+
+  bool has_mean() const { return options_.shift == Shift::kMean; }
+
+  double Scale(const Moments& moments) const {
+    const int bits = *options_.bits;
+    if (!options_.is_signed) {
+      // max(x, 0) has half the mean square of x.
+      return kRectified[bits - 1] * std::sqrt(2.0) * moments.rms();
+    }
+    if (options_.fit == Fit::kPaper && bits > kPaperBits) {
+      return RangeScale(moments);
+    }
+    const double* steps = options_.fit == Fit::kPaper ? kPaper : kExact;
+    return steps[bits - 1] * (has_mean() ? moments.sigma : moments.rms());
+  }
+
+  /// The outermost levels at the ends of the data.
+  double RangeScale(const Moments& moments) const {
+    const double steps = (1 << *options_.bits) - 1;
+    if (has_mean()) {
+      return (moments.max - moments.min) / steps;
+    }
+    return (options_.is_signed ? 2 : 1) * moments.max_magnitude() / steps;
+  }
+
+  QuantizerOptions options_;
 };
 
-template <typename Dtype>
-std::unique_ptr<Quantizer<Dtype>> Make(const QuantizerOptions& options) {
-  return std::make_unique<Ul2qQuantizer<Dtype>>(options);
-}
+const MethodRegistration registration([] {
+  Method method;
+  method.name = "ul2q";
+  method.summary = "levels fitted to normally distributed weights";
+  method.levels = "shift ± scale/2, shift ± 3 scale/2, ...";
+  method.has_paper_fit = true;
+  method.has_mean_shift = true;
+  method.has_unsigned = true;
+  method.make_float = &Make<Ul2qQuantizer, float>;
+  method.make_double = &Make<Ul2qQuantizer, double>;
+  return method;
+}());
 
 }  // namespace
-
-const Method kUl2q = {"ul2q", &Make<float>, &Make<double>};
-
 }  // namespace ul2q

@@ -1,0 +1,122 @@
+#ifndef UL2Q_KERNELS_LEAST_SQUARES_HPP_
+#define UL2Q_KERNELS_LEAST_SQUARES_HPP_
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "ul2q/kernels/sums.hpp"
+#include "ul2q/quantizer.hpp"
+
+namespace ul2q {
+
+/// A fit and the sum of its squared errors on an array.
+template <typename Dtype>
+struct Candidate {
+  ScaleShift<Dtype> fit;
+  double error = std::numeric_limits<double>::infinity();
+};
+
+/// The fit of least squared error that can be found on `w` by turns: the codes
+/// of the nearest levels for a given fit, then the scale (and the shift, where
+/// `shift_is_free`) of least squares for given codes, until the error falls no
+/// more, as it does once the codes stand still.
+///
+/// That ends in a local minimum, so it begins at several fits: small arrays,
+/// whose minima are many, descend from each of `starts` and take the best;
+/// large ones descend from the best start alone. The error is never larger than
+/// that of any start, and the first wins a tie. `nearest` turns the solution of
+/// least squares into a fit that the method can have.
+template <template <typename> class Grid, typename Dtype, typename Nearest>
+class LeastSquaresFit {
+ public:
+  LeastSquaresFit(const typename Grid<Dtype>::Shape& shape, const Dtype* w,
+                  std::int64_t n, bool shift_is_free, const Nearest& nearest)
+      : shape_(shape),
+        w_(w),
+        n_(n),
+        shift_is_free_(shift_is_free),
+        nearest_(nearest) {}
+
+  ScaleShift<Dtype> Best(const std::vector<ScaleShift<Dtype>>& starts) const {
+    constexpr std::int64_t kFewElements = 4096;
+    Candidate<Dtype> best{starts.front()};
+    for (const ScaleShift<Dtype>& start : starts) {
+      const Candidate<Dtype> end =
+          Descend(start, n_ <= kFewElements ? kMaxTurns : 1);
+      best = end.error < best.error ? end : best;
+    }
+    return n_ <= kFewElements ? best.fit : Descend(best.fit, kMaxTurns).fit;
+  }
+
+ private:
+  /// Far beyond what normal and uniform data need; on heavy tails the last
+  /// hundreds of turns gain nothing that matters.
+  static constexpr int kMaxTurns = 200;
+
+  Candidate<Dtype> Descend(ScaleShift<Dtype> fit, int turns) const {
+    Candidate<Dtype> best{fit};
+    for (int turn = 0; turn < turns; ++turn) {
+      const Sums sums = SumsFor(fit);
+      if (!(sums[kError] < best.error)) {
+        break;
+      }
+      best = {fit, sums[kError]};
+      fit = Solve(fit, sums);
+    }
+    return best;
+  }
+
+  enum Term { kError, kLevel, kLevelSquare, kValue, kProduct, kTerms };
+  using Sums = std::array<double, kTerms>;
+
+  /// About the fit's shift, so that a large one costs no digits.
+  Sums SumsFor(const ScaleShift<Dtype>& fit) const {
+    const Grid<Dtype> grid(fit, shape_);
+    const double origin = fit.shift;
+    const Dtype* w = w_;
+    return SumTerms<kTerms>(n_, [=](std::int64_t i, Sums& sums) {
+      const Dtype code = grid.Code(w[i]);
+      const double level = grid.Level(code);
+      const double value = w[i] - origin;
+      const double error = static_cast<double>(w[i]) - grid.Value(code);
+      sums[kError] += error * error;
+      sums[kLevel] += level;
+      sums[kLevelSquare] += level * level;
+      sums[kValue] += value;
+      sums[kProduct] += value * level;
+    });
+  }
+
+  /// Minimises the sum of (value - scale · level - shift)² for given levels.
+  ScaleShift<Dtype> Solve(ScaleShift<Dtype> fit, const Sums& sums) const {
+    const double n = static_cast<double>(n_);
+    double spread = sums[kLevelSquare], product = sums[kProduct];
+    if (shift_is_free_) {
+      spread -= sums[kLevel] * sums[kLevel] / n;
+      product -= sums[kLevel] * sums[kValue] / n;
+    }
+    double scale = fit.scale;
+    // Where all levels are the same there is nothing to tell the scale from.
+    constexpr double kRounding = 1e-12;
+    if (spread > kRounding * sums[kLevelSquare] && product > 0) {
+      scale = product / spread;
+      fit.scale = static_cast<Dtype>(scale);
+    }
+    if (shift_is_free_) {
+      fit.shift = static_cast<Dtype>(fit.shift +
+                                     (sums[kValue] - scale * sums[kLevel]) / n);
+    }
+    return nearest_(fit);
+  }
+
+  typename Grid<Dtype>::Shape shape_;
+  const Dtype* w_;
+  std::int64_t n_;
+  bool shift_is_free_;
+  const Nearest& nearest_;
+};
+
+}  // namespace ul2q
+
+#endif  // UL2Q_KERNELS_LEAST_SQUARES_HPP_

@@ -1,0 +1,35 @@
+#ifndef UL2Q_LAYERS_QUANTIZED_BLOB_HPP_
+#define UL2Q_LAYERS_QUANTIZED_BLOB_HPP_
+
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "ul2q/channels.hpp"
+#include "ul2q/quantizer.hpp"
+
+namespace caffe {
+
+/// A parameter blob and how its layer quantises it.
+template <typename Dtype>
+struct QuantizedBlob {
+  const char* field;          ///< of quantization_param: "weight" or "bias"
+  const Blob<Dtype>* master;  ///< the float values
+  const ul2q::Quantizer<Dtype>* quantizer;
+  ul2q::ChannelLayout layout;
+};
+
+/// What a layer with quantised parameters offers to scripts and exports, which
+/// find it by dynamic_cast.
+template <typename Dtype>
+class HasQuantizedBlobs {
+ public:
+  /// Valid as long as the layer and its blobs keep their shapes.
+  virtual std::vector<QuantizedBlob<Dtype>> quantized_blobs() const = 0;
+
+ protected:
+  ~HasQuantizedBlobs() = default;
+};
+
+}  // namespace caffe
+
+#endif  // UL2Q_LAYERS_QUANTIZED_BLOB_HPP_

@@ -1,0 +1,97 @@
+#ifndef UL2Q_METHODS_GRID_QUANTIZER_HPP_
+#define UL2Q_METHODS_GRID_QUANTIZER_HPP_
+
+#include <cmath>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "ul2q/kernels/arrays.hpp"
+#include "ul2q/kernels/least_squares.hpp"
+#include "ul2q/method.hpp"
+#include "ul2q/quantizer.hpp"
+
+namespace ul2q {
+
+/// A quantizer whose levels are a grid of kernels/: a method adds how it fits.
+template <template <typename> class Grid, typename Dtype>
+class GridQuantizer : public Quantizer<Dtype> {
+ public:
+  using typename Quantizer<Dtype>::Seed;
+  using Fitted = ScaleShift<Dtype>;
+
+  Fitted Nearest(const Fitted& fit) const override { return fit; }
+
+  void Encode(const Fitted& fit, const Dtype* w, std::int64_t n, Seed,
+              std::int32_t* codes) const override {
+    EncodeArray(GridOf(fit), w, n, codes);
+  }
+  void Decode(const Fitted& fit, const std::int32_t* codes, std::int64_t n,
+              Dtype* values) const override {
+    DecodeArray(GridOf(fit), codes, n, values);
+  }
+  void Quantize(const Fitted& fit, const Dtype* w, std::int64_t n, Seed,
+                Dtype* values) const override {
+    QuantizeArray(GridOf(fit), w, n, values);
+  }
+  int code_bits() const override { return shape_.code_bits(); }
+  std::int32_t lowest_code() const override { return shape_.lowest; }
+  std::int32_t highest_code() const override { return shape_.highest; }
+
+ protected:
+  using Shape = typename Grid<Dtype>::Shape;
+
+  explicit GridQuantizer(const Shape& shape) : shape_(shape) {}
+
+  Grid<Dtype> GridOf(const Fitted& fit) const { return {fit, shape_}; }
+
+  /// `fit`, if the levels next to these values are finite; those not in use
+  /// need not be. Throws NonFiniteError.
+  Fitted CheckedFor(const Fitted& fit,
+                    std::initializer_list<double> extremes) const {
+    const Grid<Dtype> grid = GridOf(fit);
+    for (const double extreme : extremes) {
+      if (!std::isfinite(fit.scale) ||
+          !std::isfinite(grid.Value(grid.Code(static_cast<Dtype>(extreme))))) {
+        throw NonFiniteError(
+            "holds values so large that their quantised values overflow");
+      }
+    }
+    return fit;
+  }
+
+  /// The EMPIRICAL fit from the method's own one, `exact`, and from `others`.
+  Fitted Empirical(const Fitted& exact, std::vector<Fitted> others,
+                   const Dtype* w, std::int64_t n, bool shift_is_free) const {
+    const auto nearest = [this](const Fitted& fit) {
+      Fitted possible = Nearest(fit);
+      possible.threshold = possible.scale / 2;
+      return possible;
+    };
+    std::vector<Fitted> starts = {exact};
+    for (const double factor : {0.5, 0.7, 0.85, 1.2, 1.5}) {
+      Fitted start = exact;
+      start.scale = static_cast<Dtype>(start.scale * factor);
+      starts.push_back(nearest(start));
+    }
+    for (const Fitted& start : others) {
+      starts.push_back(nearest(start));
+    }
+    return LeastSquaresFit<Grid, Dtype, decltype(nearest)>(
+               shape_, w, n, shift_is_free, nearest)
+        .Best(starts);
+  }
+
+ private:
+  Shape shape_;
+};
+
+/// For Method's two makers.
+template <template <typename> class MethodQuantizer, typename Dtype>
+std::unique_ptr<Quantizer<Dtype>> Make(const QuantizerOptions& options) {
+  return std::make_unique<MethodQuantizer<Dtype>>(options);
+}
+
+}  // namespace ul2q
+
+#endif  // UL2Q_METHODS_GRID_QUANTIZER_HPP_

@@ -1,0 +1,39 @@
+#include "ul2q/methods/ternary.hpp"
+
+#include "ul2q/kernels/magnitudes.hpp"
+
+namespace ul2q {
+
+template <typename Dtype>
+ScaleShift<Dtype> TernaryQuantizer<Dtype>::FitTo(const Dtype* w,
+                                                 std::int64_t n) const {
+  ScaleShift<Dtype> fit;
+  fit.threshold = static_cast<Dtype>(0.7 * MeanMagnitude(w, n));
+  fit.scale = static_cast<Dtype>(MeanMagnitudeAbove(w, n, fit.threshold));
+  fit = this->Nearest(fit);
+  this->CheckedFor(fit, {fit.scale});
+  if (fit_ == Fit::kEmpirical) {
+    fit = this->Empirical(fit, {}, w, n, false);
+  }
+  return fit;
+}
+
+template class TernaryQuantizer<float>;
+template class TernaryQuantizer<double>;
+
+namespace {
+
+const MethodRegistration registration([] {
+  Method method;
+  method.name = "ternary";
+  method.summary = "0 for small weights, else the sign times a mean magnitude";
+  method.levels = "-scale, 0, scale";
+  method.min_bits = 2;
+  method.max_bits = 2;
+  method.make_float = &Make<TernaryQuantizer, float>;
+  method.make_double = &Make<TernaryQuantizer, double>;
+  return method;
+}());
+
+}  // namespace
+}  // namespace ul2q

@@ -1,0 +1,27 @@
+#ifndef UL2Q_METHODS_TERNARY_HPP_
+#define UL2Q_METHODS_TERNARY_HPP_
+
+#include "ul2q/kernels/ternary.hpp"
+#include "ul2q/methods/grid_quantizer.hpp"
+
+namespace ul2q {
+
+/// Ternary weights: Li et al., "Ternary Weight Networks", 2016.
+///
+/// Code 0 where |w| <= threshold = 0.7 mean |w|, else the sign; scale is the
+/// mean of |w| over the others.
+template <typename Dtype>
+class TernaryQuantizer : public GridQuantizer<TernaryGrid, Dtype> {
+ public:
+  explicit TernaryQuantizer(const QuantizerOptions& options)
+      : GridQuantizer<TernaryGrid, Dtype>({}), fit_(options.fit) {}
+
+  ScaleShift<Dtype> FitTo(const Dtype* w, std::int64_t n) const override;
+
+ private:
+  Fit fit_;
+};
+
+}  // namespace ul2q
+
+#endif  // UL2Q_METHODS_TERNARY_HPP_
