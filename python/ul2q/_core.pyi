@@ -1,12 +1,28 @@
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 MIN_BITS: int
 MAX_BITS: int
 
-def methods() -> list[str]: ...
+def method_table() -> list[dict[str, Any]]: ...
 def quantize(
-    array: NDArray[Any], bits: int, method: str, fit: str
-) -> tuple[NDArray[Any], NDArray[np.int32], float, float, float]: ...
+    array: NDArray[Any],
+    axis: int | None,
+    method: str,
+    bits: int | None,
+    fit: str,
+    shift: str | None,
+    rounding: str,
+    signed: bool,
+    seed: int | None,
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], int, float]: ...
+def dequantize(
+    codes: NDArray[Any],
+    scales: NDArray[Any],
+    shifts: NDArray[Any],
+    axis: int | None,
+    method: str,
+    bits: int | None,
+    signed: bool,
+) -> NDArray[Any]: ...

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from caffe._caffe import Blob, Layer, Net
     from google.protobuf.descriptor import FieldDescriptor
 
+    from ul2q.statistics import BlobStatistics
+
 _QUANTIZED = "Quantized"
 
 
@@ -27,9 +29,16 @@ def install() -> None:
     for cls, method, function in (
         (_caffe.Net, "__repr__", net_text),
         (_caffe.Net, "_repr_html_", net_html),
+        (_caffe.Net, "quantization_statistics", _net_statistics),
         (_caffe.Blob, "__repr__", blob_text),
     ):
         setattr(cls, method, function)
+
+
+def _net_statistics(net: Net) -> list[BlobStatistics]:
+    from ul2q import statistics  # noqa: PLC0415
+
+    return statistics.net_statistics(net)
 
 
 # net_spec

@@ -93,9 +93,13 @@ def refuse_existing(path: Path) -> None:
 def _cell(column: str, value: float | None) -> str:
     if value is None:
         return ""
-    if column == "iteration":
+    if isinstance(value, int):
         return str(value)
-    return f"{value:.3f}" if column == "seconds" else str(np.float32(value))
+    if column == "seconds":
+        return f"{value:.3f}"
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    return str(single if np.isfinite(single) else value)
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> str:

@@ -20,11 +20,15 @@ from ul2q.net_outputs import mean_outputs, output_names, weighted_loss
 from ul2q.progress import Reporter, Step
 from ul2q.runlog import RunLog, refuse_existing
 from ul2q.solver_file import Plan, make_plan
+from ul2q.statistics import StatisticsLog
 from ul2q.stopping import StopRequest, StopRequested, stop_on_signals
 from ul2q.weights import check_weights_file, load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_LOGS = ("log.csv", "quantization.csv")
 
 
 class TrainingError(UserError, RuntimeError):
@@ -105,7 +109,9 @@ def train(
             the test net (test0_<output>, test1_<output>, … with more nets). A row holds the
             loss and the rate of that iteration and the test before it; the last row stands for
             the finished net. train_loss is averaged over the solver's `average_loss` iterations.
-            Going on from a snapshot drops the rows from its iteration on.
+            Going on from a snapshot drops the rows from its iteration on. A net with quantised
+            layers has quantization.csv beside it: the columns of `statistics.StatisticsLog`, a
+            row an iteration that the solver displays.
         data: a folder with train_lmdb and test_lmdb for the Data layers to read.
         progress: told of every iteration and test.
 
@@ -126,7 +132,8 @@ def train(
     if snapshot is not None:
         _check_snapshot(snapshot)
     elif run is not None:
-        refuse_existing(run / "log.csv")
+        for name in _LOGS:
+            refuse_existing(run / name)
     plan = make_plan(solver, run=run, data=data)
     if snapshot is None:
         weights = weights or plan.weights
@@ -136,14 +143,13 @@ def train(
     with stop_on_signals() as stop:
         training = _Training(_build(plan, solver), plan, progress or Reporter(), stop)
         training.begin(weights, snapshot)
-        log_path = None if run is None else run / "log.csv"
         try:
-            training.run(log_path)
+            training.run(run)
         except StopRequested as request:
             state, _ = training.take_snapshot()
             command = _command_to_go_on(solver, state, run, data)
             raise Interrupted(request.signum, training.solver.iter, state, command) from None
-    return training.result(log_path)
+    return training.result()
 
 
 class _Training:
@@ -158,6 +164,7 @@ class _Training:
         self._stop = stop
         self._losses: deque[float] = deque(maxlen=plan.param.average_loss)
         self._log: RunLog | None = None
+        self._statistics: StatisticsLog | None = None
         self._last_test: tuple[dict[str, float], ...] = ()
         self._tested_at: int | None = None
         self._snapshot_at: int | None = None
@@ -179,13 +186,13 @@ class _Training:
                     f"{self._plan.param.max_iter}: raise max_iter"
                 )
 
-    def run(self, log: Path | None) -> None:
-        """All iterations, the snapshot after them, the last test."""
+    def run(self, folder: Path | None) -> None:
+        """All iterations, the snapshot after them, the last test; logs in `folder`."""
         last = self._plan.param.max_iter
-        if log is not None:
-            self._log = RunLog(log, self._columns(), resume_at=self._resumed_at)
-        self._progress.start(self.solver.iter, last)
         try:
+            if folder is not None:
+                self._open_logs(folder)
+            self._progress.start(self.solver.iter, last)
             while self.solver.iter < last:
                 self._iterate()
                 self._stop.check()
@@ -194,8 +201,17 @@ class _Training:
             self._finish()
         finally:
             self._progress.close()
-            if self._log is not None:
-                self._log.close()
+            for log in (self._log, self._statistics):
+                if log is not None:
+                    log.close()
+
+    def _open_logs(self, folder: Path) -> None:
+        log, quantization = (folder / name for name in _LOGS)
+        self._log = RunLog(log, self._columns(), resume_at=self._resumed_at)
+        if any(layer.quantized_blobs() for layer in self.solver.net.layers):
+            self._statistics = StatisticsLog(
+                self.solver.net, quantization, resume_at=self._resumed_at
+            )
 
     def take_snapshot(self) -> tuple[Path, Path]:
         """Write a snapshot unless this iteration has one; its solver state and weights."""
@@ -204,7 +220,7 @@ class _Training:
             self._snapshot_at = self.solver.iter
         return self._plan.snapshot_files(self.solver.iter)
 
-    def result(self, log: Path | None) -> TrainResult:
+    def result(self) -> TrainResult:
         """What has been done."""
         state, weights = self._plan.snapshot_files(self.solver.iter)
         has_snapshot = self._snapshot_at == self.solver.iter
@@ -216,7 +232,7 @@ class _Training:
             tested_at=self._tested_at,
             snapshot=state if has_snapshot else None,
             weights=weights if has_snapshot else None,
-            log=log,
+            log=None if self._log is None else self._log.path,
             data=self._plan.data,
         )
 
@@ -276,11 +292,22 @@ class _Training:
                 f"iteration {iteration}: the loss is {loss}; training has diverged"
                 f"{_first_not_finite(self.solver.net)}: lower base_lr, or check data and fillers"
             )
+        if display and self._statistics is not None:
+            try:
+                self._statistics.write(iteration, self._seconds())
+            except ValueError as error:
+                raise TrainingError(
+                    f"iteration {iteration}: training has diverged: {error}"
+                ) from error
+
+    def _seconds(self) -> float:
+        before = 0.0 if self._log is None else self._log.seconds
+        return before + time.perf_counter() - self._began
 
     def _write_row(self, iteration: int, rate: float, **more: float) -> None:
         if self._log is None:
             return
-        seconds = self._log.seconds + time.perf_counter() - self._began
+        seconds = self._seconds()
         row = {"iteration": iteration, "seconds": seconds, "learning_rate": rate, **more}
         if self._tested_at == iteration:
             for i, outputs in enumerate(self._last_test):

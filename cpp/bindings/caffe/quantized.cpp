@@ -1,6 +1,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace {
 /// A parameter blob as its layer quantises it.
 struct QuantizedView {
   std::string field;
+  int index;
   py::array_t<Dtype> values;
   py::array_t<std::int32_t> codes;
   py::object scale;
@@ -84,6 +86,13 @@ QuantizedView View(const QuantizedBlob<Dtype>& blob) {
   return view;
 }
 
+int IndexOf(Layer<Dtype>& layer, const Blob<Dtype>* blob) {
+  const auto found = std::find_if(
+      layer.blobs().begin(), layer.blobs().end(),
+      [blob](const auto& candidate) { return candidate.get() == blob; });
+  return static_cast<int>(found - layer.blobs().begin());
+}
+
 std::vector<QuantizedView> QuantizedBlobs(const LayerPart& self) {
   const auto layer = self.Get();
   std::vector<QuantizedView> views;
@@ -92,6 +101,7 @@ std::vector<QuantizedView> QuantizedBlobs(const LayerPart& self) {
     for (const QuantizedBlob<Dtype>& blob : quantized->quantized_blobs()) {
       try {
         views.push_back(View(blob));
+        views.back().index = IndexOf(*layer, blob.master);
       } catch (const ul2q::NonFiniteError& error) {
         throw py::value_error("layer '" + layer->layer_param().name() +
                               "': the " + blob.field + " blob " + error.what());
@@ -109,6 +119,8 @@ void BindQuantized(py::module_* m) {
       "A parameter blob as its layer quantises it; all of it is copied.")
       .def_readonly("field", &QuantizedView::field,
                     "Of quantization_param: \"weight\" or \"bias\".")
+      .def_readonly("index", &QuantizedView::index,
+                    "Of the float blob in the layer's blobs.")
       .def_readonly("values", &QuantizedView::values,
                     "What the layer computes with, float32, shaped as the "
                     "blob.")

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import deprecated
 
+from ul2q.statistics import BlobStatistics
+
 from .proto import caffe_pb2
 
 _Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -85,6 +87,8 @@ class BlobVec:
 class QuantizedBlob:
     @property
     def field(self) -> str: ...
+    @property
+    def index(self) -> int: ...
     @property
     def values(self) -> _Floats: ...
     @property
@@ -235,6 +239,7 @@ class Net:
     def _batch(self, blobs: dict[str, NDArray[Any]]) -> Iterator[dict[str, NDArray[Any]]]: ...
     # Added by ul2q.
     def _repr_html_(self) -> str: ...
+    def quantization_statistics(self) -> list[BlobStatistics]: ...
 
 # Solvers
 

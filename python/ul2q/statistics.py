@@ -1,0 +1,164 @@
+"""How well a net's quantised blobs stand for their float masters, while it trains."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ul2q.runlog import RunLog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from caffe._caffe import Net, QuantizedBlob, Solver
+
+
+@dataclass(frozen=True)
+class BlobStatistics:
+    """A quantised blob of a layer.
+
+    Attributes:
+        layer: the layer's name.
+        field: of quantization_param: "weight" or "bias".
+        index: of the float blob in the layer's blobs.
+        bits: bits a code.
+        scale: α; the mean over the channels where each has its own.
+        shift: β; likewise.
+        loss: mean squared error of the quantised values.
+        lowest_share: share of the elements that have the smallest code.
+        highest_share: share of the elements that have the largest code.
+        sign_flips: how many masters have passed to the other side of the shift since the last
+            call; None at the first.
+    """
+
+    layer: str
+    field: str
+    index: int
+    bits: int
+    scale: float
+    shift: float
+    loss: float
+    lowest_share: float
+    highest_share: float
+    sign_flips: int | None
+
+
+class QuantizationStatistics:
+    """Statistics of a net's quantised blobs; an instance remembers the signs of its last call."""
+
+    def __init__(self, net: Net) -> None:
+        """Of `net`, which may change between two calls."""
+        self._net = net
+        self._above: dict[tuple[str, int], Any] = {}
+
+    def __call__(self) -> list[BlobStatistics]:
+        """A row for each quantised blob, in the order of the layers.
+
+        Raises:
+            ValueError: a blob holds NaN or infinity; the message names layer and blob.
+        """
+        rows = []
+        for name, layer in zip(self._net._layer_names, self._net.layers, strict=True):
+            for blob in layer.quantized_blobs():
+                rows.append(self._row(name, blob, layer.blobs[blob.index].data))
+        return rows
+
+    def _row(self, layer: str, blob: QuantizedBlob, master: Any) -> BlobStatistics:
+        above = np.packbits(master >= blob.shift)
+        before = self._above.get((layer, blob.index))
+        self._above[layer, blob.index] = above
+        size = max(blob.codes.size, 1)
+        return BlobStatistics(
+            layer=layer,
+            field=blob.field,
+            index=blob.index,
+            bits=blob.bits,
+            scale=float(np.mean(blob.scale)),
+            shift=float(np.mean(blob.shift)),
+            loss=blob.loss,
+            lowest_share=np.count_nonzero(blob.codes == blob.lowest_code) / size,
+            highest_share=np.count_nonzero(blob.codes == blob.highest_code) / size,
+            sign_flips=None if before is None else _count_bits(above ^ before),
+        )
+
+
+def _count_bits(array: Any) -> int:
+    return int(np.unpackbits(array).sum())
+
+
+def record_statistics(solver: Solver, every: int = 1) -> list[tuple[int, list[BlobStatistics]]]:
+    """A list that grows while `solver` runs: (iteration, rows) at each `every`-th iteration.
+
+    The rows are taken before the iteration, by a callback of the solver.
+
+    Raises:
+        ValueError: `every` is less than 1.
+    """
+    if every < 1:
+        raise ValueError(f"every is {every}; must be at least 1")
+    statistics = QuantizationStatistics(solver.net)
+    records: list[tuple[int, list[BlobStatistics]]] = []
+
+    def on_start() -> None:
+        if solver.iter % every == 0:
+            records.append((solver.iter, statistics()))
+
+    solver.add_callback(on_start, lambda: None)
+    return records
+
+
+def net_statistics(net: Net) -> list[BlobStatistics]:
+    """`net.quantization_statistics()`: how well each quantised blob stands for its master.
+
+    A row, a `ul2q.statistics.BlobStatistics`, for each quantised blob. `sign_flips` counts from
+    the last call on this net.
+    """
+    if not hasattr(net, _STATISTICS):
+        setattr(net, _STATISTICS, QuantizationStatistics(weakref.proxy(net)))
+    rows: list[BlobStatistics] = getattr(net, _STATISTICS)()
+    return rows
+
+
+_STATISTICS = "_ul2q_statistics"
+
+_COLUMNS = ("scale", "shift", "loss", "lowest_share", "highest_share", "sign_flips")
+
+
+class StatisticsLog:
+    """A CSV file of the statistics: a row a call, the columns <layer>[<blob>].<statistic>.
+
+    The first columns are `iteration` and `seconds`, as in log.csv; a row stands for the blobs
+    after that iteration. sign_flips counts from the row before, at first from the start.
+    """
+
+    def __init__(self, net: Net, path: Path, *, resume_at: int | None = None) -> None:
+        """Begin a log, or go on with one from iteration `resume_at`; see RunLog.
+
+        Raises:
+            RunLogError: as RunLog does.
+        """
+        self._statistics = QuantizationStatistics(net)
+        self._log = RunLog(path, _columns(self._statistics()), resume_at=resume_at)
+
+    def write(self, iteration: int, seconds: float) -> None:
+        """Append a row."""
+        row: dict[str, float] = {"iteration": iteration, "seconds": seconds}
+        for blob in self._statistics():
+            for name in _COLUMNS:
+                value = getattr(blob, name)
+                if value is not None:
+                    row[f"{blob.layer}[{blob.index}].{name}"] = value
+        self._log.write(row)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()
+
+
+def _columns(rows: Sequence[BlobStatistics]) -> list[str]:
+    blobs = [f"{row.layer}[{row.index}]" for row in rows]
+    return ["iteration", "seconds", *(f"{blob}.{name}" for blob in blobs for name in _COLUMNS)]
