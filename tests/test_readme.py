@@ -72,7 +72,7 @@ def test_the_commands_are_ones_that_ul2q_takes(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[object] = []
-    for name in ("data_fashion_mnist", "data_mnist", "train", "test"):
+    for name in ("data_fashion_mnist", "data_mnist", "train", "test", "quantize"):
         monkeypatch.setattr(cli, name, called.append)
     assert cli.main(shlex.split(command, comments=True)[1:]) == 0
     assert len(called) == 1

@@ -2,7 +2,7 @@
 
 `ul2q.quantize` is the quantizer of the layers on NumPy arrays; `ul2q.training.train`,
 `ul2q.evaluation.evaluate` and `ul2q.data` are what the command line runs; `ul2q.prototxt_path`
-finds the nets that come with the package.
+finds the nets that come with the package, `ul2q.quantize_net` makes quantised ones of them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,32 @@ from typing import TYPE_CHECKING
 from ul2q import _openmp
 
 if TYPE_CHECKING:
+    from ul2q.net_quantization import NetQuantization
+    from ul2q.net_rewriter import quantize_net
     from ul2q.nets import prototxt_path
-    from ul2q.quantizers import Quantized, methods, quantize
+    from ul2q.quantizers import Quantized, dequantize, methods, quantize
 
 _openmp.bound_spinning()
 
-__all__ = ["Quantized", "__version__", "methods", "prototxt_path", "quantize"]
+__all__ = [
+    "NetQuantization",
+    "Quantized",
+    "__version__",
+    "dequantize",
+    "methods",
+    "prototxt_path",
+    "quantize",
+    "quantize_net",
+]
 
 _HOMES = {
+    "NetQuantization": "ul2q.net_quantization",
     "Quantized": "ul2q.quantizers",
+    "dequantize": "ul2q.quantizers",
     "methods": "ul2q.quantizers",
     "prototxt_path": "ul2q.nets",
     "quantize": "ul2q.quantizers",
+    "quantize_net": "ul2q.net_rewriter",
 }
 
 

@@ -103,6 +103,63 @@ def test(arguments: argparse.Namespace) -> None:
     _print_outputs("test", outputs)
 
 
+def import_fork(arguments: argparse.Namespace) -> None:
+    """`ul2q import-fork`."""
+    from ul2q.fork import import_files
+
+    imported = import_files(
+        arguments.net,
+        arguments.weights,
+        output=arguments.output,
+        force=arguments.force,
+        ulq_activations=arguments.ulq_activations,
+    )
+    for warning in imported.net.warnings:
+        print(f"ul2q: warning: {warning}", file=sys.stderr)
+    _print_table(
+        ("layer", "type", "weight", "bias", "activations"),
+        [
+            (row.name, row.type, row.weight, row.bias, ", ".join(map(_or_float, row.activations)))
+            for row in imported.net.rows
+        ],
+    )
+    print(f"net: {imported.net_path}")
+    if imported.weights and imported.weights_path:
+        saved = imported.weights.saved_bytes
+        print(f"weights: {imported.weights_path} ({saved:,} bytes smaller)")
+
+
+def quantize(arguments: argparse.Namespace) -> None:
+    """`ul2q quantize`."""
+    from dataclasses import fields
+
+    from ul2q.net_quantization import NetQuantization
+    from ul2q.net_rewriter import default_output, quantize_net
+    from ul2q.output_file import write_file
+
+    arguments.layers = dict(arguments.layers)
+    known = {field.name for field in fields(NetQuantization)}
+    options = NetQuantization(**{k: v for k, v in vars(arguments).items() if k in known})
+    result = quantize_net(arguments.net, options)
+    output = arguments.output or default_output(arguments.net, options)
+    write_file(output, result.text.encode(), force=arguments.force)
+    _print_table(
+        ("layer", "type", "bits", "method"),
+        [
+            (row.name, row.new_type, row.bits, ", ".join(filter(None, (row.method, row.note))))
+            for row in result.rows
+        ],
+    )
+    print(f"net: {output}")
+
+
+def methods(_: argparse.Namespace) -> None:
+    """`ul2q methods`."""
+    from ul2q.method_docs import methods_markdown
+
+    print(methods_markdown())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ul2q", description="Train Caffe nets with low-bit weights (μL2Q)."
@@ -112,6 +169,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(commands.add_parser("data", help="turn a data set into LMDBs"))
     _add_train(commands.add_parser("train", help="run a solver"))
     _add_test(commands.add_parser("test", help="evaluate a trained net"))
+    _add_quantize(commands.add_parser("quantize", help="turn a float net into a quantised one"))
+    commands.add_parser("methods", help="list the quantisation methods").set_defaults(
+        command=methods
+    )
+    _add_import_fork(
+        commands.add_parser("import-fork", help="take over a net of the fork Quantization-caffe")
+    )
     return parser
 
 
@@ -173,6 +237,85 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
     _add_data_option(parser, "test_lmdb")
 
 
+def _add_import_fork(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=import_fork)
+    parser.add_argument("net", metavar="NET", type=Path, help="a net's prototxt for the fork")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, nargs="?", help="its .caffemodel")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        type=Path,
+        help="a folder, or the new prototxt, which the new .caffemodel goes beside "
+        "(default: NAME_ul2q beside NET and WEIGHTS)",
+    )
+    parser.add_argument(
+        "--ulq-activations",
+        action="store_true",
+        help="quantise the activations of the method ULQ, too, which the fork left float",
+    )
+    parser.add_argument("--force", action="store_true", help="replace what stands there")
+
+
+def _add_quantize(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=quantize)
+    parser.description = (
+        "Give Convolution, Deconvolution, InnerProduct, Embed, LSTM and RNN layers their quantised "
+        "type and a quantization_param. All else in the prototxt stays, comments too."
+    )
+    parser.add_argument("net", metavar="NET", type=Path, help="the float net's prototxt")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="(default: beside NET, NET_2bit.prototxt)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT")
+    # What is not given is not there: the defaults are those of NetQuantization.
+    for option, kind, text in (
+        ("--weight-bits", int, "1 to 16; of ternary_quantized, bits of the scale"),
+        ("--bias-bits", int, "(default: biases stay float)"),
+        ("--first-bits", int, "of the first layer with weights"),
+        ("--last-bits", int, "of the last layer with weights"),
+        (
+            "--method",
+            str,
+            "ul2q (default), binary, ternary, ternary_quantized, fixed_point or clip. binary has "
+            "codes of 1 bit, the ternary ones of 2: layers that are given another width get ul2q",
+        ),
+        ("--fit", str, "exact (default), paper or empirical"),
+        ("--granularity", str, "of weights, tensor (default) or channel"),
+        ("--shift", str, "mean (default of ul2q) or zero"),
+        ("--rounding", str, "nearest (default) or stochastic"),
+        ("--gradient", str, "identity (default) or clipped"),
+        ("--activation-bits", int, "quantise what these layers read, but for the net's inputs"),
+        ("--activation-method", str, "(default: ul2q)"),
+    ):
+        parser.add_argument(
+            option,
+            metavar="N" if kind is int else "NAME",
+            type=kind,
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+    parser.add_argument(
+        "--layer",
+        dest="layers",
+        metavar="LAYER=N",
+        type=_layer_bits,
+        action="append",
+        default=[],
+        help="bits of this layer's weights, or LAYER=float; may be given again",
+    )
+
+
+def _layer_bits(text: str) -> tuple[str, int | None]:
+    """A layer's name and its bits, None for float."""
+    name, _, bits = text.rpartition("=")
+    if name and bits == "float":
+        return name, None
+    if name and bits.isdecimal():
+        return name, int(bits)
+    raise argparse.ArgumentTypeError(f"{text!r} is not LAYER=BITS or LAYER=float")
+
+
 def _add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
     parser.add_argument(
         "--data",
@@ -205,6 +348,19 @@ def _print_dataset(dataset: Dataset) -> None:
     shape = "×".join(map(str, dataset.shape))
     print(f"train: {dataset.train} ({dataset.train_count} images of {shape})")
     print(f"test: {dataset.test} ({dataset.test_count} images of {shape})")
+
+
+def _or_float(quantizer: object) -> str:
+    return str(quantizer or "float")
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as their longest cell; nothing for None."""
+    cells = [list(headings), *(["" if c is None else str(c) for c in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        aligned = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(aligned).rstrip())
 
 
 def _print_outputs(

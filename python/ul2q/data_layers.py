@@ -30,7 +30,7 @@ def data_layers(
     net: caffe_pb2.NetParameter, state: caffe_pb2.NetState
 ) -> list[caffe_pb2.LayerParameter]:
     """The `Data` layers that the net has in `state`; changing one changes `net`."""
-    return [layer for layer in net.layer if layer.type == "Data" and _included(layer, state)]
+    return [layer for layer in net.layer if layer.type == "Data" and included(layer, state)]
 
 
 def sources(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> list[Path]:
@@ -91,18 +91,18 @@ def lmdb_entries(source: Path) -> int:
         return int(environment.stat()["entries"])
 
 
+def included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState) -> bool:
+    """Whether Net::FilterNet keeps the layer."""
+    if layer.include:
+        return any(_meets(state, rule) for rule in layer.include)
+    return not any(_meets(state, rule) for rule in layer.exclude)
+
+
 def _import_hint(folder: Path) -> str:
     fashion = f"`ul2q data fashion-mnist -o {folder}`"
     digits = f"`ul2q data mnist --from DIR -o {folder}`"
     known = {"fashion-mnist": fashion, "mnist": digits}
     return f"{known.get(folder.name, f'{fashion} or {digits}')} makes it"
-
-
-def _included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState) -> bool:
-    """Whether Net::FilterNet keeps the layer."""
-    if layer.include:
-        return any(_meets(state, rule) for rule in layer.include)
-    return not any(_meets(state, rule) for rule in layer.exclude)
 
 
 def _meets(state: caffe_pb2.NetState, rule: caffe_pb2.NetStateRule) -> bool:

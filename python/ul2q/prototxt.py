@@ -44,17 +44,35 @@ def read_solver(path: Path) -> caffe_pb2.SolverParameter:
     return _read(path, caffe_pb2.SolverParameter())
 
 
+def parse_net(text: str, name: str) -> caffe_pb2.NetParameter:
+    """The `NetParameter` in a text.
+
+    Args:
+        text: the prototxt.
+        name: of its file, for messages.
+
+    Raises:
+        PrototxtError: it is no NetParameter; the message begins with name:line:column.
+    """
+    return _parse(text, name, caffe_pb2.NetParameter())
+
+
 def _read(path: Path, message: Any) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        text_format.Parse(path.read_text(encoding="utf-8"), message)
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise PrototxtError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from error
+    return _parse(text, str(path), message)
+
+
+def _parse(text: str, name: str, message: Any) -> Any:
+    try:
+        return text_format.Parse(text, message)
     except text_format.ParseError as error:
         where = ":".join(str(n) for n in (error.GetLine(), error.GetColumn()) if n is not None)
-        raise PrototxtError(f"{path}:{where}: {_explain(str(error))}") from error
-    return message
+        raise PrototxtError(f"{name}:{where}: {_explain(str(error))}") from error
 
 
 def _explain(message: str) -> str:

@@ -143,9 +143,7 @@ def quantize(
         return Quantized(values, codes, float(scales[0]), float(shifts[0]), code_bits, loss)
     shape = [1] * w.ndim
     shape[channel_axis] = -1
-    return Quantized(
-        values, codes, scales.reshape(shape), shifts.reshape(shape), code_bits, loss
-    )
+    return Quantized(values, codes, scales.reshape(shape), shifts.reshape(shape), code_bits, loss)
 
 
 def dequantize(
@@ -162,7 +160,8 @@ def dequantize(
 
     Args:
         codes: integers, any shape, contiguous or not.
-        scale, shift: of `Quantized`: numbers, or arrays that broadcast along one axis of `codes`.
+        scale: of `Quantized`: a number, or an array that broadcasts along one axis of `codes`.
+        shift: likewise.
         bits: bits a code, as in `Quantized.bits`.
         method: the method that made the codes.
         signed: as for `quantize`.

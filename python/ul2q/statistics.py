@@ -63,8 +63,10 @@ class QuantizationStatistics:
         """
         rows = []
         for name, layer in zip(self._net._layer_names, self._net.layers, strict=True):
-            for blob in layer.quantized_blobs():
-                rows.append(self._row(name, blob, layer.blobs[blob.index].data))
+            rows += [
+                self._row(name, blob, layer.blobs[blob.index].data)
+                for blob in layer.quantized_blobs()
+            ]
         return rows
 
     def _row(self, layer: str, blob: QuantizedBlob, master: Any) -> BlobStatistics:

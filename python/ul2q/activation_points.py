@@ -1,0 +1,129 @@
+"""Where a net needs QuantizedActivation layers, so that given layers read quantised blobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caffe.proto import caffe_pb2
+
+from ul2q.data_layers import included
+from ul2q.layer_types import ACTIVATION
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ul2q.blob_flow import Bottom, Flow
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place for a QuantizedActivation layer.
+
+    Attributes:
+        blob: what it reads.
+        after: the index of the layer that it goes behind.
+        bottoms: those that are to read its top.
+        rules: the index of the layer whose `include` and `exclude` it takes; None: it has none.
+        non_negative: no value of the blob is below 0.
+    """
+
+    blob: str
+    after: int
+    bottoms: Sequence[Bottom]
+    rules: int | None
+    non_negative: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The places in a net.
+
+    Attributes:
+        points: one for each version of a blob that is to be quantised.
+        float_bottoms: by index of a layer, why a bottom of it stays float.
+    """
+
+    points: Sequence[Point]
+    float_bottoms: dict[int, str]
+
+
+def plan_activations(
+    net: caffe_pb2.NetParameter, found: Sequence[Flow], wanted_bottoms: Collection[Bottom]
+) -> Plan:
+    """Find the places for layers that quantise all of `wanted_bottoms`.
+
+    Inputs of the net stay float; what a QuantizedActivation layer wrote is quantised already.
+
+    Args:
+        net: the net, its layers in the field `layer`.
+        found: its `flows`.
+        wanted_bottoms: of layers.
+    """
+    float_bottoms: dict[int, str] = {}
+    # The writers behind each bottom, by blob and by the reader's name: layers of one name for
+    # different phases are to share a QuantizedActivation layer and its scale.
+    wishes: dict[tuple[str, str], dict[Bottom, set[int]]] = {}
+    for flow in found:
+        for bottom, version in flow.reads.items():
+            if bottom not in wanted_bottoms:
+                continue
+            reader = bottom[0]
+            if version.is_input:
+                float_bottoms[reader] = f"input {version.blob!r} stays float"
+            elif net.layer[version.writer].type != ACTIVATION:
+                bottoms = wishes.setdefault((version.blob, net.layer[reader].name), {})
+                bottoms.setdefault(bottom, set()).add(version.writer)
+    wanted: dict[tuple[str, frozenset[int]], set[Bottom]] = {}
+    for (blob, _), bottoms in wishes.items():
+        writers = frozenset(writer for behind in bottoms.values() for writer in behind)
+        wanted.setdefault((blob, writers), set()).update(bottoms)
+    points: list[Point] = []
+    served: set[Bottom] = set()
+    # The place behind most writers first: it serves those who read what some of them wrote, too.
+    for (blob, writers), wanting in sorted(wanted.items(), key=lambda item: -len(item[0][1])):
+        if wanting <= served:
+            continue
+        point = _point(net, found, blob, writers, served)
+        if point and wanting - served <= set(point.bottoms):
+            points.append(point)
+            served.update(point.bottoms)
+        else:
+            note = f"{blob!r} stays float: its layers differ too much between phases"
+            float_bottoms |= dict.fromkeys((reader for reader, _ in wanting), note)
+    return Plan(sorted(points, key=lambda point: point.after), float_bottoms)
+
+
+def _point(
+    net: caffe_pb2.NetParameter,
+    found: Sequence[Flow],
+    blob: str,
+    writers: frozenset[int],
+    served: Collection[Bottom],
+) -> Point | None:
+    """The place behind all of `writers`, for all who read what they wrote but those `served`.
+
+    None if there is none that suits each state.
+    """
+    after = max(writers)
+    behind: dict[Bottom, set[int]] = {}  # the writers of `blob` as later layers read it
+    non_negative = True
+    for flow in found:
+        for bottom, version in flow.reads.items():
+            layer = net.layer[bottom[0]]
+            if version.blob != blob:
+                continue
+            if version.writer in writers:
+                non_negative &= version.non_negative
+            if bottom[0] > after and blob not in layer.top and layer.type != ACTIVATION:
+                behind.setdefault(bottom, set()).add(version.writer)
+    bottoms = sorted(
+        bottom for bottom, wrote in behind.items() if wrote <= writers and bottom not in served
+    )
+    # In each state the layer must be there if and only if something reads its top.
+    needed = [any(bottom in flow.reads for bottom in bottoms) for flow in found]
+    for rules in (None, *(reader for reader, _ in bottoms)):
+        like = caffe_pb2.LayerParameter() if rules is None else net.layer[rules]
+        if [included(like, flow.state) for flow in found] == needed:
+            return Point(blob, after, bottoms, rules, non_negative)
+    return None

@@ -1,0 +1,287 @@
+"""Turn the prototxt of a net into that of a quantised one, and keep all else in it."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+
+from ul2q.activation_points import Point, plan_activations
+from ul2q.blob_flow import flows
+from ul2q.layer_types import (
+    ACTIVATION,
+    QUANTIZED,
+    WEIGHT_LAYERS,
+    activation_bottoms,
+    float_type,
+    has_bias,
+)
+from ul2q.net_quantization import NetQuantization, OptionsError, code_bits, method_name
+from ul2q.prototxt import PrototxtError, parse_net
+from ul2q.prototxt_text import Block, Document, quoted
+
+_FORK_FIELDS = ("weights_compress", "activations_compress")  # and the same with _param
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """What became of a layer.
+
+    Attributes:
+        name: the layer's.
+        old_type: e.g. "Convolution"; "" for a layer that is new.
+        new_type: e.g. "QuantizedConvolution"; the same as before for one that stays as it was.
+        weight_bits: bits of a weight's code; None: float.
+        bias_bits: bits of a bias's code; None: float, or there is none.
+        activation_bits: of a QuantizedActivation layer.
+        method: of the weights, or of the activation; "" for a float layer.
+        note: what else there is to say, e.g. why it stays float.
+    """
+
+    name: str
+    old_type: str
+    new_type: str
+    weight_bits: int | None = None
+    bias_bits: int | None = None
+    activation_bits: int | None = None
+    method: str = ""
+    note: str = ""
+
+    @property
+    def bits(self) -> str:
+        """Bits of the weights, and after a + those of the biases; or those of the activation."""
+        widths = (self.weight_bits, self.bias_bits, self.activation_bits)
+        return "+".join(str(width) for width in widths if width is not None) or "float"
+
+
+@dataclass(frozen=True)
+class QuantizedNet:
+    """A quantised net.
+
+    Attributes:
+        text: the prototxt.
+        rows: a row for each layer with weights and each QuantizedActivation layer, in the order of
+            the net; layers of one name for different phases are one if the same became of them.
+    """
+
+    text: str
+    rows: tuple[LayerChange, ...]
+
+
+def quantize_net(net: str | Path | Document, options: NetQuantization) -> QuantizedNet:
+    """Turn a net's layers with weights into quantised ones.
+
+    Convolution, Deconvolution, InnerProduct, Embed, LSTM and RNN layers get the type of the
+    quantised layer and a `quantization_param`; in those that are quantised already it is
+    replaced. Comments, blank lines, the order of layers and all other fields stay.
+
+    For quantised activations each blob that a quantised layer reads gets a QuantizedActivation
+    layer `<blob>_q` behind the layer that writes it last; not the net's inputs, and not the indices
+    that an Embed layer reads. All later layers read the quantised blob, losses and accuracies too,
+    as there is no other in a quantised net; but for layers that work on the blob in place. Where
+    the values cannot be negative, the codes have no sign.
+
+    Args:
+        net: the path of a prototxt, or `ul2q.prototxt_text.Document(text)`.
+        options: what to make of it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        PrototxtError: it is no net that Caffe reads, or one in the format of 2013/14, or without
+            weights; the message names file and line.
+        OptionsError: `options` name a layer that the net does not have.
+    """
+    document = net if isinstance(net, Document) else Document.read(Path(net))
+    return _Rewriter(document, options).run()
+
+
+def default_output(net: Path, options: NetQuantization) -> Path:
+    """Where the command writes: beside the net, "_2bit" in the place of "_float" in its name."""
+    return net.with_stem(f"{net.stem.removesuffix('_float')}_{options.name}")
+
+
+class _Rewriter:
+    """One call of `quantize_net`."""
+
+    def __init__(self, document: Document, options: NetQuantization) -> None:
+        self._document = document
+        self._options = options
+        self._blocks = _layer_blocks(document)
+        self._net = parse_net(document.source, document.name)
+        self._rows: dict[int, list[LayerChange]] = {}  # by index of the layer; new layers behind
+
+    def run(self) -> QuantizedNet:
+        bits = self._bits_by_name()
+        float_bottoms = {}
+        if self._options.quantizes_activations:
+            float_bottoms = self._quantize_activations(bits)
+        for index, layer in enumerate(self._net.layer):
+            if float_type(layer.type) in WEIGHT_LAYERS:
+                row = self._quantize_weights(index, bits[layer.name], float_bottoms.get(index))
+                self._rows.setdefault(index, []).insert(0, row)
+        rows = [row for index in sorted(self._rows) for row in self._rows[index]]
+        return QuantizedNet(str(self._document), tuple(dict.fromkeys(rows)))
+
+    def _bits_by_name(self) -> dict[str, int | None]:
+        """Bits of the weights' codes of each layer with weights; None for float."""
+        layers = [one for one in self._net.layer if float_type(one.type) in WEIGHT_LAYERS]
+        if not layers:
+            raise PrototxtError(
+                f"{self._document.name}: none of its layers can be quantised; "
+                f"those are {', '.join(WEIGHT_LAYERS)}"
+            )
+        options = self._options
+        bits = dict.fromkeys((one.name for one in layers), options.code_bits)
+        names = list(bits)
+        for name in options.layers:
+            if name not in bits:
+                near = difflib.get_close_matches(name, names) or names
+                raise OptionsError(
+                    f"{self._document.name}: no layer with weights is named {name!r}; "
+                    f"there is {', '.join(map(repr, near))}"
+                )
+        if options.first_bits is not None:
+            bits[names[0]] = options.first_bits
+        if options.last_bits is not None:
+            bits[names[-1]] = options.last_bits
+        return {**bits, **options.layers}
+
+    def _quantize_weights(
+        self, index: int, bits: int | None, float_bottom: str | None
+    ) -> LayerChange:
+        layer, block = self._net.layer[index], self._blocks[index]
+        base = float_type(layer.type)
+        new_type = base if bits is None else QUANTIZED + base
+        for entry in block.all("type"):
+            quote = entry.text[0]
+            self._document.set(entry, f"{quote}{new_type}{quote}")
+        if bits is None:
+            self._set_quantization(block, None)
+            return LayerChange(layer.name, layer.type, new_type, note="stays float")
+        weight = self._options.weight_quantizer(bits)
+        bias = self._options.bias_quantizer() if has_bias(layer) else None
+        self._set_quantization(block, caffe_pb2.QuantizationParameter(weight=weight, bias=bias))
+        was_quantized = "was quantised already" if layer.type != base else None
+        return LayerChange(
+            layer.name,
+            layer.type,
+            new_type,
+            weight_bits=bits,
+            bias_bits=code_bits(bias) if bias else None,
+            method=method_name(weight),
+            note=", ".join(filter(None, (was_quantized, float_bottom))),
+        )
+
+    def _quantize_activations(self, bits: dict[str, int | None]) -> dict[int, str]:
+        """Put QuantizedActivation layers before the quantised ones.
+
+        Returns:
+            By index of a layer, why a bottom of it stays float.
+        """
+        net, found = self._net, flows(self._net)
+        bottoms = set()
+        for index, layer in enumerate(net.layer):
+            base = float_type(layer.type)
+            if base in WEIGHT_LAYERS and bits[layer.name] is not None:
+                bottoms |= {(index, place) for place in activation_bottoms(layer)}
+            elif layer.type == ACTIVATION:
+                read = [flow.reads[index, 0] for flow in found if (index, 0) in flow.reads]
+                quantizer = self._options.activation_quantizer(
+                    non_negative=all(version.non_negative for version in read)
+                )
+                quantization = caffe_pb2.QuantizationParameter(activation=quantizer)
+                self._set_quantization(self._blocks[index], quantization)
+                row = _activation_row(layer.name, layer.type, quantizer, "was quantised already")
+                self._rows[index] = [row]
+        plan = plan_activations(net, found, bottoms)
+        taken = {name for layer in net.layer for name in (layer.name, *layer.top)} | {*net.input}
+        for point in plan.points:
+            top = _unused(f"{point.blob}_q", taken)
+            taken.add(top)
+            quantizer = self._options.activation_quantizer(non_negative=point.non_negative)
+            self._insert(point, top, quantizer)
+            row = _activation_row(top, "", quantizer)
+            self._rows.setdefault(point.after, []).append(row)
+        return plan.float_bottoms
+
+    def _insert(self, point: Point, top: str, quantizer: caffe_pb2.QuantizerParameter) -> None:
+        fields = [
+            f"name: {quoted(top)}",
+            f"type: {quoted(ACTIVATION)}",
+            f"bottom: {quoted(point.blob)}",
+            f"top: {quoted(top)}",
+        ]
+        if point.rules is not None:
+            rules = self._blocks[point.rules].fields
+            fields += [f"{e.name} {e.text}" for e in rules if e.name in ("include", "exclude")]
+        fields.append(_field_text(caffe_pb2.QuantizationParameter(activation=quantizer)))
+        writer = self._document.root.all("layer")[point.after]
+        self._document.insert_after(writer, "layer", fields)
+        for reader, place in point.bottoms:
+            self._document.set(self._blocks[reader].all("bottom")[place], quoted(top))
+
+    def _set_quantization(
+        self, block: Block, quantization: caffe_pb2.QuantizationParameter | None
+    ) -> None:
+        """Give a layer this `quantization_param` in the place of what it has."""
+        old = block.all("quantization_param")
+        if quantization is not None and old:
+            self._document.replace(old.pop(0), _field_text(quantization))
+        elif quantization is not None:
+            self._document.append(block, _field_text(quantization))
+        for entry in old:
+            self._document.remove(entry)
+
+
+def _layer_blocks(document: Document) -> list[Block]:
+    """The text of each of the net's layers.
+
+    Raises:
+        PrototxtError: they are in the format of 2013/14, or of the fork, or several in a list.
+    """
+    old = document.root.get("layers")
+    if old:
+        raise document.error(
+            old.start,
+            "`layers` is the format of 2013/14; write `layer`, types such as "
+            'type: "Convolution", and param { lr_mult: 1 decay_mult: 1 } for blobs_lr and '
+            "weight_decay",
+        )
+    entries = document.root.all("layer")
+    for entry, following in itertools.pairwise(entries):
+        if entry.start == following.start:
+            raise document.error(entry.start, "a list of layers; write layer { ... } for each")
+    blocks = [entry.block for entry in entries if entry.block]
+    for entry in (entry for block in blocks for entry in block.fields):
+        if entry.name.startswith(_FORK_FIELDS):
+            raise document.error(
+                entry.start, f"{entry.name} is a field of the fork; run `ul2q import-fork` first"
+            )
+    return blocks
+
+
+def _activation_row(
+    name: str, old_type: str, quantizer: caffe_pb2.QuantizerParameter, note: str | None = None
+) -> LayerChange:
+    return LayerChange(
+        name,
+        old_type,
+        ACTIVATION,
+        activation_bits=code_bits(quantizer),
+        method=method_name(quantizer),
+        note=", ".join(filter(None, (None if quantizer.signed else "unsigned", note))),
+    )
+
+
+def _field_text(quantization: caffe_pb2.QuantizationParameter) -> str:
+    return f"quantization_param {{ {text_format.MessageToString(quantization, as_one_line=True)} }}"
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """`name`, with a number behind it if it is taken."""
+    numbered = (f"{name}{number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([name], numbered) if one not in taken)
