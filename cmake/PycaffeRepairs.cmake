@@ -54,30 +54,40 @@ ul2q_repair(python/caffe/detector.py
 
 # A quantised layer is drawn and mapped as its float layer is.
 ul2q_repair(python/caffe/coord_map.py
-  FROM [=[['Convolution', 'Pooling', 'Im2col']]=]
-  TO [=[['Convolution', 'QuantizedConvolution', 'Pooling', 'Im2col']]=])
+  FROM [=[fn.type_name in ['Convolution', 'Pooling', 'Im2col']]=]
+  TO [=[fn.type_name.removeprefix('Quantized') in ['Convolution', 'Pooling', 'Im2col']]=])
+ul2q_repair(python/caffe/coord_map.py
+  FROM [[fn.type_name == 'Deconvolution']]
+  TO [[fn.type_name in ('Deconvolution', 'QuantizedDeconvolution')]])
+ul2q_repair(python/caffe/coord_map.py
+  FROM [[PASS_THROUGH_LAYERS = ['AbsVal',]]
+  TO [[PASS_THROUGH_LAYERS = ['QuantizedActivation', 'AbsVal',]])
 ul2q_repair(python/caffe/draw.py
   FROM [[layer.type == 'Convolution' or layer.type == 'Deconvolution']]
-  TO [[layer.type in ('Convolution', 'QuantizedConvolution', 'Deconvolution')]])
+  TO [[layer.type.removeprefix('Quantized') in ('Convolution', 'Deconvolution')]])
 ul2q_repair(python/caffe/draw.py
   FROM [[layer.type == 'InnerProduct']]
-  TO [[layer.type in ('InnerProduct', 'QuantizedInnerProduct')]])
+  TO [[layer.type.removeprefix('Quantized') == 'InnerProduct']])
 ul2q_repair(python/caffe/draw.py
-  FROM [=[['Convolution', 'Deconvolution', 'InnerProduct']]=]
-  TO [=[['Convolution', 'QuantizedConvolution', 'Deconvolution', 'InnerProduct', 'QuantizedInnerProduct']]=])
+  FROM [=[layer.type not in ['Convolution', 'Deconvolution', 'InnerProduct']]=]
+  TO [=[layer.type.removeprefix('Quantized') not in ['Convolution', 'Deconvolution', 'InnerProduct']]=])
+ul2q_repair(python/caffe/draw.py
+  FROM [=[layer.type in ['Convolution', 'Deconvolution', 'InnerProduct']]=]
+  TO [=[layer.type.removeprefix('Quantized') in ['Convolution', 'Deconvolution', 'InnerProduct']]=])
 ul2q_repair(python/caffe/draw.py
   FROM [=[['Convolution', 'Deconvolution', 'Pooling']]=]
-  TO [=[['Convolution', 'QuantizedConvolution', 'Deconvolution', 'Pooling']]=])
+  TO [=[['Convolution', 'QuantizedConvolution', 'Deconvolution', 'QuantizedDeconvolution', 'Pooling']]=])
 ul2q_repair(python/caffe/draw.py
   FROM [[layertype == 'Convolution' or layertype == 'Deconvolution']]
-  TO [[layertype in ('Convolution', 'QuantizedConvolution', 'Deconvolution')]])
+  TO [[layertype.removeprefix('Quantized') in ('Convolution', 'Deconvolution')]])
 ul2q_repair(python/caffe/draw.py
   FROM [[layertype == 'InnerProduct']]
-  TO [[layertype in ('InnerProduct', 'QuantizedInnerProduct')]])
+  TO [[layertype.removeprefix('Quantized') == 'InnerProduct']])
 ul2q_repair(python/caffe/draw.py
   FROM [[    # Concatenate the descriptors into one label]]
   TO [[    if layer.HasField('quantization_param'):
-        descriptors_list.append("weight bits: %d" % layer.quantization_param.weight.bits)
+        from ul2q.pycaffe import bits_text
+        descriptors_list.append("bits: " + bits_text(layer))
 
     # Concatenate the descriptors into one label]])
 

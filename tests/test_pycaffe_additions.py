@@ -59,6 +59,12 @@ SPECS: list[tuple[Any, str]] = [
         "quantization_param { weight { bits: 1 method: UL2Q } bias { bits: 8 } }",
     ),
     (
+        lambda x: L.QuantizedActivation(
+            x, quantization_param={"activation": {"bits": 8, "signed": False}}
+        ),
+        'type: "QuantizedActivation" quantization_param { activation { bits: 8 signed: false } }',
+    ),
+    (
         lambda x: L.Convolution(x, num_output=3, kernel_size=[3, 5], name="c"),
         'name: "c" type: "Convolution" convolution_param {'
         " num_output: 3 kernel_size: 3 kernel_size: 5 }",
@@ -98,6 +104,8 @@ def test_the_layers_are_listed_and_documented() -> None:
         "weight_filler: dict of FillerParameter's fields",
     ):
         assert line in text
+    text = pydoc.plain(pydoc.render_doc(L.QuantizedActivation))
+    assert "quantization_param, e.g. dict(activation=dict(bits=8)), is required." in text
     copy.copy(L)
     assert not hasattr(L, "__wrapped__")
 
@@ -117,6 +125,8 @@ layer { name: "b" type: "QuantizedInnerProduct" bottom: "a" top: "b"
 layer { name: "c" type: "InnerProduct" bottom: "b" top: "c" inner_product_param { num_output: 1 } }
 layer { name: "d" type: "Slice" bottom: "b" top: "d1" top: "d2" slice_param { slice_point: 2 } }
 layer { name: "sum" type: "Reduction" bottom: "c" top: "sum" }
+layer { name: "q" type: "QuantizedActivation" bottom: "sum" top: "q"
+  quantization_param { activation { bits: 8 } } }
 layer { name: "e" type: "Silence" bottom: "d1" bottom: "d2" }
 layer { name: "b" type: "Python" top: "p" python_param { module: "table_layers" layer: "Two" } }
 """
@@ -130,6 +140,7 @@ ROWS = [
     ["c", "InnerProduct", "c", "1 × 1", "6", ""],
     ["d", "Slice", "d1, d2", "1 × 2, 1 × 3", "", ""],
     ["sum", "Reduction", "sum", "scalar", "", ""],
+    ["q", "QuantizedActivation", "q", "scalar", "4", "8"],
     ["e", "Silence", "", "", "", ""],
     ["b", "Python", "p", "2", "3", ""],  # a name that another layer has, too
 ]
@@ -160,7 +171,7 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_net_shows_itself_as_a_table(net: Any) -> None:
     first, headings, *lines = repr(net).splitlines()
-    assert first == "<caffe.Net 'table', TEST: 9 layers, 99,009 parameters>"
+    assert first == "<caffe.Net 'table', TEST: 10 layers, 99,013 parameters>"
     columns = ["layer", "type", "top", "shape", "parameters", "bits"]
     assert headings.split() == columns
     edges = [*(headings.index(column) for column in columns), 1000]
@@ -174,7 +185,27 @@ def test_a_net_shows_itself_as_html(net: Any) -> None:
     rows = [[cell.text or "" for cell in row] for row in table.findall("tr")]
     assert rows[0] == ["layer", "type", "top", "shape", "parameters", "bits"]
     assert rows[1:] == ROWS
-    assert table.findtext("caption") == "<caffe.Net 'table', TEST: 9 layers, 99,009 parameters>"
+    assert table.findtext("caption") == "<caffe.Net 'table', TEST: 10 layers, 99,013 parameters>"
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "bits"),
+    [
+        ("bits: 8", "8"),
+        ("bits: 8 signed: false", "8"),
+        ("method: BINARY", "1"),
+        ("method: TERNARY", "2"),
+        ("method: TERNARY_QUANTIZED bits: 8", "2"),
+    ],
+)
+def test_a_table_counts_the_bits_of_a_code(quantizer: str, bits: str) -> None:
+    net = caffe.Net.from_proto(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 } } }'
+        'layer { name: "q" type: "QuantizedActivation" bottom: "x" top: "x" '
+        f"quantization_param {{ activation {{ {quantizer} }} }} }}",
+        caffe.TEST,
+    )
+    assert repr(net).splitlines()[-1].split()[-1] == bits
 
 
 def test_blobs_show_their_shape(net: Any) -> None:

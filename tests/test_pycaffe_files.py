@@ -285,7 +285,7 @@ def test_a_net_is_drawn_as_text() -> None:
     assert text.startswith("digraph drawn {")
     for words in (
         "conv/1 (QuantizedConvolution) kernel size: 3 stride: 2 pad: 1 lr mult: 2.0, 0.5 "
-        "weight bits: 2",
+        "bits: 2",
         "pool (Pooling AVE) kernel size: 4 stride: 1 pad: 0",
         "relu (ReLU)",
         "ip (InnerProduct)",
@@ -307,6 +307,7 @@ def test_a_net_is_drawn_as_text() -> None:
         (lambda x: L.QuantizedConvolution(x, num_output=2, kernel_size=5, pad=1), 1),
         (lambda x: L.Convolution(x, num_output=2, kernel_size=3, dilation=3), 3),
         (lambda x: L.Pooling(x, kernel_size=3), 1),
+        (lambda x: L.QuantizedActivation(L.Pooling(x, kernel_size=3)), 1),
         (lambda x: L.ReLU(L.Convolution(x, num_output=2, kernel_size=3)), 1),
     ],
 )

@@ -95,6 +95,35 @@ def test_flips_count_from_the_last_call(net: Any) -> None:
     assert statistics()[3].sign_flips == 1
 
 
+def test_activations_tell_of_their_last_pass() -> None:
+    net = caffe.Net.from_proto(
+        """
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 50 } } }
+        layer { name: "q" type: "QuantizedActivation" bottom: "x" top: "q"
+          quantization_param { activation { method: FIXED_POINT bits: 3 } } }
+        layer { name: "in_place" type: "QuantizedActivation" bottom: "q" top: "q"
+          quantization_param { activation { method: BINARY } } }
+        """,
+        caffe.TRAIN,
+    )
+    assert net.quantization_statistics() == []
+    x = np.random.default_rng(1).standard_normal((4, 50)).astype(np.float32)
+    net.blobs["x"].data[...] = x
+    net.forward(end="q")
+    quantised = quantize(x, 3, "fixed_point")
+    (row,) = net.quantization_statistics()
+    assert (row.layer, row.field, row.index, row.bits) == ("q", "activation", None, 3)
+    assert (row.scale, row.shift) == (quantised.scale, 0)
+    assert row.loss == pytest.approx(quantised.loss)
+    assert row.lowest_share == np.mean(quantised.codes == -4)
+    assert row.highest_share == np.mean(quantised.codes == 3) > 0
+    net.forward(start="in_place")
+    row = net.quantization_statistics()[1]
+    assert (row.bits, row.loss, row.sign_flips) == (1, None, None)
+    assert row.lowest_share == np.mean(net.blobs["q"].data < 0)
+    assert row.lowest_share + row.highest_share == 1
+
+
 def test_a_bad_blob_is_named(net: Any) -> None:
     net.params["up"][0].data.flat[7] = np.nan
     with pytest.raises(ValueError, match=r"layer 'up': the weight blob holds NaN at element 7 of"):
@@ -170,6 +199,23 @@ def test_a_run_logs_them(workspace: Workspace) -> None:
     assert [row["iteration"] for row in again] == ["0", "5", "10"]
     assert again[:2] == rows[:2]
     assert all(again[2].values())
+
+
+def test_a_run_logs_activations(workspace: Workspace) -> None:
+    workspace.net(
+        (
+            'layer { name: "drop"',
+            'layer { name: "q" type: "QuantizedActivation" bottom: "ip" top: "q" '
+            "quantization_param { activation { bits: 4 } } }\n"
+            'layer { name: "drop"',
+        ),
+        ('"Dropout" bottom: "ip"', '"Dropout" bottom: "q"'),
+    )
+    run = workspace.folder / "run"
+    train(workspace.solver(display=2, max_iter=4), run=run)
+    rows = read(run / "quantization.csv")
+    assert [float(row["q.scale"]) > 0 for row in rows] == [True] * 3
+    assert rows[0]["q.sign_flips"] == ""
 
 
 def test_a_float_net_has_no_such_log(workspace: Workspace) -> None:

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ul2q.layer_types import ACTIVATION, QUANTIZED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from caffe._caffe import Blob, Layer, Net
+    from caffe.proto.caffe_pb2 import LayerParameter
     from google.protobuf.descriptor import FieldDescriptor
 
     from ul2q.statistics import BlobStatistics
-
-_QUANTIZED = "Quantized"
 
 
 def install() -> None:
@@ -52,8 +53,8 @@ def _extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
     """
     param_names: dict[str, str] = net_spec._param_names
     for name in layer_types:
-        base = name.removeprefix(_QUANTIZED)
-        if name.startswith(_QUANTIZED) and base in param_names:
+        base = name.removeprefix(QUANTIZED)
+        if name.startswith(QUANTIZED) and base in param_names:
             param_names[name] = param_names[base]
 
     layers = net_spec.Layers
@@ -90,8 +91,10 @@ def _layer_documentation(layer_type: str, field: FieldDescriptor | None) -> str:
         "",
         "Bottoms are Tops of other layers; ntop=0 gives the layer itself, 2 or more a tuple.",
     ]
-    if layer_type.startswith(_QUANTIZED):
-        lines += ["quantization_param, e.g. dict(weight=dict(bits=2)), is required."]
+    if layer_type.startswith(QUANTIZED):
+        field_name, bits = ("activation", 8) if layer_type == ACTIVATION else ("weight", 2)
+        example = f"dict({field_name}=dict(bits={bits}))"
+        lines += [f"quantization_param, e.g. {example}, is required."]
     if field is not None and field.message_type is not None:
         fields = field.message_type.fields
         lines += ["", f"Fields of {field.name}:"]
@@ -142,7 +145,7 @@ class LayerRow:
     tops: Sequence[str]
     shapes: Sequence[Sequence[int]]  # of the tops
     parameters: int  # elements of its blobs
-    bits: str  # of the weights, and after a + those of the biases; "" for a float layer
+    bits: str  # of the weights, + those of the biases; of activations; "" for a float layer
 
 
 def layer_rows(net: Net) -> list[LayerRow]:
@@ -167,13 +170,15 @@ def layer_rows(net: Net) -> list[LayerRow]:
 def _bits(layer: Layer) -> str:
     if layer.type == "Python":  # whose author may have put something else under param
         return ""
-    quantization = layer.param.quantization_param
-    parts = [
-        str(part.bits)
-        for name, part in (("weight", quantization.weight), ("bias", quantization.bias))
-        if quantization.HasField(name)
-    ]
-    return "+".join(parts)
+    return bits_text(layer.param)
+
+
+def bits_text(param: LayerParameter) -> str:
+    """Bits of a quantised layer's codes, "2", or "2+8" with those of the biases; else ""."""
+    from ul2q.net_quantization import code_bits  # noqa: PLC0415
+
+    fields = param.quantization_param.ListFields()  # weight before bias
+    return "+".join(str(code_bits(quantizer)) for _, quantizer in fields)
 
 
 _HEADINGS = ("layer", "type", "top", "shape", "parameters", "bits")

@@ -8,40 +8,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ul2q.layer_types import ACTIVATION
 from ul2q.runlog import RunLog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from caffe._caffe import Net, QuantizedBlob, Solver
+    from caffe._caffe import Net, QuantizedActivation, QuantizedBlob, Solver
 
 
 @dataclass(frozen=True)
 class BlobStatistics:
     """A quantised blob of a layer.
 
+    Of an activation, what the last forward pass did.
+
     Attributes:
         layer: the layer's name.
-        field: of quantization_param: "weight" or "bias".
-        index: of the float blob in the layer's blobs.
+        field: of quantization_param: "weight", "bias" or "activation".
+        index: of the float blob in the layer's blobs; None for an activation.
         bits: bits a code.
         scale: α; the mean over the channels where each has its own.
         shift: β; likewise.
-        loss: mean squared error of the quantised values.
+        loss: mean squared error of the quantised values; None for an activation in place, whose
+            float values are gone.
         lowest_share: share of the elements that have the smallest code.
         highest_share: share of the elements that have the largest code.
         sign_flips: how many masters have passed to the other side of the shift since the last
-            call; None at the first.
+            call; None at the first, and for an activation.
     """
 
     layer: str
     field: str
-    index: int
+    index: int | None
     bits: int
     scale: float
     shift: float
-    loss: float
+    loss: float | None
     lowest_share: float
     highest_share: float
     sign_flips: int | None
@@ -62,7 +65,11 @@ class QuantizationStatistics:
             ValueError: a blob holds NaN or infinity; the message names layer and blob.
         """
         rows = []
-        for name, layer in zip(self._net._layer_names, self._net.layers, strict=True):
+        for i, (name, layer) in enumerate(
+            zip(self._net._layer_names, self._net.layers, strict=True)
+        ):
+            if activation := layer.quantized_activation():
+                rows.append(self._activation_row(i, name, activation))
             rows += [
                 self._row(name, blob, layer.blobs[blob.index].data)
                 for blob in layer.quantized_blobs()
@@ -85,6 +92,29 @@ class QuantizationStatistics:
             lowest_share=np.count_nonzero(blob.codes == blob.lowest_code) / size,
             highest_share=np.count_nonzero(blob.codes == blob.highest_code) / size,
             sign_flips=None if before is None else _count_bits(above ^ before),
+        )
+
+    def _activation_row(
+        self, index: int, name: str, activation: QuantizedActivation
+    ) -> BlobStatistics:
+        (bottom,), (top,) = self._net._bottom_ids(index), self._net._top_ids(index)
+        values = self._net._blobs[top].data
+        loss = None
+        if top != bottom:
+            error = np.subtract(values, self._net._blobs[bottom].data, dtype=np.float64)
+            loss = float(np.mean(error**2))
+        size = max(values.size, 1)
+        return BlobStatistics(
+            layer=name,
+            field="activation",
+            index=None,
+            bits=activation.bits,
+            scale=activation.scale,
+            shift=activation.shift,
+            loss=loss,
+            lowest_share=np.count_nonzero(values == np.float32(activation.lowest)) / size,
+            highest_share=np.count_nonzero(values == np.float32(activation.highest)) / size,
+            sign_flips=None,
         )
 
 
@@ -133,8 +163,9 @@ _COLUMNS = ("scale", "shift", "loss", "lowest_share", "highest_share", "sign_fli
 class StatisticsLog:
     """A CSV file of the statistics: a row a call, the columns <layer>[<blob>].<statistic>.
 
-    The first columns are `iteration` and `seconds`, as in log.csv; a row stands for the blobs
-    after that iteration. sign_flips counts from the row before, at first from the start.
+    Those of an activation are <layer>.<statistic>. The first columns are `iteration` and
+    `seconds`, as in log.csv; a row stands for the blobs after that iteration. sign_flips counts
+    from the row before, at first from the start.
     """
 
     def __init__(self, net: Net, path: Path, *, resume_at: int | None = None) -> None:
@@ -144,7 +175,15 @@ class StatisticsLog:
             RunLogError: as RunLog does.
         """
         self._statistics = QuantizationStatistics(net)
-        self._log = RunLog(path, _columns(self._statistics()), resume_at=resume_at)
+        blobs = [_column(row) for row in self._statistics()]
+        # Which have nothing to tell before the first pass.
+        blobs += [
+            name
+            for name, layer in zip(net._layer_names, net.layers, strict=True)
+            if layer.type == ACTIVATION and name not in blobs
+        ]
+        columns = [f"{blob}.{name}" for blob in blobs for name in _COLUMNS]
+        self._log = RunLog(path, ["iteration", "seconds", *columns], resume_at=resume_at)
 
     def write(self, iteration: int, seconds: float) -> None:
         """Append a row."""
@@ -153,7 +192,7 @@ class StatisticsLog:
             for name in _COLUMNS:
                 value = getattr(blob, name)
                 if value is not None:
-                    row[f"{blob.layer}[{blob.index}].{name}"] = value
+                    row[f"{_column(blob)}.{name}"] = value
         self._log.write(row)
 
     def close(self) -> None:
@@ -161,6 +200,5 @@ class StatisticsLog:
         self._log.close()
 
 
-def _columns(rows: Sequence[BlobStatistics]) -> list[str]:
-    blobs = [f"{row.layer}[{row.index}]" for row in rows]
-    return ["iteration", "seconds", *(f"{blob}.{name}" for blob in blobs for name in _COLUMNS)]
+def _column(row: BlobStatistics) -> str:
+    return row.layer if row.index is None else f"{row.layer}[{row.index}]"

@@ -16,6 +16,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
 
 from ul2q.errors import UserError
+from ul2q.layer_types import QUANTIZED
 from ul2q.net_outputs import mean_outputs, output_names, weighted_loss
 from ul2q.progress import Reporter, Step
 from ul2q.runlog import RunLog, refuse_existing
@@ -208,7 +209,7 @@ class _Training:
     def _open_logs(self, folder: Path) -> None:
         log, quantization = (folder / name for name in _LOGS)
         self._log = RunLog(log, self._columns(), resume_at=self._resumed_at)
-        if any(layer.quantized_blobs() for layer in self.solver.net.layers):
+        if any(layer.type.startswith(QUANTIZED) for layer in self.solver.net.layers):
             self._statistics = StatisticsLog(
                 self.solver.net, quantization, resume_at=self._resumed_at
             )

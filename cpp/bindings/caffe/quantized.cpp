@@ -111,6 +111,16 @@ std::vector<QuantizedView> QuantizedBlobs(const LayerPart& self) {
   return views;
 }
 
+using Activation = QuantizedActivation<Dtype>;
+
+std::optional<Activation> LastActivation(const LayerPart& self) {
+  const auto layer = self.Get();
+  const auto* quantized =
+      dynamic_cast<const HasQuantizedActivation<Dtype>*>(layer.get());
+  return quantized == nullptr ? std::nullopt
+                              : quantized->quantized_activation();
+}
+
 }  // namespace
 
 void BindQuantized(py::module_* m) {
@@ -131,17 +141,40 @@ void BindQuantized(py::module_* m) {
                     "broadcasts to the blob's shape.")
       .def_readonly("shift", &QuantizedView::shift, "As scale.")
       .def_readonly("bits", &QuantizedView::bits, "Bits a code.")
-      .def_readonly("lowest_code", &QuantizedView::lowest_code)
-      .def_readonly("highest_code", &QuantizedView::highest_code)
+      .def_readonly("lowest_code", &QuantizedView::lowest_code,
+                    "The smallest code that there is.")
+      .def_readonly("highest_code", &QuantizedView::highest_code,
+                    "The largest code that there is.")
       .def_readonly("loss", &QuantizedView::loss,
                     "Mean squared error of the values.")
       .def("__repr__", [](const QuantizedView& view) {
         return "<caffe.QuantizedBlob " + view.field + ", " +
                std::to_string(view.bits) + " bits>";
       });
-  m->attr("Layer").attr("quantized_blobs") = py::cpp_function(
-      &QuantizedBlobs, py::name("quantized_blobs"),
-      py::is_method(m->attr("Layer")),
+  py::class_<Activation>(
+      *m, "QuantizedActivation",
+      "How a QuantizedActivation layer quantised in its last forward pass.")
+      .def_property_readonly(
+          "scale", [](const Activation& self) { return self.fit.scale; },
+          "The scale that was used.")
+      .def_property_readonly(
+          "shift", [](const Activation& self) { return self.fit.shift; },
+          "The shift that was used.")
+      .def_property_readonly(
+          "lowest", [](const Activation& self) { return self.levels.lowest; },
+          "The lowest level that a value could get.")
+      .def_property_readonly(
+          "highest", [](const Activation& self) { return self.levels.highest; },
+          "The highest level that a value could get.")
+      .def_readonly("bits", &Activation::bits, "Bits a code.");
+  const py::object layer_class = m->attr("Layer");
+  layer_class.attr("quantized_activation") = py::cpp_function(
+      &LastActivation, py::name("quantized_activation"),
+      py::is_method(layer_class),
+      "How the layer quantised its top in its last forward pass; None if "
+      "there was none, or for any but a QuantizedActivation layer.");
+  layer_class.attr("quantized_blobs") = py::cpp_function(
+      &QuantizedBlobs, py::name("quantized_blobs"), py::is_method(layer_class),
       "The parameters that the layer quantises, as they are now (rounded to "
       "the nearest where training rounds at random); none for a float layer.");
 }

@@ -10,6 +10,7 @@ namespace ul2q {
 template <typename Dtype>
 struct SignGrid {
   struct Shape {
+    static constexpr bool has_threshold = false;
     static constexpr int lowest = -1;
     static constexpr int highest = 1;
     static constexpr int code_bits() { return 1; }

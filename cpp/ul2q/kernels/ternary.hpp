@@ -10,6 +10,7 @@ namespace ul2q {
 template <typename Dtype>
 struct TernaryGrid {
   struct Shape {
+    static constexpr bool has_threshold = true;
     static constexpr int lowest = -1;
     static constexpr int highest = 1;
     static constexpr int code_bits() { return 2; }

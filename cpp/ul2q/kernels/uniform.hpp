@@ -24,6 +24,7 @@ UL2Q_HOST_DEVICE inline Dtype RoundHalfAway(Dtype x) {
 template <typename Dtype>
 struct UniformGrid {
   struct Shape {
+    static constexpr bool has_threshold = false;
     std::int32_t lowest;
     std::int32_t highest;
     Dtype offset;  ///< 1/2: the shift lies between two levels; 0: it is one

@@ -1,6 +1,7 @@
 #ifndef UL2Q_LAYERS_QUANTIZED_BLOB_HPP_
 #define UL2Q_LAYERS_QUANTIZED_BLOB_HPP_
 
+#include <optional>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -28,6 +29,25 @@ class HasQuantizedBlobs {
 
  protected:
   ~HasQuantizedBlobs() = default;
+};
+
+/// How a layer quantised its top in its last forward pass.
+template <typename Dtype>
+struct QuantizedActivation {
+  ul2q::ScaleShift<Dtype> fit;
+  ul2q::Levels<Dtype> levels;  ///< the outermost
+  int bits;                    ///< a code
+};
+
+template <typename Dtype>
+class HasQuantizedActivation {
+ public:
+  /// Absent where there is no such pass.
+  virtual std::optional<QuantizedActivation<Dtype>> quantized_activation()
+      const = 0;
+
+ protected:
+  ~HasQuantizedActivation() = default;
 };
 
 }  // namespace caffe

@@ -5,7 +5,6 @@
 
 #include "caffe/common.hpp"
 
-
 namespace caffe {
 namespace {
 
@@ -83,8 +82,8 @@ std::unique_ptr<ul2q::Quantizer<Dtype>> MakeQuantizer(
             QuantizerParameter::Method_Name(parameter.method())),
         OptionsOf(parameter));
   } catch (const ul2q::OptionError& error) {
-    const string example = "; write quantization_param { " + field +
-                           " { bits: N } }";
+    const string example =
+        "; write quantization_param { " + field + " { bits: N } }";
     LOG(FATAL) << prefix << WithEnumNames(error.what())
                << (parameter.has_bits() ? "" : example);
   }

@@ -20,8 +20,15 @@ class FixedPointQuantizer : public ClipQuantizer<Dtype> {
       : ClipQuantizer<Dtype>(options), rounding_(options.rounding) {}
 
   Fitted Nearest(const Fitted& fit) const override {
-    return fit.scale > 0 ? Fitted{std::exp2(std::round(std::log2(fit.scale)))}
-                         : Fitted{};
+    // scale = fraction · 2^exponent, 1/2 <= fraction < 1. Nearest in the scale
+    // itself, not in its logarithm: the squared error grows with that distance.
+    int exponent = 0;
+    const Dtype fraction = std::frexp(fit.scale, &exponent);
+    if (!(fit.scale > 0)) {
+      return {};
+    }
+    return {
+        std::ldexp(Dtype(1), fraction < Dtype(0.75) ? exponent - 1 : exponent)};
   }
 
   void Encode(const Fitted& fit, const Dtype* w, std::int64_t n, Seed seed,

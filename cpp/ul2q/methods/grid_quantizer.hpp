@@ -65,7 +65,9 @@ class GridQuantizer : public Quantizer<Dtype> {
                    const Dtype* w, std::int64_t n, bool shift_is_free) const {
     const auto nearest = [this](const Fitted& fit) {
       Fitted possible = Nearest(fit);
-      possible.threshold = possible.scale / 2;
+      if constexpr (Shape::has_threshold) {
+        possible.threshold = possible.scale / 2;
+      }
       return possible;
     };
     std::vector<Fitted> starts = {exact};

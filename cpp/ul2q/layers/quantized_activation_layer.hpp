@@ -1,0 +1,107 @@
+#ifndef UL2Q_LAYERS_QUANTIZED_ACTIVATION_LAYER_HPP_
+#define UL2Q_LAYERS_QUANTIZED_ACTIVATION_LAYER_HPP_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layers/neuron_layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+#include "ul2q/layers/quantized_blob.hpp"
+#include "ul2q/quantizer.hpp"
+
+namespace caffe {
+
+/**
+ * @brief Quantises its bottom, of any shape, by one scale and shift that are
+ *        averaged while training.
+ *
+ *   layer {
+ *     name: "relu1_q" type: "QuantizedActivation"
+ *     bottom: "relu1" top: "relu1_q"
+ *     quantization_param { activation { bits: 8 signed: false } }
+ *   }
+ *
+ * (QuantizerParameter lists the further options.)
+ *
+ * blobs_[0], of shape (3), holds the moving averages of scale, shift and
+ * threshold, as they are used; blobs_[1], of shape (1), their weight, which is
+ * 0 before the first training pass and tends to 1. With
+ * f = moving_average_fraction, a training pass whose batch has the fit b does
+ *
+ *   weight  <- f weight + (1 - f)
+ *   average <- average + (1 - f) / weight (b - average)
+ *
+ * so that the first batch counts in full, and n batches by f^(n-1), ..., f, 1.
+ * The solver leaves both blobs alone: their lr_mult is 0.
+ *
+ * A training pass quantises with the average that it has just updated, not with
+ * its batch's own fit: training then sees the function that is tested, one odd
+ * batch does not move the levels, and the gradient, which takes scale and shift
+ * for constants, is nearly right. The price is that they lag some 1 / (1 - f)
+ * batches behind activations that grow or shrink. What is used is the fit
+ * nearest to the average that the method can have; FIXED_POINT's is a power of
+ * two.
+ *
+ * Phase TEST uses the averages and leaves them. Where there are none yet, each
+ * batch is quantised by a fit of its own, which is not kept, and the layer
+ * warns once.
+ *
+ * The gradient passes where the bottom lay within the outermost levels
+ * (`gradient: CLIPPED`, the default here), or everywhere (IDENTITY).
+ *
+ * In place, the layer keeps a copy of its bottom, and its backward pass puts
+ * that back into the blob: a layer below that works in place as well, like a
+ * ReLU, looks there for its own output, and would find zeros where small values
+ * were quantised. After a backward pass the blob therefore holds the values
+ * that are not quantised.
+ */
+template <typename Dtype>
+class QuantizedActivationLayer : public NeuronLayer<Dtype>,
+                                 public HasQuantizedActivation<Dtype> {
+ public:
+  explicit QuantizedActivationLayer(const LayerParameter& param)
+      : NeuronLayer<Dtype>(param) {}
+
+  void LayerSetUp(const vector<Blob<Dtype>*>& bottom,
+                  const vector<Blob<Dtype>*>& top) override;
+  void Reshape(const vector<Blob<Dtype>*>& bottom,
+               const vector<Blob<Dtype>*>& top) override;
+
+  const char* type() const override { return "QuantizedActivation"; }
+
+  std::optional<QuantizedActivation<Dtype>> quantized_activation()
+      const override;
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
+                   const vector<Blob<Dtype>*>& top) override;
+  void Backward_cpu(const vector<Blob<Dtype>*>& top,
+                    const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+
+ private:
+  using Fit = ul2q::ScaleShift<Dtype>;
+
+  void SetUpAverages();
+  /// Lets no solver touch the averages.
+  void FixAverages();
+  /// How the `n` values x are to be quantised; in TRAIN, averages what fits
+  /// them. Throws NonFiniteError.
+  Fit FitFor(const Dtype* x, int n);
+  Fit Average() const;
+  void AddToAverage(const Fit& batch);
+
+  QuantizerParameter options_;
+  std::unique_ptr<ul2q::Quantizer<Dtype>> quantizer_;
+  /// Of the last forward pass; none before it, after a failure, and after a
+  /// change of shape.
+  std::optional<Fit> fit_;
+  Blob<Dtype> input_;  ///< in place: the bottom of the last forward pass
+  bool has_warned_ = false;
+};
+
+}  // namespace caffe
+
+#endif  // UL2Q_LAYERS_QUANTIZED_ACTIVATION_LAYER_HPP_
