@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import gc
+import re
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import caffe
@@ -137,6 +139,20 @@ def test_statistics_do_not_keep_the_net() -> None:
     del net
     gc.collect()
     assert gone() is None
+
+
+def test_the_example_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "layers.md").read_text(encoding="utf-8")
+    (example,) = re.findall(
+        r"## Statistics\n+```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    )
+    caffe.set_random_seed(1)
+    exec(compile(example, "layers.md", "exec"), {})
+    rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+    assert rows == [[name, "weight", bits] for name, bits in LENET.items()]
+
+
+LENET = {"conv1": "2", "conv2": "2", "ip1": "2", "ip2": "8"}
 
 
 def quantised(workspace: Workspace) -> None:
