@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gc
-import re
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
