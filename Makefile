@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests sanitize system clean
+.PHONY: help train test lint build build-tests bench-transform sanitize system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +19,7 @@ DEBIAN_PACKAGES := \
   g++ cmake ninja-build python3 python3-dev python3-venv \
   libboost-dev libboost-thread-dev libboost-filesystem-dev libprotobuf-dev protobuf-compiler \
   libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libleveldb-dev libopenblas-openmp-dev \
-  libgtest-dev dataset-fashion-mnist
+  libhwy-dev libgtest-dev dataset-fashion-mnist
 
 # What `make train` works on.
 DATA := data/fashion-mnist
@@ -77,11 +77,18 @@ lint: build ## ruff, mypy, clang-format (warnings of the C++ compiler are errors
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	find cpp -name '*.[ch]pp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	find cpp benchmarks -name '*.[ch]pp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
 	$(BIN)/pytest
+
+# Threads wait as they do below Python (python/ul2q/_openmp.py).
+bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md
+	@$(MAKE) --no-print-directory build CMAKE_ARGS="$(CMAKE_ARGS) -DUL2Q_BENCHMARKS=ON"
+	@mkdir -p benchmarks/results
+	GOMP_SPINCOUNT=10000 build/cmake/benchmarks/transform_benchmark | tee build/transform.md
+	@mv build/transform.md benchmarks/results/transform.md
 
 # A tree of its own, with the project's Python files beside the instrumented modules.
 SANITIZE := build/sanitize

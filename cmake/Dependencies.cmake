@@ -24,6 +24,7 @@ find_package(glog CONFIG REQUIRED)
 find_package(gflags CONFIG REQUIRED)
 find_package(HDF5 REQUIRED COMPONENTS C HL)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(hwy CONFIG REQUIRED)  # Highway (libhwy-dev): loops for the instruction sets of the processor at hand
 
 # ul2q_find_library(<target> <header> <library> [suffix]): an imported target for a library without a CMake package.
 function(ul2q_find_library target header library)

@@ -284,8 +284,7 @@ def test_a_net_is_drawn_as_text() -> None:
     text = draw(display_lrm=True)
     assert text.startswith("digraph drawn {")
     for words in (
-        "conv/1 (QuantizedConvolution) kernel size: 3 stride: 2 pad: 1 lr mult: 2.0, 0.5 "
-        "bits: 2",
+        "conv/1 (QuantizedConvolution) kernel size: 3 stride: 2 pad: 1 lr mult: 2.0, 0.5 bits: 2",
         "pool (Pooling AVE) kernel size: 4 stride: 1 pad: 0",
         "relu (ReLU)",
         "ip (InnerProduct)",

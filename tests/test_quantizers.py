@@ -549,8 +549,9 @@ def test_what_a_method_does_not_take_is_refused(method: Method) -> None:
             ({"signed": False, "shift": "mean"}, f"shift is mean; {unsigned} zero"),
         ]
     for options, words in refusals:
+        arguments: dict[str, Any] = {"bits": high, "method": name} | options
         with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
-            quantize([0.5, 1.5], **{"bits": high, "method": name} | options)
+            quantize([0.5, 1.5], **arguments)
     assert quantize([0.5, 1.5], high, name).values.shape == (2,)
 
 
@@ -708,7 +709,7 @@ def test_codes_that_the_method_does_not_have_are_refused(options: Options) -> No
     np.testing.assert_array_equal(values, 0.5 * levels)
     wrong = {numbers[0] - 1, numbers[-1] + 1, *range(numbers[0], numbers[-1])} - set(numbers)
     for code in wrong:
-        words = f"codes holds {code} at element 1; codes of method {method} "
+        words = f"codes holds {code} at element 1; the codes of method {method} are "
         with pytest.raises(ValueError, match=re.escape(words)):
             dequantize([numbers[0], code], 0.5, 0, options.bits, method, signed=signed)
 
@@ -721,7 +722,7 @@ def test_codes_that_the_method_does_not_have_are_refused(options: Options) -> No
         ({"codes": [True]}, TypeError, "codes has dtype bool; must be integers"),
         ({"codes": [2**40]}, ValueError, "codes holds numbers that no code of 16 bits can be"),
         ({"codes": np.array([2**63], np.uint64)}, ValueError, "codes holds numbers that no code"),
-        ({"codes": [3]}, ValueError, "codes holds 3 at element 0; codes of method ul2q go from -1"),
+        ({"codes": [3]}, ValueError, "codes holds 3 at element 0; the codes of method ul2q are -1"),
         ({"scale": [1.0, 2.0]}, ValueError, "have shape (2,), which does not broadcast along one"),
         ({"shift": np.ones((1, 2))}, ValueError, "shape (1, 2), which does not broadcast"),
         ({"scale": np.ones((3, 1)), "shift": np.ones((1, 2))}, ValueError, "does not broadcast"),
@@ -730,6 +731,8 @@ def test_codes_that_the_method_does_not_have_are_refused(options: Options) -> No
         ({"method": "best"}, ValueError, 'method is "best"; must be one of binary, clip'),
         ({"method": "binary"}, ValueError, "bits is 2; must be 1 for method binary"),
         ({"method": "ternary", "signed": False}, ValueError, "signed is false; the codes of"),
+        ({"method": "ternary", "shift": 0.5}, ValueError, "shift is 0.5; method ternary has none"),
+        ({"signed": None}, TypeError, "signed is None; must be True or False"),
         ({"dtype": np.float16}, TypeError, "dtype is float16; must be float32 or float64"),
         ({"dtype": int}, TypeError, "dtype is int64; must be float32 or float64"),
     ],

@@ -61,9 +61,16 @@ class Rows {
 template <typename Body>
 void ForEachChannel(const ChannelLayout& layout, const Body& body) {
   const std::int64_t count = layout.channel_count();
+  if (count == 1 || !IsWorthThreads(layout.size())) {
+    // Outside of any parallel region, not in one of a single thread: there,
+    // libgomp makes new threads for each loop of the body's.
+    for (std::int64_t channel = 0; channel < count; ++channel) {
+      body(channel);
+    }
+    return;
+  }
   std::vector<std::exception_ptr> errors(count);
-#pragma omp parallel for schedule( \
-        static) if (count > 1 && IsWorthThreads(layout.size()))
+#pragma omp parallel for schedule(static)
   for (std::int64_t channel = 0; channel < count; ++channel) {
     try {
       body(channel);

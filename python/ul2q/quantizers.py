@@ -121,6 +121,7 @@ def quantize(
         raise TypeError(
             f"array has dtype {w.dtype}; must be float32 or float64 (array.astype(np.float32))"
         )
+    _check_bool("signed", signed)
     if granularity not in ("tensor", "channel"):
         raise ValueError(f"granularity is {granularity!r}; must be 'tensor' or 'channel'")
     if (rounding == "stochastic") != (seed is not None):
@@ -179,6 +180,10 @@ def dequantize(
         raise TypeError(f"dtype is {kind}; must be float32 or float64")
     if numbers.size and not -(2**31) <= int(numbers.min()) <= int(numbers.max()) < 2**31:
         raise ValueError("codes holds numbers that no code of 16 bits can be")
+    _check_bool("signed", signed)
+    has_shift = {row.name: row.has_mean_shift for row in method_table()}.get(method, True)
+    if not has_shift and np.any(np.asarray(shift) != 0):
+        raise ValueError(f"shift is {shift!r}; method {method} has none, it must be 0")
     scales, shifts = np.broadcast_arrays(np.asarray(scale, kind), np.asarray(shift, kind))
     axis = _channel_axis(scales.shape, numbers.shape)
     return np.asarray(
@@ -216,6 +221,11 @@ def _checked_axis(axis: int, ndim: int) -> int:
     if number is None:
         raise ValueError("granularity is 'channel', but array has no axis; use 'tensor'")
     return number % ndim
+
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; must be True or False")
 
 
 def _integer(name: str, value: object, low: int, high: int) -> int:

@@ -96,6 +96,28 @@ py::tuple Quantize(const Array<Dtype>& array, std::optional<int> axis,
                         quantizer->code_bits(), loss);
 }
 
+template <typename Dtype>
+void CheckCodes(const ul2q::Quantizer<Dtype>& quantizer,
+                const std::string& method, const std::int32_t* codes,
+                std::int64_t n) {
+  const std::int32_t lowest = quantizer.lowest_code();
+  const std::int32_t highest = quantizer.highest_code();
+  // Else only the ends are codes: -1 and 1 of one bit.
+  const bool has_between = highest - lowest < 1 << quantizer.code_bits();
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int32_t code = codes[i];
+    if (code == lowest || code == highest ||
+        (has_between && lowest < code && code < highest)) {
+      continue;
+    }
+    throw py::value_error(
+        "codes holds " + std::to_string(code) + " at element " +
+        std::to_string(i) + "; the codes of method " + method + " are " +
+        std::to_string(lowest) + (has_between ? " to " : " and ") +
+        std::to_string(highest));
+  }
+}
+
 /// The values of codes; `scales` and `shifts` have an element a channel.
 template <typename Dtype>
 Array<Dtype> Dequantize(const Array<std::int32_t>& codes,
@@ -113,15 +135,7 @@ Array<Dtype> Dequantize(const Array<std::int32_t>& codes,
     }
   }
   const std::int32_t* in = codes.data();
-  for (std::int64_t i = 0; i < layout.size(); ++i) {
-    if (in[i] < quantizer->lowest_code() || in[i] > quantizer->highest_code()) {
-      throw py::value_error("codes holds " + std::to_string(in[i]) +
-                            " at element " + std::to_string(i) +
-                            "; codes of method " + method + " go from " +
-                            std::to_string(quantizer->lowest_code()) + " to " +
-                            std::to_string(quantizer->highest_code()));
-    }
-  }
+  CheckCodes(*quantizer, method, in, layout.size());
   std::vector<ul2q::ScaleShift<Dtype>> fits(layout.channel_count());
   for (std::size_t channel = 0; channel < fits.size(); ++channel) {
     fits[channel].scale = scales.data()[channel];

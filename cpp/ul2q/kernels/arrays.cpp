@@ -1,28 +1,76 @@
 #include "ul2q/kernels/arrays.hpp"
 
+#include <hwy/cache_control.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <tuple>
+
 #include "ul2q/kernels/blocks.hpp"
-#include "ul2q/kernels/sign.hpp"
-#include "ul2q/kernels/ternary.hpp"
-#include "ul2q/kernels/uniform.hpp"
+#include "ul2q/kernels/loops.hpp"
 
 namespace ul2q {
+namespace {
+
+/// From so many bytes on, streaming is faster, though whoever reads the values
+/// next has to fetch them from memory.
+constexpr std::int64_t kStreamingBytes = std::int64_t{64} << 20;
+
+template <template <typename> class Grid, typename Dtype>
+const GridLoops<Grid, Dtype>& LoopsOf(const Grid<Dtype>&) {
+  return std::get<GridLoops<Grid, Dtype>>(Loops());
+}
+
+template <typename Dtype>
+std::int64_t ElementsBeforeAligned(const Dtype* values) {
+  const std::size_t past =
+      reinterpret_cast<std::uintptr_t>(values) % kStreamAlignment;
+  return past == 0 ? 0 : (kStreamAlignment - past) / sizeof(Dtype);
+}
+
+}  // namespace
 
 template <template <typename> class Grid, typename Dtype>
 void EncodeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
                  std::int32_t* codes) {
-  ForEachBlock(n, [=](std::int64_t, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      codes[i] = static_cast<std::int32_t>(grid.Code(w[i]));
-    }
+  const auto encode = LoopsOf(grid).encode;
+  ForEachBlock(n, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+    encode(grid, w + begin, end - begin, codes + begin);
   });
 }
 
 template <template <typename> class Grid, typename Dtype>
 void DecodeArray(const Grid<Dtype>& grid, const std::int32_t* codes,
                  std::int64_t n, Dtype* values) {
-  ForEachBlock(n, [=](std::int64_t, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      values[i] = grid.Value(static_cast<Dtype>(codes[i]));
+  const auto decode = LoopsOf(grid).decode;
+  ForEachBlock(n, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+    decode(grid, codes + begin, end - begin, values + begin);
+  });
+}
+
+template <template <typename> class Grid, typename Dtype>
+void QuantizeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
+                   Dtype* values, Stores stores) {
+  const bool streaming = stores == Stores::kStreaming;
+  const GridLoops<Grid, Dtype>& loops = LoopsOf(grid);
+  const auto quantize = streaming ? loops.stream : loops.quantize;
+  if (streaming) {
+    const std::int64_t head = std::min(n, ElementsBeforeAligned(values));
+    loops.quantize(grid, w, head, w, values);
+    w += head;
+    values += head;
+    n -= head;
+  }
+  ForEachThread(n, [&](std::int64_t begin, std::int64_t end) {
+    // Backwards: of what the fit has just read, the cache has the end.
+    const std::int64_t groups = GroupCount(end - begin);
+    for (std::int64_t i = begin + groups * kGroupSize; i > begin;) {
+      i -= kGroupSize;
+      quantize(grid, w + i, std::min(kGroupSize, end - i), w + i - kGroupSize,
+               values + i);
+    }
+    if (streaming) {
+      hwy::FlushStream();
     }
   });
 }
@@ -30,11 +78,12 @@ void DecodeArray(const Grid<Dtype>& grid, const std::int32_t* codes,
 template <template <typename> class Grid, typename Dtype>
 void QuantizeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
                    Dtype* values) {
-  ForEachBlock(n, [=](std::int64_t, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      values[i] = grid.Value(grid.Code(w[i]));
-    }
-  });
+  const bool is_large =
+      n * static_cast<std::int64_t>(sizeof(Dtype)) >= kStreamingBytes;
+  // In place, the read has brought the line to the cache.
+  QuantizeArray(
+      grid, w, n, values,
+      is_large && w != values ? Stores::kStreaming : Stores::kOrdinary);
 }
 
 #define UL2Q_INSTANTIATE(Grid, Dtype)                                         \
@@ -42,6 +91,8 @@ void QuantizeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
                             std::int32_t*);                                   \
   template void DecodeArray(const Grid<Dtype>&, const std::int32_t*,          \
                             std::int64_t, Dtype*);                            \
+  template void QuantizeArray(const Grid<Dtype>&, const Dtype*, std::int64_t, \
+                              Dtype*, Stores);                                \
   template void QuantizeArray(const Grid<Dtype>&, const Dtype*, std::int64_t, \
                               Dtype*)
 

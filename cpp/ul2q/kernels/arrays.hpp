@@ -18,7 +18,18 @@ template <template <typename> class Grid, typename Dtype>
 void DecodeArray(const Grid<Dtype>& grid, const std::int32_t* codes,
                  std::int64_t n, Dtype* values);
 
+/// How values are stored.
+enum class Stores {
+  kOrdinary,
+  kStreaming  ///< past the cache, without reading what they replace
+};
+
 /// values[i] = grid.Value(grid.Code(w[i]))
+template <template <typename> class Grid, typename Dtype>
+void QuantizeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
+                   Dtype* values, Stores stores);
+
+/// The same by the stores that are faster for an array of that size.
 template <template <typename> class Grid, typename Dtype>
 void QuantizeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
                    Dtype* values);

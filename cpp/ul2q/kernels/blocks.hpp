@@ -1,6 +1,8 @@
 #ifndef UL2Q_KERNELS_BLOCKS_HPP_
 #define UL2Q_KERNELS_BLOCKS_HPP_
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -14,19 +16,46 @@ inline std::int64_t BlockCount(std::int64_t n) {
   return (n + kBlockSize - 1) / kBlockSize;
 }
 
+/// Elements a group, of blocks that a loop may go through side by side.
+constexpr std::int64_t kGroupSize = 4 * kBlockSize;
+
+inline std::int64_t GroupCount(std::int64_t n) {
+  return (n + kGroupSize - 1) / kGroupSize;
+}
+
 /// Whether threads finish `n` elements sooner than one of them would.
 inline bool IsWorthThreads(std::int64_t n) { return n > 16 * kBlockSize; }
 
-/// Calls body(block, begin, end) for each block of [0, n), on Caffe's OpenMP
-/// threads where there is enough to do.
+/// Calls body(begin, end) on each of Caffe's OpenMP threads, where there is
+/// enough to do, with the thread's share of [0, n): whole groups, one after the
+/// other.
+template <typename Body>
+void ForEachThread(std::int64_t n, const Body& body) {
+  if (!IsWorthThreads(n)) {
+    body(std::int64_t{0}, n);
+    return;
+  }
+  const std::int64_t groups = GroupCount(n);
+#pragma omp parallel
+  {
+    const std::int64_t thread = omp_get_thread_num();
+    const std::int64_t threads = omp_get_num_threads();
+    const auto first_of = [=](std::int64_t i) {
+      return std::min(n, groups * i / threads * kGroupSize);
+    };
+    body(first_of(thread), first_of(thread + 1));
+  }
+}
+
+/// Calls body(block, begin, end) for each block of [0, n), on several threads
+/// where there is enough to do.
 template <typename Body>
 void ForEachBlock(std::int64_t n, const Body& body) {
-  const std::int64_t blocks = BlockCount(n);
-#pragma omp parallel for schedule(static) if (IsWorthThreads(n))
-  for (std::int64_t block = 0; block < blocks; ++block) {
-    const std::int64_t begin = block * kBlockSize;
-    body(block, begin, std::min(n, begin + kBlockSize));
-  }
+  ForEachThread(n, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += kBlockSize) {
+      body(i / kBlockSize, i, std::min(end, i + kBlockSize));
+    }
+  });
 }
 
 }  // namespace ul2q

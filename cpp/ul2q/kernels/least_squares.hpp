@@ -20,7 +20,9 @@ struct Candidate {
 /// The fit of least squared error that can be found on `w` by turns: the codes
 /// of the nearest levels for a given fit, then the scale (and the shift, where
 /// `shift_is_free`) of least squares for given codes, until the error falls no
-/// more, as it does once the codes stand still.
+/// more, as it does once the codes stand still. Where levels are many each turn
+/// gains little, so the next fit lies beyond that solution, twice as far each
+/// time, as long as the error falls.
 ///
 /// That ends in a local minimum, so it begins at several fits: small arrays,
 /// whose minima are many, descend from each of `starts` and take the best;
@@ -50,62 +52,69 @@ class LeastSquaresFit {
   }
 
  private:
-  /// Far beyond what normal and uniform data need; on heavy tails the last
-  /// hundreds of turns gain nothing that matters.
+  /// A bound: normal, Laplace and uniform data stand still after 15 to 50.
   static constexpr int kMaxTurns = 200;
 
-  Candidate<Dtype> Descend(ScaleShift<Dtype> fit, int turns) const {
-    Candidate<Dtype> best{fit};
+  Candidate<Dtype> Descend(const ScaleShift<Dtype>& start, int turns) const {
+    Candidate<Dtype> best{start};
+    ScaleShift<Dtype> next = start, solution = start;
+    double stride = 1;
     for (int turn = 0; turn < turns; ++turn) {
-      const Sums sums = SumsFor(fit);
-      if (!(sums[kError] < best.error)) {
+      const Sums sums = SumsFor(next);
+      if (sums[Terms::kError] < best.error) {
+        stride *= turn > 0 ? 2 : 1;
+        best = {next, sums[Terms::kError]};
+        solution = Solve(next, sums);
+      } else if (stride > 1) {
+        stride = 1;
+      } else {
         break;
       }
-      best = {fit, sums[kError]};
-      fit = Solve(fit, sums);
+      next = stride > 1 ? Beyond(best.fit, solution, stride) : solution;
     }
     return best;
   }
 
-  enum Term { kError, kLevel, kLevelSquare, kValue, kProduct, kTerms };
-  using Sums = std::array<double, kTerms>;
+  /// `stride` times as far from `fit` as `solution` is; where that is no fit,
+  /// the solution.
+  ScaleShift<Dtype> Beyond(const ScaleShift<Dtype>& fit,
+                           const ScaleShift<Dtype>& solution,
+                           double stride) const {
+    const auto beyond = [stride](double from, double to) {
+      return static_cast<Dtype>(from + stride * (to - from));
+    };
+    ScaleShift<Dtype> result = solution;
+    result.scale = beyond(fit.scale, solution.scale);
+    result.shift = beyond(fit.shift, solution.shift);
+    return result.scale > 0 ? nearest_(result) : solution;
+  }
+
+  using Terms = LeastSquaresTerms<Grid, Dtype>;
+  using Sums = TermSums<Terms::kCount>;
 
   /// About the fit's shift, so that a large one costs no digits.
   Sums SumsFor(const ScaleShift<Dtype>& fit) const {
-    const Grid<Dtype> grid(fit, shape_);
-    const double origin = fit.shift;
-    const Dtype* w = w_;
-    return SumTerms<kTerms>(n_, [=](std::int64_t i, Sums& sums) {
-      const Dtype code = grid.Code(w[i]);
-      const double level = grid.Level(code);
-      const double value = w[i] - origin;
-      const double error = static_cast<double>(w[i]) - grid.Value(code);
-      sums[kError] += error * error;
-      sums[kLevel] += level;
-      sums[kLevelSquare] += level * level;
-      sums[kValue] += value;
-      sums[kProduct] += value * level;
-    });
+    return SumTerms(Terms{w_, Grid<Dtype>(fit, shape_), fit.shift}, n_);
   }
 
   /// Minimises the sum of (value - scale · level - shift)² for given levels.
   ScaleShift<Dtype> Solve(ScaleShift<Dtype> fit, const Sums& sums) const {
     const double n = static_cast<double>(n_);
-    double spread = sums[kLevelSquare], product = sums[kProduct];
+    double spread = sums[Terms::kLevelSquare], product = sums[Terms::kProduct];
     if (shift_is_free_) {
-      spread -= sums[kLevel] * sums[kLevel] / n;
-      product -= sums[kLevel] * sums[kValue] / n;
+      spread -= sums[Terms::kLevel] * sums[Terms::kLevel] / n;
+      product -= sums[Terms::kLevel] * sums[Terms::kValue] / n;
     }
     double scale = fit.scale;
     // Where all levels are the same there is nothing to tell the scale from.
     constexpr double kRounding = 1e-12;
-    if (spread > kRounding * sums[kLevelSquare] && product > 0) {
+    if (spread > kRounding * sums[Terms::kLevelSquare] && product > 0) {
       scale = product / spread;
       fit.scale = static_cast<Dtype>(scale);
     }
     if (shift_is_free_) {
-      fit.shift = static_cast<Dtype>(fit.shift +
-                                     (sums[kValue] - scale * sums[kLevel]) / n);
+      fit.shift = static_cast<Dtype>(
+          fit.shift + (sums[Terms::kValue] - scale * sums[Terms::kLevel]) / n);
     }
     return nearest_(fit);
   }

@@ -12,9 +12,7 @@ double MeanMagnitude(const Dtype* w, std::int64_t n) {
   if (n == 0) {
     return 0;
   }
-  const auto [sum] = SumTerms<1>(n, [w](std::int64_t i, auto& sums) {
-    sums[0] += std::abs(static_cast<double>(w[i]));
-  });
+  const auto [sum] = SumTerms(Magnitude<Dtype>{w}, n);
   if (!std::isfinite(sum)) {
     ThrowNonFinite(w, n, "mean");
   }
@@ -23,13 +21,7 @@ double MeanMagnitude(const Dtype* w, std::int64_t n) {
 
 template <typename Dtype>
 double MeanMagnitudeAbove(const Dtype* w, std::int64_t n, Dtype threshold) {
-  const auto [sum, count] =
-      SumTerms<2>(n, [w, threshold](std::int64_t i, auto& sums) {
-        const Dtype magnitude = std::abs(w[i]);
-        const bool is_above = magnitude > threshold;
-        sums[0] += is_above ? static_cast<double>(magnitude) : 0.0;
-        sums[1] += is_above ? 1.0 : 0.0;
-      });
+  const auto [sum, count] = SumTerms(MagnitudeAbove<Dtype>{w, threshold}, n);
   return count > 0 ? sum / count : 0;
 }
 

@@ -3,58 +3,32 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 #include <vector>
 
 #include "ul2q/kernels/blocks.hpp"
 #include "ul2q/kernels/finite.hpp"
+#include "ul2q/kernels/loops.hpp"
 #include "ul2q/kernels/sums.hpp"
 
 namespace ul2q {
 namespace {
-
-/// Sum of term(i) over [begin, end): independent partial sums that the
-/// compiler keeps in vector registers, in an order that is always the same.
-template <typename Term>
-double Sum(std::int64_t begin, std::int64_t end, const Term& term) {
-  constexpr int kLanes = 8;
-  double lanes[kLanes] = {};
-  std::int64_t i = begin;
-  for (; i + kLanes <= end; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      lanes[lane] += term(i + lane);
-    }
-  }
-  for (; i < end; ++i) {
-    lanes[0] += term(i);
-  }
-  return std::accumulate(lanes, lanes + kLanes, 0.0);
-}
 
 struct Block {
   double count, mean, squares, min, max;
 };
 
 template <typename Dtype>
-Block BlockMoments(const Dtype* w, std::int64_t begin, std::int64_t end) {
+Block MomentsOf(const BlockSums<Dtype>& sums, std::int64_t n) {
   Block block;
-  block.count = static_cast<double>(end - begin);
-  // About the first element: exact for a constant block, whatever its value.
-  const double origin = w[begin];
-  block.mean = origin + Sum(begin, end, [=](std::int64_t i) {
-                          return w[i] - origin;
-                        }) / block.count;
-  const double mean = block.mean;
-  block.squares = Sum(begin, end, [=](std::int64_t i) {
-    const double deviation = w[i] - mean;
-    return deviation * deviation;
-  });
-  Dtype low = w[begin], high = w[begin];
-  for (std::int64_t i = begin; i < end; ++i) {
-    low = w[i] < low ? w[i] : low;
-    high = w[i] > high ? w[i] : high;
-  }
-  block.min = low;
-  block.max = high;
+  block.count = static_cast<double>(n);
+  block.mean = sums.origin + sums.deviation / block.count;
+  // The origin is an element: at most log2(n) of the 53 bits cancel, and the
+  // difference is negative only where squares underflow.
+  block.squares = sums.square - sums.deviation * (sums.deviation / block.count);
+  block.squares = block.squares < 0 ? 0 : block.squares;
+  block.min = sums.min;
+  block.max = sums.max;
   return block;
 }
 
@@ -70,6 +44,16 @@ Block Merge(const Block& a, const Block& b) {
   return merged;
 }
 
+/// Of n elements, from the sums of their blocks.
+template <typename Dtype>
+Block MergedMomentsOf(const BlockSums<Dtype>* sums, std::int64_t n) {
+  Block merged = MomentsOf(*sums, std::min(kBlockSize, n));
+  for (std::int64_t i = kBlockSize; i < n; i += kBlockSize) {
+    merged = Merge(merged, MomentsOf(*++sums, std::min(kBlockSize, n - i)));
+  }
+  return merged;
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -77,13 +61,18 @@ Moments ComputeMoments(const Dtype* w, std::int64_t n) {
   if (n == 0) {
     return {};
   }
-  std::vector<Block> blocks(BlockCount(n));
-  ForEachBlock(n,
-               [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
-                 blocks[block] = BlockMoments(w, begin, end);
-               });
+  const auto sum = std::get<MomentLoop<Dtype>>(Loops()).sum;
+  std::vector<Block> groups(GroupCount(n));
+  ForEachThread(n, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += kGroupSize) {
+      const std::int64_t size = std::min(kGroupSize, end - i);
+      BlockSums<Dtype> sums[kGroupSize / kBlockSize];
+      sum(w + i, size, w + i + kGroupSize, sums);
+      groups[i / kGroupSize] = MergedMomentsOf(sums, size);
+    }
+  });
   const Block total =
-      std::accumulate(blocks.begin() + 1, blocks.end(), blocks.front(), Merge);
+      std::accumulate(groups.begin() + 1, groups.end(), groups.front(), Merge);
   if (!std::isfinite(total.squares)) {
     ThrowNonFinite(w, n, "variance");
   }
@@ -96,10 +85,7 @@ double MeanSquaredError(const Dtype* a, const Dtype* b, std::int64_t n) {
   if (n == 0) {
     return 0;
   }
-  const auto [sum] = SumTerms<1>(n, [a, b](std::int64_t i, auto& sums) {
-    const double error = static_cast<double>(a[i]) - b[i];
-    sums[0] += error * error;
-  });
+  const auto [sum] = SumTerms(SquaredError<Dtype>{a, b}, n);
   return sum / static_cast<double>(n);
 }
 

@@ -1,33 +1,29 @@
 #ifndef UL2Q_KERNELS_SUMS_HPP_
 #define UL2Q_KERNELS_SUMS_HPP_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <vector>
 
 #include "ul2q/kernels/blocks.hpp"
+#include "ul2q/kernels/loops.hpp"
 
 namespace ul2q {
 
-/// Sums of several terms over [0, n) in double precision: add(i, sums) adds
-/// the terms of element i. Each block has sums of its own, which are added in
-/// order: the result does not depend on the number of threads.
-template <std::size_t kTerms, typename Add>
-std::array<double, kTerms> SumTerms(std::int64_t n, const Add& add) {
-  using Sums = std::array<double, kTerms>;
-  std::vector<Sums> blocks(BlockCount(n));
+/// Sums of terms.hpp's terms over [0, n). Each block has sums of its own, which
+/// are added in order: the result does not depend on the number of threads.
+template <typename Terms>
+TermSums<Terms::kCount> SumTerms(const Terms& terms, std::int64_t n) {
+  const auto sum = std::get<TermLoop<Terms>>(Loops()).sum;
+  std::vector<TermSums<Terms::kCount>> blocks(BlockCount(n));
   ForEachBlock(n,
                [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
-                 Sums sums = {};
-                 for (std::int64_t i = begin; i < end; ++i) {
-                   add(i, sums);
-                 }
-                 blocks[block] = sums;
+                 blocks[block] = sum(terms, begin, end);
                });
-  Sums total = {};
-  for (const Sums& sums : blocks) {
-    for (std::size_t term = 0; term < kTerms; ++term) {
+  TermSums<Terms::kCount> total = {};
+  for (const auto& sums : blocks) {
+    for (std::size_t term = 0; term < total.size(); ++term) {
       total[term] += sums[term];
     }
   }

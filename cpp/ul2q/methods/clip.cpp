@@ -37,7 +37,7 @@ ScaleShift<Dtype> ClipQuantizer<Dtype>::FitTo(const Dtype* w,
   }
   // A step that spares the many small values may clip many large ones.
   std::vector<ScaleShift<Dtype>> smaller;
-  for (int halvings = 1; halvings < *options_.bits; ++halvings) {
+  for (int halvings = 1; halvings < *options_.bits + 3; ++halvings) {
     smaller.push_back({std::ldexp(fit.scale, -halvings)});
   }
   return this->Empirical(fit, smaller, w, n, false);

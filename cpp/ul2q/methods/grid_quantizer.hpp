@@ -71,10 +71,18 @@ class GridQuantizer : public Quantizer<Dtype> {
       return possible;
     };
     std::vector<Fitted> starts = {exact};
-    for (const double factor : {0.5, 0.7, 0.85, 1.2, 1.5}) {
+    for (const double factor :
+         {0.25, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 1.8, 2.2}) {
       Fitted start = exact;
       start.scale = static_cast<Dtype>(start.scale * factor);
       starts.push_back(nearest(start));
+    }
+    if (shift_is_free) {
+      for (const double steps : {-1.0, -0.5, -0.25, 0.25, 0.5, 1.0}) {
+        Fitted start = exact;
+        start.shift = static_cast<Dtype>(start.shift + steps * start.scale);
+        starts.push_back(start);
+      }
     }
     for (const Fitted& start : others) {
       starts.push_back(nearest(start));

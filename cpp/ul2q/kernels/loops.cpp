@@ -1,0 +1,304 @@
+#include "ul2q/kernels/loops.hpp"
+
+#include <hwy/cache_control.h>
+
+#include <algorithm>
+
+#include "ul2q/kernels/blocks.hpp"
+#include "ul2q/kernels/lanes.hpp"
+
+// Highway includes this file once more for each instruction set, and compiles
+// what stands from HWY_BEFORE_NAMESPACE to HWY_AFTER_NAMESPACE for it. There
+// the compiler turns plain loops into vector instructions.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ul2q/kernels/loops.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace ul2q {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <template <typename> class Grid, typename Dtype>
+void Encode(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
+            std::int32_t* codes) {
+  const Grid<Dtype> g = grid;  // No output can change it.
+  for (std::int64_t i = 0; i < n; ++i) {
+    codes[i] = static_cast<std::int32_t>(g.Code(w[i]));
+  }
+}
+
+template <template <typename> class Grid, typename Dtype>
+void Decode(const Grid<Dtype>& grid, const std::int32_t* codes, std::int64_t n,
+            Dtype* values) {
+  const Grid<Dtype> g = grid;
+  for (std::int64_t i = 0; i < n; ++i) {
+    values[i] = g.Value(static_cast<Dtype>(codes[i]));
+  }
+}
+
+/// What a loop over a group does at a time: kStep elements of a block, then as
+/// many of the next block, and so on in turn. The blocks lie in different
+/// pages, so that several of the processor's prefetchers work at once; each
+/// stops at the end of its page.
+constexpr std::int64_t kStep = 64;
+constexpr std::int64_t kSteps = kGroupSize / kStep;
+constexpr std::int64_t kBlocks = kGroupSize / kBlockSize;
+
+HWY_INLINE std::int64_t FirstOf(std::int64_t step) {
+  return step % kBlocks * kBlockSize + step / kBlocks * kStep;
+}
+
+/// Fetches what is read a few steps later, past the end of the pages too.
+template <typename Dtype>
+HWY_INLINE void PrefetchAfter(std::int64_t step, const Dtype* group,
+                              const Dtype* next) {
+  constexpr std::int64_t kAhead = 4 * kBlocks;
+  constexpr std::int64_t kLine = 64 / sizeof(Dtype);
+  const std::int64_t later = step + kAhead;
+  const Dtype* first =
+      later < kSteps ? group + FirstOf(later) : next + FirstOf(later - kSteps);
+  for (std::int64_t i = 0; i < kStep; i += kLine) {
+    hwy::Prefetch(first + i);
+  }
+}
+
+template <template <typename> class Grid, typename Dtype>
+HWY_INLINE void QuantizeInto(const Grid<Dtype>& grid, const Dtype* w,
+                             std::int64_t n, Dtype* values) {
+#pragma GCC ivdep  // w may be values, but no other part of it.
+  for (std::int64_t i = 0; i < n; ++i) {
+    values[i] = grid.Value(grid.Code(w[i]));
+  }
+}
+
+template <template <typename> class Grid, typename Dtype>
+void Quantize(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
+              const Dtype* next, Dtype* values) {
+  const Grid<Dtype> g = grid;
+  if (n < kGroupSize) {
+    QuantizeInto(g, w, n, values);
+    return;
+  }
+  for (std::int64_t step = 0; step < kSteps; ++step) {
+    PrefetchAfter(step, w, next);
+    const std::int64_t i = FirstOf(step);
+    QuantizeInto(g, w + i, kStep, values + i);
+  }
+}
+
+template <template <typename> class Grid, typename Dtype>
+void Stream(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
+            const Dtype* next, Dtype* values) {
+  const Grid<Dtype> g = grid;
+  if (n < kGroupSize) {
+    QuantizeInto(g, w, n, values);
+    return;
+  }
+  const hn::CappedTag<Dtype, kStep> d;
+  const std::int64_t lanes = hn::Lanes(d);
+  for (std::int64_t step = 0; step < kSteps; ++step) {
+    PrefetchAfter(step, w, next);
+    const std::int64_t i = FirstOf(step);
+    // The compiler makes no such stores by itself.
+    alignas(kStreamAlignment) Dtype buffer[kStep];
+    QuantizeInto(g, w + i, kStep, buffer);
+    for (std::int64_t j = 0; j < kStep; j += lanes) {
+      hn::Stream(hn::Load(d, buffer + j), d, values + i + j);
+    }
+  }
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadDouble(D d, const double* w) {
+  return hn::LoadU(d, w);
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadDouble(D d, const float* w) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), w));
+}
+
+/// In Highway's terms: the compiler, which does not know how few lanes there
+/// are, would store and load them for each row of elements.
+template <typename Dtype>
+class MomentLanes {
+ public:
+  /// Begins a block of n elements.
+  HWY_INLINE void Start(const Dtype* w, std::int64_t n) {
+    const Dtype first = w[0];
+    // The median of three: not a lone outlier, from which all others would lie
+    // so far away that their differences are lost.
+    origin_ = n < 3 ? first
+                    : std::max(std::min(first, w[1]),
+                               std::min(std::max(first, w[1]), w[2]));
+    deviation_.Fill(0);
+    square_.Fill(0);
+    min_.Fill(first);
+    max_.Fill(first);
+  }
+
+  /// The first of the elements is of lane 0.
+  HWY_INLINE void Add(const Dtype* w, std::int64_t n) {
+    const std::int64_t rows_end = n - n % kLanes;
+    AddToSums(w, rows_end);
+    AddToRange(w, rows_end);
+    for (std::int64_t i = rows_end; i < n; ++i) {
+      const std::int64_t lane = i - rows_end;
+      const double d = w[i] - origin_;
+      deviation_.of[lane] += d;
+      square_.of[lane] += d * d;
+      min_.of[lane] = Lowest()(min_.of[lane], w[i]);
+      max_.of[lane] = Highest()(max_.of[lane], w[i]);
+    }
+  }
+
+  HWY_INLINE BlockSums<Dtype> Sums() {
+    // + 0 turns -0 into 0: which of the two is lower is the processor's choice.
+    return {origin_, deviation_.Reduce(Sum()), square_.Reduce(Sum()),
+            min_.Reduce(Lowest()) + 0, max_.Reduce(Highest()) + 0};
+  }
+
+ private:
+  HWY_INLINE void AddToSums(const Dtype* w, std::int64_t n) {
+    const hn::CappedTag<double, kLanes> d;
+    const auto origin = hn::Set(d, origin_);
+    for (std::int64_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+      auto sum = hn::Load(d, deviation_.of + lane);
+      auto squares = hn::Load(d, square_.of + lane);
+      for (std::int64_t i = lane; i < n; i += kLanes) {
+        const auto deviation = hn::Sub(LoadDouble(d, w + i), origin);
+        sum = hn::Add(sum, deviation);
+        // No MulAdd, which rounds once on some processors and twice on others.
+        squares = hn::Add(squares, hn::Mul(deviation, deviation));
+      }
+      hn::Store(sum, d, deviation_.of + lane);
+      hn::Store(squares, d, square_.of + lane);
+    }
+  }
+
+  HWY_INLINE void AddToRange(const Dtype* w, std::int64_t n) {
+    const hn::CappedTag<Dtype, kLanes> d;
+    for (std::int64_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
+      auto min = hn::Load(d, min_.of + lane);
+      auto max = hn::Load(d, max_.of + lane);
+      for (std::int64_t i = lane; i < n; i += kLanes) {
+        const auto x = hn::LoadU(d, w + i);
+        min = hn::Min(min, x);
+        max = hn::Max(max, x);
+      }
+      hn::Store(min, d, min_.of + lane);
+      hn::Store(max, d, max_.of + lane);
+    }
+  }
+
+  double origin_;
+  Lanes<double> deviation_, square_;
+  Lanes<Dtype> min_, max_;
+};
+
+template <typename Dtype>
+BlockSums<Dtype> SumBlock(const Dtype* w, std::int64_t n) {
+  MomentLanes<Dtype> lanes;
+  lanes.Start(w, n);
+  lanes.Add(w, n);
+  return lanes.Sums();
+}
+
+template <typename Dtype>
+void SumMoments(const Dtype* w, std::int64_t n, const Dtype* next,
+                BlockSums<Dtype>* sums) {
+  if (n < kGroupSize) {
+    for (std::int64_t i = 0; i < n; i += kBlockSize) {
+      *sums++ = SumBlock(w + i, std::min(kBlockSize, n - i));
+    }
+    return;
+  }
+  MomentLanes<Dtype> lanes[kBlocks];
+  for (std::int64_t block = 0; block < kBlocks; ++block) {
+    lanes[block].Start(w + block * kBlockSize, kBlockSize);
+  }
+  for (std::int64_t step = 0; step < kSteps; ++step) {
+    PrefetchAfter(step, w, next);
+    lanes[step % kBlocks].Add(w + FirstOf(step), kStep);
+  }
+  for (MomentLanes<Dtype>& block : lanes) {
+    *sums++ = block.Sums();
+  }
+}
+
+template <typename Terms>
+struct TermLanes {
+  Lanes<double> term[Terms::kCount];
+
+  HWY_INLINE void Add(const Terms& terms, std::int64_t begin, std::int64_t n) {
+    for (std::int64_t lane = 0; lane < n; ++lane) {
+      const auto values = terms(begin + lane);
+      for (std::size_t t = 0; t < Terms::kCount; ++t) {
+        term[t].of[lane] += values[t];
+      }
+    }
+  }
+};
+
+template <typename Terms>
+TermSums<Terms::kCount> SumOf(const Terms& terms, std::int64_t begin,
+                              std::int64_t end) {
+  TermLanes<Terms> lanes;
+  for (auto& term : lanes.term) {
+    term.Fill(0);
+  }
+  std::int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) {
+    lanes.Add(terms, i, kLanes);
+  }
+  lanes.Add(terms, i, end - i);
+  TermSums<Terms::kCount> sums;
+  for (std::size_t t = 0; t < Terms::kCount; ++t) {
+    sums[t] = lanes.term[t].Reduce(Sum());
+  }
+  return sums;
+}
+
+template <template <typename> class Grid, typename Dtype>
+void Set(GridLoops<Grid, Dtype>& loops) {
+  loops = {&Encode<Grid, Dtype>, &Decode<Grid, Dtype>, &Quantize<Grid, Dtype>,
+           &Stream<Grid, Dtype>};
+}
+
+template <typename Dtype>
+void Set(MomentLoop<Dtype>& loop) {
+  loop = {&SumMoments<Dtype>};
+}
+
+template <typename Terms>
+void Set(TermLoop<Terms>& loop) {
+  loop = {&SumOf<Terms>};
+}
+
+LoopTable MakeTable() {
+  LoopTable table;
+  std::apply([](auto&... loops) { (Set(loops), ...); }, table);
+  return table;
+}
+
+const LoopTable& Table() {
+  static const LoopTable table = MakeTable();
+  return table;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ul2q
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ul2q {
+
+HWY_EXPORT(Table);
+
+const LoopTable& Loops() { return HWY_DYNAMIC_DISPATCH(Table)(); }
+
+}  // namespace ul2q
+#endif

@@ -1,0 +1,39 @@
+"""The options that each registered method takes: what the tests' tables are made of."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tests.reference import Options
+from ul2q import Quantized, quantize
+from ul2q.quantizers import Method, method_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DTYPES = (np.float32, np.float64)
+METHODS = {method.name: method for method in method_table()}
+
+
+def options_of(method: Method) -> Iterator[Options]:
+    """All that a method takes, but for the rounding."""
+    has_one_width = method.min_bits == method.max_bits
+    widths = [None] if has_one_width else range(method.min_bits, method.max_bits + 1)
+    for bits, fit in itertools.product(widths, ("exact", "paper", "empirical")):
+        if fit != "paper" or method.has_paper_fit:
+            yield Options(method.name, bits, fit, "zero")
+            if method.has_mean_shift:
+                yield Options(method.name, bits, fit, "mean")
+        if fit != "paper" and method.has_unsigned:
+            yield Options(method.name, bits, fit, "zero", signed=False)
+
+
+ALL_OPTIONS = [options for method in METHODS.values() for options in options_of(method)]
+
+
+def run(w: Any, o: Options, **others: Any) -> Quantized:
+    """ul2q.quantize with these options."""
+    return quantize(w, o.bits, o.method, o.fit, shift=o.shift, signed=o.signed, **others)
