@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests bench-transform sanitize system clean
+.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -82,6 +82,20 @@ lint: build ## ruff, mypy, clang-format (warnings of the C++ compiler are errors
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
 	$(BIN)/pytest
+
+bench: bench-transform bench-nets ## all benchmarks of what is installed -> benchmarks/results/ (about 20 minutes)
+
+BENCH := build/bench
+bench-environment: $(BENCH)/installed ## PyTorch and Brevitas, to be measured against, in an environment of their own
+
+$(BENCH)/installed:
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet torch==2.13.0 brevitas==0.13.4
+	@touch $@
+
+bench-nets: build ## training and testing against BVLC's layers and, where installed, PyTorch -> benchmarks/results/nets.md
+	@$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[bench]'
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/nets.py
 
 # Threads wait as they do below Python (python/ul2q/_openmp.py).
 bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md

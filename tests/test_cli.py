@@ -313,3 +313,13 @@ def test_an_import_on_a_terminal_has_a_bar(tmp_path: Path, monkeypatch: pytest.M
     assert "100%" in text
     assert "3/3" in text
     assert text.strip().splitlines()[-1].startswith("test: data/mnist/test_lmdb (2 images")
+
+
+def test_a_reader_that_has_seen_enough_gets_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run(
+        [*COMMAND, "methods"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (128 + signal.SIGPIPE, "")

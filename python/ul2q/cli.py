@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(end.code or 0)
     try:
         arguments.command(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         print(f"ul2q: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 128 + getattr(interrupt, "signum", 2)
+    except BrokenPipeError:  # who reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except Exception as error:
         if os.environ.get("UL2Q_TRACEBACK") == "1" or not isinstance(error, _user_errors()):
             raise

@@ -1,0 +1,213 @@
+"""How long nets take to train and to test: ul2q, BVLC's own layers, PyTorch with Brevitas.
+
+    python benchmarks/nets.py [--nets vgg7_64 …] [--rounds N] [--threads N] [-o DIR]
+
+Every contestant is a process of its own, kept through the run; they take turns, so that what
+else the machine does hits all alike. Times are medians over the rounds, ratios medians of the
+ratios within a round, with their quartiles. BVLC's layers are those of the same libcaffe, by
+UL2Q_ENGINE=CAFFE; PyTorch takes part where `make bench-environment` has installed it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+HERE = Path(__file__).resolve().parent
+TORCH = HERE.parent / "build" / "bench" / "bin" / "python"
+NETS = ("lenet", "cifarnet", "vgg7_64")
+TASKS = {
+    "train": ("train {n}", 1.0),
+    "test 100": ("test 100 {n}", 0.5),
+    "test 1": ("test 1 {n}", 0.2),
+}
+OURS = "ul2q 2 bit"
+BVLC = "BVLC float"
+BREVITAS = "Brevitas 2 bit"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A process that times a net: see worker.py."""
+
+    name: str
+    python: Path
+    script: str
+    bits: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def contestants() -> list[Contestant]:
+    """Those that are installed."""
+    here = Path(sys.executable)
+    found = [
+        Contestant(OURS, here, "caffe_worker.py", 2),
+        Contestant("ul2q float", here, "caffe_worker.py", 0),
+        Contestant(BVLC, here, "caffe_worker.py", 0, {"UL2Q_ENGINE": "CAFFE"}),
+    ]
+    if TORCH.exists():
+        found += [
+            Contestant("PyTorch float", TORCH, "torch_worker.py", 0),
+            Contestant(BREVITAS, TORCH, "torch_worker.py", 2),
+        ]
+    return found
+
+
+class Worker:
+    """A running contestant."""
+
+    def __init__(self, contestant: Contestant, net: str, threads: int) -> None:
+        """Start it on a net."""
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")
+        }
+        environment |= {"OMP_NUM_THREADS": str(threads), **contestant.environment}
+        self._process = subprocess.Popen(
+            [
+                contestant.python,
+                HERE / contestant.script,
+                HERE / "nets" / f"{net}.prototxt",
+                str(contestant.bits),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+
+    def ask(self, command: str) -> float:
+        """The number that answers a command."""
+        assert self._process.stdin
+        assert self._process.stdout
+        print(command, file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{self._process.args!r} ended at {command!r}")
+        return float(answer)
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@dataclass
+class Result:
+    """What a contestant did on a net: seconds by task, one a round; peak bytes of training."""
+
+    seconds: dict[str, list[float]]
+    memory: float
+
+
+def measure(net: str, rounds: int, threads: int) -> dict[str, Result]:
+    """All contestants on one net."""
+    results = {}
+    workers = {c.name: Worker(c, net, threads) for c in contestants()}
+    for name, worker in workers.items():
+        worker.ask("train 2")
+        results[name] = Result({task: [] for task in TASKS}, worker.ask("memory"))
+    for task, (command, least_seconds) in TASKS.items():
+        # As many repetitions as fill the time, as far as a first try tells.
+        repetitions = {
+            name: max(1, round(least_seconds / worker.ask(command.format(n=1))))
+            for name, worker in workers.items()
+        }
+        for _ in range(rounds):
+            for name, worker in workers.items():
+                taken = worker.ask(command.format(n=repetitions[name]))
+                results[name].seconds[task].append(taken)
+    for worker in workers.values():
+        worker.close()
+    return results
+
+
+def ratio(results: dict[str, Result], task: str, rival: str) -> str:
+    """E.g. "0.42 (0.41 to 0.44)"; "" where the rival is not installed."""
+    if rival not in results:
+        return ""
+    pairs = zip(results[OURS].seconds[task], results[rival].seconds[task], strict=True)
+    ratios = [ours / theirs for ours, theirs in pairs]
+    low, middle, high = quantiles(ratios, n=4) if len(ratios) > 1 else [ratios[0]] * 3
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def table(results: dict[str, dict[str, Result]]) -> str:
+    """Markdown: a row a net and task, in milliseconds."""
+    names = list(next(iter(results.values())))
+    headings = ["net", "task", *names, f"{OURS} / {BVLC}", f"{OURS} / {BREVITAS}"]
+    rows = [headings, ["---"] * 2 + ["--:"] * (len(headings) - 2)]
+    for net, of_net in results.items():
+        for task in TASKS:
+            times = [f"{1000 * median(of_net[name].seconds[task]):.3g}" for name in names]
+            rows.append(
+                [net, task, *times, ratio(of_net, task, BVLC), ratio(of_net, task, BREVITAS)]
+            )
+        memory = [f"{of_net[name].memory / 2**20:.0f}" for name in names]
+        rows.append([net, "peak MiB", *memory, "", ""])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def draw(results: dict[str, dict[str, Result]], path: Path) -> None:
+    """Bars: training time as a share of BVLC's."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    names = list(next(iter(results.values())))
+    figure, axes = plt.subplots(figsize=(8, 4))
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        shares = [
+            median(of_net[name].seconds["train"]) / median(of_net[BVLC].seconds["train"])
+            for of_net in results.values()
+        ]
+        places = [net + i * width for net in range(len(results))]
+        bars = axes.bar(places, shares, width, label=name)
+        axes.bar_label(bars, fmt="%.2f", fontsize=8)
+    axes.set_xticks([net + 0.4 - width / 2 for net in range(len(results))], list(results))
+    axes.set_ylabel("seconds an iteration, BVLC float = 1")
+    axes.set_title("Training, batch 100")
+    axes.legend(fontsize=8)
+    figure.savefig(path, bbox_inches="tight")
+
+
+def processor() -> str:
+    """The processor's name."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown processor"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("-o", "--output", type=Path, default=HERE / "results")
+    arguments = parser.parse_args()
+    results = {net: measure(net, arguments.rounds, arguments.threads) for net in arguments.nets}
+    text = (
+        f"Batch 100, milliseconds: `make bench-nets`. {processor()}, {arguments.threads} threads, "
+        f"{arguments.rounds} rounds in turn; medians, ratios with their quartiles.\n\n"
+        f"{table(results)}\n"
+    )
+    print(text)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "nets.md").write_text(text, encoding="utf-8")
+    try:
+        draw(results, arguments.output / "nets.svg")
+    except ImportError:
+        print("no chart: matplotlib is not installed (pip install '.[bench]')")
+
+
+if __name__ == "__main__":
+    main()
