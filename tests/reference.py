@@ -228,10 +228,16 @@ def encode(w: Array, fitted: Fitted, options: Options) -> Array:
 
 
 def position(w: Array, fitted: Fitted, options: Options) -> Array:
-    """Where an element lies among the codes: clip((w - β)/α + offset)."""
+    """Where an element lies among the codes: clip((w - β)/α + offset).
+
+    The library multiplies by 1/α, rounded to the dtype, unless that overflows.
+    """
     kind, codes = w.dtype.type, codes_of(options)
+    scale = kind(fitted.scale)
     with np.errstate(over="ignore"):
-        raw = (w - kind(fitted.shift)) / kind(fitted.scale) + kind(codes.offset)
+        distance, inverse = w - kind(fitted.shift), kind(1) / scale
+        quotient = distance * inverse if np.isfinite(inverse) else distance / scale
+        raw = quotient + kind(codes.offset)
     return np.asarray(np.clip(raw, kind(codes.numbers[0]), kind(codes.numbers[-1])))
 
 

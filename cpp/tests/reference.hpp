@@ -64,6 +64,13 @@ ScaleShift<Dtype> PlainFit(const std::vector<Dtype>& w, int bits, Fit fit) {
   return {static_cast<Dtype>(scale), static_cast<Dtype>(moments.mean)};
 }
 
+/// x/α as the library computes it: x (1/α), or x/α where 1/α overflows.
+template <typename Dtype>
+Dtype PlainQuotient(Dtype x, Dtype scale) {
+  const Dtype inverse = 1 / scale;
+  return std::isinf(inverse) ? x / scale : x * inverse;
+}
+
 /// w' = round(clip((w - β)/α + 0.5, 1 - 2^(k-1), 2^(k-1))); 0 where α is 0.
 template <typename Dtype>
 std::int32_t PlainCode(const ScaleShift<Dtype>& fit, Dtype w, int bits) {
@@ -71,7 +78,8 @@ std::int32_t PlainCode(const ScaleShift<Dtype>& fit, Dtype w, int bits) {
     return 0;
   }
   const Dtype half = static_cast<Dtype>(std::pow(2.0, bits - 1));
-  const Dtype position = (w - fit.shift) / fit.scale + static_cast<Dtype>(0.5);
+  const Dtype position =
+      PlainQuotient<Dtype>(w - fit.shift, fit.scale) + static_cast<Dtype>(0.5);
   return static_cast<std::int32_t>(
       std::round(std::min(std::max(position, 1 - half), half)));
 }

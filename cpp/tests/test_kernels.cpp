@@ -90,7 +90,8 @@ std::int32_t PlainUniformCode(const PlainGrid<Dtype>& grid, Dtype w) {
   if (grid.scale == 0) {
     return 0;
   }
-  const Dtype position = (w - grid.shift) / grid.scale + grid.offset;
+  const Dtype position =
+      PlainQuotient<Dtype>(w - grid.shift, grid.scale) + grid.offset;
   return static_cast<std::int32_t>(
       std::round(std::fmin(std::fmax(position, grid.lowest), grid.highest)));
 }
@@ -220,6 +221,25 @@ TYPED_TEST(KernelsTest, GridsWithoutAStepAreThoseOfPlainLoops) {
   });
 }
 
+// 1/scale overflows, or just does not, or is itself denormal.
+TYPED_TEST(KernelsTest, GridsWithExtremeStepsAreThoseOfPlainLoops) {
+  using Dtype = TypeParam;
+  using Limits = std::numeric_limits<Dtype>;
+  OnEachTarget([] {
+    for (const Dtype scale :
+         {Limits::denorm_min(), 3 * Limits::denorm_min(), Limits::min() / 4,
+          std::nextafter(Limits::min() / 4, Dtype(1)), Limits::min(),
+          Limits::max() / 8}) {
+      SCOPED_TRACE(scale);
+      const ScaleShift<Dtype> fit = {scale, scale};
+      KernelsTest<Dtype>::ExpectPlainLoops(
+          UniformGrid<Dtype>(fit, {-1, 2, Dtype(0.5)}),
+          {&PlainUniformCode<Dtype>, scale, scale, 0, Dtype(0.5), -1, 2}, 2049,
+          1);
+    }
+  });
+}
+
 TYPED_TEST(KernelsTest, TernaryAndSignGridsAreThoseOfPlainLoops) {
   using Dtype = TypeParam;
   OnEachTarget([] {
@@ -244,6 +264,9 @@ std::vector<std::vector<Dtype>> HardArrays() {
     arrays.push_back(Normal<Dtype>(n, 1));
     arrays.push_back(Normal<Dtype>(n, 2, 1000, 1));
     arrays.push_back(Normal<Dtype>(n, 3, -1e-30, 1e-33));
+    // Where sums about 0 are just good enough, or not.
+    arrays.push_back(Normal<Dtype>(n, 5, 3.9, 1));
+    arrays.push_back(Normal<Dtype>(n, 6, -4, 1));
     arrays.push_back(std::vector<Dtype>(n, Dtype(0.1)));
     // A huge outlier at the head of each block, or several of them.
     for (const std::int64_t outliers : {1, 3}) {
@@ -265,6 +288,11 @@ std::vector<std::vector<Dtype>> HardArrays() {
       arrays.back()[n / 2] = -7 * Limits::denorm_min();
     } else {
       arrays.pop_back();
+      // The squares about 0 overflow, underflow, or nearly do.
+      for (const double magnitude : {1e155, 1e-130, 1e-145}) {
+        arrays.push_back(Normal<Dtype>(n, 7, magnitude, 1e-6 * magnitude));
+        arrays.push_back(Normal<Dtype>(n, 8, 0, 1e-6 * magnitude));
+      }
     }
     arrays.emplace_back(n, Dtype(0));  // of either sign
     arrays.back()[n / 2] = Dtype(-0.0);

@@ -119,7 +119,8 @@ class Plain {
     if (IsTernary()) {
       return std::abs(x) <= fit.threshold ? 0 : std::copysign(fit.scale, x);
     }
-    const Dtype position = (x - fit.shift) / fit.scale + Offset();
+    const Dtype position =
+        PlainQuotient<Dtype>(x - fit.shift, fit.scale) + Offset();
     return LevelAt(fit, std::round(std::min(std::max(position, LowestCode()),
                                             HighestCode())));
   }

@@ -54,7 +54,9 @@ void QuantizeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
   const bool streaming = stores == Stores::kStreaming;
   const GridLoops<Grid, Dtype>& loops = LoopsOf(grid);
   const auto quantize = streaming ? loops.stream : loops.quantize;
-  if (streaming) {
+  // Streaming needs aligned values, and ordinary stores are faster so; less
+  // than a group is not streamed.
+  if (n >= kGroupSize) {
     const std::int64_t head = std::min(n, ElementsBeforeAligned(values));
     loops.quantize(grid, w, head, w, values);
     w += head;

@@ -3,6 +3,7 @@
 #include <hwy/cache_control.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "ul2q/kernels/blocks.hpp"
 #include "ul2q/kernels/lanes.hpp"
@@ -43,7 +44,7 @@ void Decode(const Grid<Dtype>& grid, const std::int32_t* codes, std::int64_t n,
 /// many of the next block, and so on in turn. The blocks lie in different
 /// pages, so that several of the processor's prefetchers work at once; each
 /// stops at the end of its page.
-constexpr std::int64_t kStep = 64;
+constexpr std::int64_t kStep = 128;
 constexpr std::int64_t kSteps = kGroupSize / kStep;
 constexpr std::int64_t kBlocks = kGroupSize / kBlockSize;
 
@@ -55,7 +56,7 @@ HWY_INLINE std::int64_t FirstOf(std::int64_t step) {
 template <typename Dtype>
 HWY_INLINE void PrefetchAfter(std::int64_t step, const Dtype* group,
                               const Dtype* next) {
-  constexpr std::int64_t kAhead = 4 * kBlocks;
+  constexpr std::int64_t kAhead = 2 * kBlocks;
   constexpr std::int64_t kLine = 64 / sizeof(Dtype);
   const std::int64_t later = step + kAhead;
   const Dtype* first =
@@ -121,20 +122,25 @@ HWY_INLINE hn::Vec<D> LoadDouble(D d, const float* w) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), w));
 }
 
+/// sum + x², x being of type Dtype before.
+template <typename Dtype, class D>
+HWY_INLINE hn::Vec<D> AddSquare(D, hn::Vec<D> sum, hn::Vec<D> x) {
+  if constexpr (std::is_same_v<Dtype, float>) {
+    // The square is exact: MulAdd rounds once on every processor ...
+    return hn::MulAdd(x, x, sum);
+  } else {
+    // ... but here once on some and twice on others.
+    return hn::Add(sum, hn::Mul(x, x));
+  }
+}
+
 /// In Highway's terms: the compiler, which does not know how few lanes there
 /// are, would store and load them for each row of elements.
 template <typename Dtype>
 class MomentLanes {
  public:
-  /// Begins a block of n elements.
-  HWY_INLINE void Start(const Dtype* w, std::int64_t n) {
-    const Dtype first = w[0];
-    // The median of three: not a lone outlier, from which all others would lie
-    // so far away that their differences are lost.
-    origin_ = n < 3 ? first
-                    : std::max(std::min(first, w[1]),
-                               std::min(std::max(first, w[1]), w[2]));
-    deviation_.Fill(0);
+  HWY_INLINE void Start(Dtype first) {
+    value_.Fill(0);
     square_.Fill(0);
     min_.Fill(first);
     max_.Fill(first);
@@ -147,9 +153,9 @@ class MomentLanes {
     AddToRange(w, rows_end);
     for (std::int64_t i = rows_end; i < n; ++i) {
       const std::int64_t lane = i - rows_end;
-      const double d = w[i] - origin_;
-      deviation_.of[lane] += d;
-      square_.of[lane] += d * d;
+      const double x = w[i];
+      value_.of[lane] += x;
+      square_.of[lane] += x * x;
       min_.of[lane] = Lowest()(min_.of[lane], w[i]);
       max_.of[lane] = Highest()(max_.of[lane], w[i]);
     }
@@ -157,25 +163,32 @@ class MomentLanes {
 
   HWY_INLINE BlockSums<Dtype> Sums() {
     // + 0 turns -0 into 0: which of the two is lower is the processor's choice.
-    return {origin_, deviation_.Reduce(Sum()), square_.Reduce(Sum()),
+    return {value_.Reduce(Sum()), square_.Reduce(Sum()),
             min_.Reduce(Lowest()) + 0, max_.Reduce(Highest()) + 0};
   }
 
  private:
   HWY_INLINE void AddToSums(const Dtype* w, std::int64_t n) {
-    const hn::CappedTag<double, kLanes> d;
-    const auto origin = hn::Set(d, origin_);
-    for (std::int64_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-      auto sum = hn::Load(d, deviation_.of + lane);
+    const hn::CappedTag<double, kLanes / 2> d;
+    const std::int64_t lanes = hn::Lanes(d);
+    // Two vectors at a time: an addition waits for the one before.
+    for (std::int64_t lane = 0; lane < kLanes; lane += 2 * lanes) {
+      auto sum = hn::Load(d, value_.of + lane);
+      auto sum2 = hn::Load(d, value_.of + lane + lanes);
       auto squares = hn::Load(d, square_.of + lane);
+      auto squares2 = hn::Load(d, square_.of + lane + lanes);
       for (std::int64_t i = lane; i < n; i += kLanes) {
-        const auto deviation = hn::Sub(LoadDouble(d, w + i), origin);
-        sum = hn::Add(sum, deviation);
-        // No MulAdd, which rounds once on some processors and twice on others.
-        squares = hn::Add(squares, hn::Mul(deviation, deviation));
+        const auto x = LoadDouble(d, w + i);
+        const auto x2 = LoadDouble(d, w + i + lanes);
+        sum = hn::Add(sum, x);
+        sum2 = hn::Add(sum2, x2);
+        squares = AddSquare<Dtype>(d, squares, x);
+        squares2 = AddSquare<Dtype>(d, squares2, x2);
       }
-      hn::Store(sum, d, deviation_.of + lane);
+      hn::Store(sum, d, value_.of + lane);
+      hn::Store(sum2, d, value_.of + lane + lanes);
       hn::Store(squares, d, square_.of + lane);
+      hn::Store(squares2, d, square_.of + lane + lanes);
     }
   }
 
@@ -194,16 +207,18 @@ class MomentLanes {
     }
   }
 
-  double origin_;
-  Lanes<double> deviation_, square_;
+  Lanes<double> value_, square_;
   Lanes<Dtype> min_, max_;
 };
 
 template <typename Dtype>
 BlockSums<Dtype> SumBlock(const Dtype* w, std::int64_t n) {
   MomentLanes<Dtype> lanes;
-  lanes.Start(w, n);
-  lanes.Add(w, n);
+  lanes.Start(w[0]);
+  // So few at a time that the processor begins with those that follow.
+  for (std::int64_t i = 0; i < n; i += kStep) {
+    lanes.Add(w + i, std::min(kStep, n - i));
+  }
   return lanes.Sums();
 }
 
@@ -218,7 +233,7 @@ void SumMoments(const Dtype* w, std::int64_t n, const Dtype* next,
   }
   MomentLanes<Dtype> lanes[kBlocks];
   for (std::int64_t block = 0; block < kBlocks; ++block) {
-    lanes[block].Start(w + block * kBlockSize, kBlockSize);
+    lanes[block].Start(w[block * kBlockSize]);
   }
   for (std::int64_t step = 0; step < kSteps; ++step) {
     PrefetchAfter(step, w, next);

@@ -38,13 +38,10 @@ struct GridLoops {
 /// Bytes, a line of memory.
 constexpr std::size_t kStreamAlignment = 64;
 
-/// Sums of a block about one of its elements: exact for a constant block,
-/// whatever its value.
 template <typename Dtype>
 struct BlockSums {
-  double origin;
-  double deviation;  ///< Σ(w - origin)
-  double square;     ///< Σ(w - origin)²
+  double value;   ///< Σw
+  double square;  ///< Σw²
   Dtype min, max;
 };
 
@@ -66,8 +63,8 @@ template <typename Dtype>
 using LoopsForType =
     std::tuple<GridLoops<UniformGrid, Dtype>, GridLoops<TernaryGrid, Dtype>,
                GridLoops<SignGrid, Dtype>, MomentLoop<Dtype>,
-               TermLoop<Magnitude<Dtype>>, TermLoop<MagnitudeAbove<Dtype>>,
-               TermLoop<SquaredError<Dtype>>,
+               TermLoop<Deviation<Dtype>>, TermLoop<Magnitude<Dtype>>,
+               TermLoop<MagnitudeAbove<Dtype>>, TermLoop<SquaredError<Dtype>>,
                TermLoop<LeastSquaresTerms<UniformGrid, Dtype>>,
                TermLoop<LeastSquaresTerms<TernaryGrid, Dtype>>,
                TermLoop<LeastSquaresTerms<SignGrid, Dtype>>>;

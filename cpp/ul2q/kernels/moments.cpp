@@ -15,21 +15,31 @@ namespace ul2q {
 namespace {
 
 struct Block {
-  double count, mean, squares, min, max;
+  double count, mean;
+  double squares;  ///< Σ(w - mean)²
+  double min, max;
 };
 
+/// The squares of doubles may have lost so much to underflow.
+constexpr double kUnderflow = 0x1p-1000;
+
+/// Of the n elements of a block.
 template <typename Dtype>
-Block MomentsOf(const BlockSums<Dtype>& sums, std::int64_t n) {
-  Block block;
-  block.count = static_cast<double>(n);
-  block.mean = sums.origin + sums.deviation / block.count;
-  // The origin is an element: at most log2(n) of the 53 bits cancel, and the
-  // difference is negative only where squares underflow.
-  block.squares = sums.square - sums.deviation * (sums.deviation / block.count);
-  block.squares = block.squares < 0 ? 0 : block.squares;
-  block.min = sums.min;
-  block.max = sums.max;
-  return block;
+Block MomentsOf(const Dtype* w, std::int64_t n, const BlockSums<Dtype>& sums) {
+  const double count = static_cast<double>(n);
+  double mean = sums.value / count;
+  double squares = sums.square - sums.value * mean;
+  if (!(squares > sums.square / 16 + kUnderflow)) {
+    // Too much has cancelled, or overflowed. Nothing does about the mean, which
+    // for a constant block is its value.
+    const double origin = std::clamp<double>(mean, sums.min, sums.max);
+    const auto [deviation, square] =
+        std::get<TermLoop<Deviation<Dtype>>>(Loops()).sum({w, origin}, 0, n);
+    mean = origin + deviation / count;
+    squares = square - deviation * (deviation / count);
+  }
+  // Negative only where squares underflow.
+  return {count, mean, squares < 0 ? 0 : squares, sums.min, sums.max};
 }
 
 Block Merge(const Block& a, const Block& b) {
@@ -44,14 +54,30 @@ Block Merge(const Block& a, const Block& b) {
   return merged;
 }
 
-/// Of n elements, from the sums of their blocks.
+/// Of at most a group of elements.
 template <typename Dtype>
-Block MergedMomentsOf(const BlockSums<Dtype>* sums, std::int64_t n) {
-  Block merged = MomentsOf(*sums, std::min(kBlockSize, n));
+Block MomentsOfGroup(const Dtype* w, std::int64_t n) {
+  BlockSums<Dtype> sums[kGroupSize / kBlockSize];
+  std::get<MomentLoop<Dtype>>(Loops()).sum(w, n, w + kGroupSize, sums);
+  Block merged = MomentsOf(w, std::min(kBlockSize, n), sums[0]);
   for (std::int64_t i = kBlockSize; i < n; i += kBlockSize) {
-    merged = Merge(merged, MomentsOf(*++sums, std::min(kBlockSize, n - i)));
+    merged = Merge(merged, MomentsOf(w + i, std::min(kBlockSize, n - i),
+                                     sums[i / kBlockSize]));
   }
   return merged;
+}
+
+template <typename Dtype>
+Block MomentsOfGroups(const Dtype* w, std::int64_t n) {
+  std::vector<Block> groups(GroupCount(n));
+  ForEachThread(n, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += kGroupSize) {
+      groups[i / kGroupSize] =
+          MomentsOfGroup(w + i, std::min(kGroupSize, end - i));
+    }
+  });
+  return std::accumulate(groups.begin() + 1, groups.end(), groups.front(),
+                         Merge);
 }
 
 }  // namespace
@@ -61,18 +87,9 @@ Moments ComputeMoments(const Dtype* w, std::int64_t n) {
   if (n == 0) {
     return {};
   }
-  const auto sum = std::get<MomentLoop<Dtype>>(Loops()).sum;
-  std::vector<Block> groups(GroupCount(n));
-  ForEachThread(n, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; i += kGroupSize) {
-      const std::int64_t size = std::min(kGroupSize, end - i);
-      BlockSums<Dtype> sums[kGroupSize / kBlockSize];
-      sum(w + i, size, w + i + kGroupSize, sums);
-      groups[i / kGroupSize] = MergedMomentsOf(sums, size);
-    }
-  });
+  // A small array needs no memory.
   const Block total =
-      std::accumulate(groups.begin() + 1, groups.end(), groups.front(), Merge);
+      n <= kGroupSize ? MomentsOfGroup(w, n) : MomentsOfGroups(w, n);
   if (!std::isfinite(total.squares)) {
     ThrowNonFinite(w, n, "variance");
   }

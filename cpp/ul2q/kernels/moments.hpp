@@ -20,11 +20,12 @@ struct Moments {
 };
 
 /// One pass over memory, in double precision and free of cancellation: sums of
-/// each block about one of its elements, merged by the formula of Chan, Golub
-/// and LeVeque (1979). The same bits whatever the threads and the processor. A
-/// constant array gives sigma 0 exactly, and so do deviations whose squares
-/// underflow (doubles below about 1e-162). Throws NonFiniteError if an element
-/// is NaN or infinite, or if the squared deviations overflow.
+/// each block about 0, or about its mean where that is far from 0, merged by
+/// the formula of Chan, Golub and LeVeque (1979). The same bits whatever the
+/// threads and the processor. A constant array gives sigma 0 exactly, and so do
+/// deviations whose squares underflow (doubles below about 1e-162). Throws
+/// NonFiniteError if an element is NaN or infinite, or if the squared
+/// deviations overflow.
 template <typename Dtype>
 Moments ComputeMoments(const Dtype* w, std::int64_t n);
 

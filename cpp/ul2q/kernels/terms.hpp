@@ -15,6 +15,19 @@ namespace ul2q {
 template <std::size_t kCount>
 using TermSums = std::array<double, kCount>;
 
+/// w - origin and its square
+template <typename Dtype>
+struct Deviation {
+  static constexpr std::size_t kCount = 2;
+  const Dtype* w;
+  double origin;
+
+  UL2Q_HOST_DEVICE TermSums<kCount> operator()(std::int64_t i) const {
+    const double deviation = w[i] - origin;
+    return {deviation, deviation * deviation};
+  }
+};
+
 /// |w|
 template <typename Dtype>
 struct Magnitude {

@@ -1,21 +1,24 @@
 #ifndef UL2Q_KERNELS_UNIFORM_HPP_
 #define UL2Q_KERNELS_UNIFORM_HPP_
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "ul2q/kernels/host_device.hpp"
 #include "ul2q/quantizer.hpp"
 
 namespace ul2q {
 
-/// Rounds half away from zero, exactly (x + 0.5 would not be, just below 0.5);
-/// |x| < 2^31. Plain conversions, which every instruction set vectorises.
+/// Rounds half away from zero, exactly; |x| < 2^31. It adds not 1/2 but the
+/// number below, which does not lift the one just below 1/2 to 1. Plain
+/// conversions, which every instruction set vectorises.
 template <typename Dtype>
 UL2Q_HOST_DEVICE inline Dtype RoundHalfAway(Dtype x) {
-  const Dtype whole = static_cast<Dtype>(static_cast<std::int32_t>(x));
-  const Dtype rest = x - whole;
-  return whole +
-         static_cast<Dtype>((rest >= Dtype(0.5)) - (rest <= Dtype(-0.5)));
+  constexpr Dtype kBelowHalf =
+      (1 - std::numeric_limits<Dtype>::epsilon() / 2) / 2;
+  return static_cast<Dtype>(
+      static_cast<std::int32_t>(x + std::copysign(kBelowHalf, x)));
 }
 
 /// Evenly spaced levels: shift + scale (c - offset) for the codes c from
@@ -43,32 +46,35 @@ struct UniformGrid {
   Dtype offset;
   Dtype lowest;
   Dtype highest;
+  Dtype inverse;  ///< 1/scale; 0 where that overflows
 
   UniformGrid(const ScaleShift<Dtype>& fit, const Shape& shape)
       : scale(fit.scale),
         shift(fit.shift),
         offset(shape.offset),
-        lowest(static_cast<Dtype>(shape.lowest)),
-        highest(static_cast<Dtype>(shape.highest)) {}
+        lowest(static_cast<Dtype>(scale > 0 ? shape.lowest : 0)),
+        highest(static_cast<Dtype>(scale > 0 ? shape.highest : 0)),
+        inverse(std::isfinite(1 / scale) ? 1 / scale : 0) {}
 
-  /// clip((w - shift)/scale + offset, lowest, highest); scale > 0.
+  /// clip((w - shift) (1/scale) + offset, lowest, highest), with 1/scale
+  /// rounded to a Dtype: a division of each element would take as long as all
+  /// the rest. Denormal scales, whose 1/scale may overflow, do divide.
   UL2Q_HOST_DEVICE Dtype Position(Dtype w) const {
-    Dtype position = (w - shift) / scale + offset;
-    position = position < lowest ? lowest : position;
-    return position > highest ? highest : position;
+    const Dtype distance = w - shift;
+    Dtype position =
+        (inverse > 0 ? distance * inverse : distance / scale) + offset;
+    position = position > lowest ? position : lowest;
+    return position < highest ? position : highest;
   }
 
   /// The nearest level's code, an integer.
   UL2Q_HOST_DEVICE Dtype Code(Dtype w) const {
-    return scale > 0 ? RoundHalfAway(Position(w)) : Dtype(0);
+    return RoundHalfAway(Position(w));
   }
 
   /// The code above where `uniform`, in [0, 1), is less than the position's
   /// distance from the code below: right on average.
   UL2Q_HOST_DEVICE Dtype StochasticCode(Dtype w, Dtype uniform) const {
-    if (!(scale > 0)) {
-      return 0;
-    }
     const Dtype position = Position(w);
     Dtype below = static_cast<Dtype>(static_cast<std::int32_t>(position));
     below = below > position ? below - 1 : below;

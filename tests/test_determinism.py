@@ -1,0 +1,61 @@
+"""Training gives the same bits from run to run, and the same to rounding on other threads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+NETS = Path(__file__).parents[1] / "benchmarks" / "nets"
+
+# Four iterations on made-up data; writes all parameters.
+TRAIN = """
+import sys
+import caffe
+import numpy as np
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+net = text_format.Parse(open(sys.argv[1]).read(), caffe_pb2.NetParameter())
+for shape in (layer.input_param.shape[0] for layer in net.layer if layer.type == "Input"):
+    shape.dim[0] = 24
+solver = caffe.get_solver(caffe_pb2.SolverParameter(
+    net_param=net, base_lr=0.01, lr_policy="fixed", momentum=0.9, random_seed=3))
+rng = np.random.default_rng(1)
+solver.net.blobs["data"].data[...] = rng.standard_normal(solver.net.blobs["data"].shape)
+solver.net.blobs["label"].data[...] = rng.integers(0, 10, 24)
+solver.step(4)
+np.savez(sys.argv[2], *[blob.data for blobs in solver.net.params.values() for blob in blobs])
+"""
+
+
+def train(net: str, path: Path, threads: int, **environment: str) -> list[np.ndarray]:
+    subprocess.run(
+        [sys.executable, "-c", TRAIN, NETS / f"{net}.prototxt", path],
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), **environment},
+        check=True,
+        timeout=120,
+    )
+    with np.load(path) as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
+@pytest.mark.parametrize("net", ["lenet", "cifarnet", "vgg7_64"])
+def test_runs_are_the_same(net: str, tmp_path: Path) -> None:
+    runs = [train(net, tmp_path / f"{i}.npz", threads) for i, threads in enumerate((2, 2, 1))]
+    for first, again, one_thread in zip(*runs, strict=True):
+        np.testing.assert_array_equal(first, again)
+        scale = np.abs(first).max() + 1e-3
+        np.testing.assert_allclose(one_thread / scale, first / scale, atol=2e-3)
+
+
+@pytest.mark.parametrize("net", ["lenet", "cifarnet", "vgg7_64"])
+def test_both_engines_train_alike(net: str, tmp_path: Path) -> None:
+    ours = train(net, tmp_path / "ours.npz", 2)
+    bvlcs = train(net, tmp_path / "bvlc.npz", 2, UL2Q_ENGINE="CAFFE")
+    for mine, theirs in zip(ours, bvlcs, strict=True):
+        scale = np.abs(theirs).max() + 1e-3
+        np.testing.assert_allclose(mine / scale, theirs / scale, atol=2e-3)
