@@ -19,7 +19,7 @@ DEBIAN_PACKAGES := \
   g++ cmake ninja-build python3 python3-dev python3-venv \
   libboost-dev libboost-thread-dev libboost-filesystem-dev libprotobuf-dev protobuf-compiler \
   libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libleveldb-dev libopenblas-openmp-dev \
-  libhwy-dev libgtest-dev dataset-fashion-mnist
+  libhwy-dev libdnnl-dev libgtest-dev dataset-fashion-mnist
 
 # What `make train` works on.
 DATA := data/fashion-mnist

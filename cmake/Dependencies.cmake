@@ -40,6 +40,8 @@ endfunction()
 
 ul2q_find_library(ul2q::lmdb lmdb.h lmdb)
 ul2q_find_library(ul2q::leveldb leveldb/db.h leveldb)
+# oneDNN (libdnnl-dev) from 2.6: convolutions. Debian's CMake package of it asks for OpenCL's headers, which we do not use.
+ul2q_find_library(ul2q::onednn dnnl.hpp dnnl)
 # OpenBLAS in its OpenMP flavour shares one thread pool with our loops; the other flavours bring a pool of their own and
 # oversubscribe the cores. Debian keeps the flavours in folders of their own, and the loader would take whichever its
 # alternatives system prefers, so the folder goes into libcaffe's rpath.

@@ -6,6 +6,8 @@
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
+#include "ul2q/engine/engine.hpp"
+#include "ul2q/engine/onednn_convolution_layer.hpp"
 #include "ul2q/kernels/random.hpp"
 #include "ul2q/layers/quantizer_parameter.hpp"
 
@@ -30,6 +32,10 @@ struct OutputChannels<DeconvolutionLayer> {
     return {group, shape[0] / group, shape[1], count / (shape[0] * shape[1])};
   }
 };
+
+template <>
+struct OutputChannels<OneDnnDeconvolutionLayer>
+    : OutputChannels<DeconvolutionLayer> {};
 
 template <>
 struct OutputChannels<InnerProductLayer> {
@@ -187,13 +193,17 @@ shared_ptr<Layer<Dtype>> NewQuantizedLayer(const LayerParameter& param) {
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedConvolutionLayer(
     const LayerParameter& param) {
-  return NewQuantizedLayer<ConvolutionLayer, Dtype>(param);
+  return UsesOwnEngine(param)
+             ? NewQuantizedLayer<OneDnnConvolutionLayer, Dtype>(param)
+             : NewQuantizedLayer<ConvolutionLayer, Dtype>(param);
 }
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedDeconvolutionLayer(
     const LayerParameter& param) {
-  return NewQuantizedLayer<DeconvolutionLayer, Dtype>(param);
+  return UsesOwnEngine(param)
+             ? NewQuantizedLayer<OneDnnDeconvolutionLayer, Dtype>(param)
+             : NewQuantizedLayer<DeconvolutionLayer, Dtype>(param);
 }
 
 template <typename Dtype>
