@@ -72,7 +72,8 @@ def test_the_commands_are_ones_that_ul2q_takes(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[object] = []
-    for name in ("data_fashion_mnist", "data_mnist", "train", "test", "quantize"):
+    data = ("fashion_mnist", "mnist", "cifar10", "folder", "imagenet")
+    for name in (*(f"data_{name}" for name in data), "train", "test", "quantize"):
         monkeypatch.setattr(cli, name, called.append)
     assert cli.main(shlex.split(command, comments=True)[1:]) == 0
     assert len(called) == 1

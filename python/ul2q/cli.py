@@ -57,6 +57,64 @@ def data_fashion_mnist(arguments: argparse.Namespace) -> None:
     _print_dataset(dataset)
 
 
+def data_cifar10(arguments: argparse.Namespace) -> None:
+    """`ul2q data cifar10`."""
+    from ul2q.data import import_cifar10
+    from ul2q.progress import import_progress
+
+    dataset = import_cifar10(
+        arguments.source,
+        arguments.output,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        force=arguments.force,
+        progress=import_progress(sys.stdout),
+    )
+    _print_image_set(dataset)
+
+
+def data_folder(arguments: argparse.Namespace) -> None:
+    """`ul2q data folder`."""
+    from ul2q.data import import_folder
+    from ul2q.progress import import_progress
+
+    dataset = import_folder(
+        arguments.train,
+        arguments.test,
+        arguments.output,
+        size=arguments.size,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        skip_bad=arguments.skip_bad,
+        jobs=arguments.jobs,
+        force=arguments.force,
+        progress=import_progress(sys.stdout),
+    )
+    _print_image_set(dataset)
+
+
+def data_imagenet(arguments: argparse.Namespace) -> None:
+    """`ul2q data imagenet`."""
+    from ul2q.data import Resize, import_imagenet
+    from ul2q.progress import import_progress
+
+    height, width = arguments.size
+    dataset = import_imagenet(
+        arguments.train,
+        arguments.val,
+        arguments.val_labels,
+        arguments.output,
+        resize=Resize(height, width, arguments.resize),
+        limit=arguments.limit,
+        seed=arguments.seed,
+        skip_bad=arguments.skip_bad,
+        jobs=arguments.jobs,
+        force=arguments.force,
+        progress=import_progress(sys.stdout),
+    )
+    _print_image_set(dataset)
+
+
 def data_mnist(arguments: argparse.Namespace) -> None:
     """`ul2q data mnist`."""
     from ul2q.data import import_mnist
@@ -165,6 +223,39 @@ def methods(_: argparse.Namespace) -> None:
     print(methods_markdown())
 
 
+def inspect(arguments: argparse.Namespace) -> None:
+    """`ul2q inspect`."""
+    from ul2q.inspect_model import inspect_model, model_table
+
+    rows = inspect_model(
+        arguments.model,
+        figure=arguments.figure,
+        bits=arguments.bits,
+        csv=arguments.csv,
+        force=arguments.force,
+    )
+    _print_table(*model_table(rows))
+    for name, path in (("figure", arguments.figure), ("table", arguments.csv)):
+        if path:
+            print(f"{name}: {path}")
+
+
+def simulate(arguments: argparse.Namespace) -> None:
+    """`ul2q simulate`."""
+    from dataclasses import fields
+
+    from ul2q.simulate import Simulation, loss_table, run, step_table
+
+    known = {field.name for field in fields(Simulation)}
+    options = Simulation(**{k: v for k, v in vars(arguments).items() if k in known})
+    result = run(options, arguments.output, figures=not arguments.no_figures, force=arguments.force)
+    _print_table(*loss_table(result.outcomes))
+    print()
+    _print_table(*step_table(result.steps))
+    for path in result.paths:
+        print(f"written: {path}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ul2q", description="Train Caffe nets with low-bit weights (μL2Q)."
@@ -178,6 +269,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("methods", help="list the quantisation methods").set_defaults(
         command=methods
     )
+    _add_inspect(commands.add_parser("inspect", help="describe the weights of a trained net"))
+    _add_simulate(commands.add_parser("simulate", help="compare the methods on simulated data"))
     _add_import_fork(
         commands.add_parser("import-fork", help="take over a net of the fork Quantization-caffe")
     )
@@ -208,6 +301,101 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
             help="the folder with the four IDX files, gzipped or not",
         )
         command.add_argument("--force", action="store_true", help="replace what stands there")
+    _add_cifar10(sets.add_parser("cifar10", help="32×32 colour images, 10 classes"))
+    _add_folder(sets.add_parser("folder", help="images sorted into a folder for each class"))
+    _add_imagenet(sets.add_parser("imagenet", help="ILSVRC2012 in its usual layout"))
+
+
+def _add_cifar10(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=data_cifar10)
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="PATH",
+        type=Path,
+        required=True,
+        help="cifar-10-python.tar.gz, cifar-10-binary.tar.gz, or the folder it was unpacked to",
+    )
+    _add_image_set(parser, "cifar10")
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=data_folder)
+    parser.description = "Import DIR/CLASS/IMAGE; the classes' names, sorted, are labelled 0, 1, …"
+    for part, what in (
+        ("train", "the training set"),
+        ("test", "the test set, of the same classes"),
+    ):
+        parser.add_argument(f"--{part}", metavar="DIR", type=Path, required=True, help=what)
+    parser.add_argument(
+        "--size",
+        metavar="HxW",
+        type=_size,
+        help="stretch the images (default: all have one size already)",
+    )
+    _add_image_set(parser, "folder")
+    _add_decoding(parser)
+
+
+def _add_imagenet(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=data_imagenet)
+    parser.add_argument("--train", metavar="DIR", type=Path, required=True, help="DIR/SYNSET/IMAGE")
+    parser.add_argument("--val", metavar="DIR", type=Path, required=True, help="DIR/IMAGE")
+    parser.add_argument(
+        "--val-labels",
+        metavar="F",
+        type=Path,
+        required=True,
+        help="a label or synset a line, the images sorted by name; or lines of IMAGE LABEL",
+    )
+    parser.add_argument(
+        "--size", metavar="HxW", type=_size, default=(256, 256), help="(default: 256x256)"
+    )
+    parser.add_argument(
+        "--resize",
+        choices=("stretch", "crop"),
+        default="stretch",
+        help="stretch (default), or scale until the size is covered and cut out the middle",
+    )
+    _add_image_set(parser, "imagenet")
+    _add_decoding(parser)
+
+
+def _add_image_set(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path("data") / name,
+        help="the folder for the LMDBs, the means and the class names (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=int, help="N images of each set, the classes in turn"
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="S",
+        type=int,
+        default=0,
+        help="of the training set's order (default: %(default)s)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace what stands there")
+
+
+def _add_decoding(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--skip-bad", action="store_true", help="leave damaged images out")
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, help="processes that decode (default: one a processor)"
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Height and width."""
+    height, _, width = text.partition("x")
+    if height.isdecimal() and width.isdecimal() and int(height) and int(width):
+        return int(height), int(width)
+    raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH in pixels, as 256x256")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -311,6 +499,66 @@ def _add_quantize(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=inspect)
+    parser.description = (
+        "For each blob of a .caffemodel: shape, moments, the Kolmogorov-Smirnov distance to a "
+        "normal distribution, and the squared error of μL2Q at 1 to 8 bits as a share of the "
+        "variance."
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a .caffemodel of any Caffe's")
+    parser.add_argument(
+        "--figure",
+        metavar="FILE",
+        type=Path,
+        help="draw normalised histograms of the weights against N(0, 1) there, .png or .svg",
+    )
+    parser.add_argument(
+        "--bits", metavar="N", type=int, help="of quantised values in the figure (default: none)"
+    )
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table there, too")
+    parser.add_argument("--force", action="store_true", help="replace what stands there")
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=simulate)
+    parser.description = (
+        "The squared error of each method at each width on each of the data, and the step λ of "
+        "least error for N(0, 1) beside the paper's Table I. Methods of one width (binary, "
+        "ternary) are run at theirs."
+    )
+    # What is not given is not there: the defaults are those of Simulation.
+    for option, kind, count, metavar, text in (
+        ("--methods", str, "+", "NAME", "(default: ul2q fixed_point binary ternary)"),
+        ("--bits", int, "+", "N", "(default: 1 2 4 8)"),
+        (
+            "--data",
+            str,
+            "+",
+            "DATA",
+            "normal, laplace, uniform (the default: all three), MODEL.caffemodel:LAYER",
+        ),
+        ("--mean", float, None, "X", "of the distributions (default: 9)"),
+        ("--sigma", float, None, "X", "their standard deviation (default: 6)"),
+        ("--samples", int, None, "N", "of each distribution (default: 1000000)"),
+        ("--seed", int, None, "N", "(default: 1)"),
+    ):
+        parser.add_argument(
+            option, nargs=count, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=text
+        )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="write the tables there, and staircases.png and .svg (quantised value against value)",
+    )
+    parser.add_argument(
+        "--no-figures", action="store_true", help="tables only, which need no matplotlib"
+    )
+    parser.add_argument("--force", action="store_true", help="replace what stands there")
+
+
 def _layer_bits(text: str) -> tuple[str, int | None]:
     """A layer's name and its bits, None for float."""
     name, _, bits = text.rpartition("=")
@@ -353,6 +601,17 @@ def _print_dataset(dataset: Dataset) -> None:
     shape = "×".join(map(str, dataset.shape))
     print(f"train: {dataset.train} ({dataset.train_count} images of {shape})")
     print(f"test: {dataset.test} ({dataset.test_count} images of {shape})")
+
+
+def _print_image_set(dataset: Dataset) -> None:
+    for note in dataset.skipped:
+        print(f"ul2q: warning: {note}", file=sys.stderr)
+    if dataset.skipped:
+        print(f"ul2q: warning: images left out: {len(dataset.skipped)}", file=sys.stderr)
+    _print_dataset(dataset)
+    folder = dataset.train.parent
+    print(f"mean: {folder / 'mean.binaryproto'}, {folder / 'mean_values.txt'}")
+    print(f"classes: {folder / 'classes.txt'} ({len(dataset.classes)})")
 
 
 def _or_float(quantizer: object) -> str:

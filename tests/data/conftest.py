@@ -7,10 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import caffe
 import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+from google.protobuf import text_format
 from numpy.typing import NDArray
 
 from ul2q.data import lmdb_writer, staging
@@ -33,6 +35,42 @@ def _read_lmdb(path: Path) -> Rows:
 @pytest.fixture
 def read_lmdb() -> Callable[[Path], Rows]:
     return _read_lmdb
+
+
+@pytest.fixture
+def check_means() -> Callable[[Path, NDArray[Any]], None]:
+    """Holds mean.binaryproto and mean_values.txt against N x C x H x W images."""
+
+    def check(output: Path, images: NDArray[Any]) -> None:
+        mean = images.astype(np.float64).mean(axis=0)
+        blob = caffe_pb2.BlobProto.FromString((output / "mean.binaryproto").read_bytes())
+        assert (blob.num, blob.channels, blob.height, blob.width) == (1, *mean.shape)
+        np.testing.assert_allclose(np.reshape(blob.data, mean.shape), mean, rtol=1e-6)
+        param = text_format.Parse(
+            (output / "mean_values.txt").read_text(), caffe_pb2.TransformationParameter()
+        )
+        np.testing.assert_allclose(list(param.mean_value), mean.mean(axis=(1, 2)), rtol=1e-6)
+
+    return check
+
+
+@pytest.fixture
+def data_layer(tmp_path: Path) -> Callable[..., Rows]:
+    """The images that Caffe's Data layer reads from an LMDB, and their labels."""
+
+    def read(path: Path, count: int, transform: str = "") -> Rows:
+        net = tmp_path / "data_layer.prototxt"
+        net.write_text(
+            'layer { name: "data" type: "Data" top: "data" top: "label" '
+            f"transform_param {{ {transform} }} "
+            f'data_param {{ source: "{path}" batch_size: {count} backend: LMDB }} }}'
+        )
+        blobs = caffe.Net(str(net), caffe.TEST).forward()
+        net.unlink()
+        pairs = zip(blobs["data"].copy(), blobs["label"], strict=True)
+        return [(b"", image, int(label)) for image, label in pairs]
+
+    return read
 
 
 class Faults:
@@ -126,6 +164,7 @@ def _injected(first: int, *, ever_after: bool) -> Iterator[None]:
         patch.setattr(staging, "_exchange", faults.guard(staging._exchange))
         patch.setattr(Path, "mkdir", faults.guard(Path.mkdir))
         patch.setattr(Path, "write_text", faults.guard(Path.write_text))
+        patch.setattr(Path, "write_bytes", faults.guard(Path.write_bytes))
         yield
 
 

@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,32 @@ def test_extreme_labels_and_strided_images(tmp_path: Path, read_lmdb: Any) -> No
 
 def test_keys_widen_so_that_they_sort() -> None:
     items = lmdb_writer._items(iter(random_records(2)), 10**8 + 1, "db")
-    assert [next(items)[0], next(items)[0]] == [b"000000000", b"000000001"]
+    assert [pair[0] for pair in islice(items, 2) if pair] == [b"000000000", b"000000001"]
+
+
+def test_records_that_are_left_out_leave_no_gap(tmp_path: Path, read_lmdb: Any) -> None:
+    first, second = random_records(2)
+    calls: list[tuple[int, int, str]] = []
+    written = lmdb_writer.fill_lmdb(
+        tmp_path / "db",
+        [None, first, None, second, None],
+        total=5,
+        what="db",
+        progress=lambda *call: calls.append(call),
+    )
+    assert (written, calls) == (2, [(5, 5, "db")])
+    rows = read_lmdb(tmp_path / "db")
+    assert [key for key, _, _ in rows] == [b"00000000", b"00000001"]
+    assert pairs(rows) == [(image.tobytes(), label) for image, label in (first, second)]
+
+
+def test_large_records_make_small_transactions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lmdb_writer, "_BATCH_SIZE", 100)
+    calls: list[tuple[int, int, str]] = []
+    write(tmp_path / "db", random_records(5, (1, 6, 10)), progress=lambda *call: calls.append(call))
+    assert [done for done, _, _ in calls] == [2, 4, 5]
 
 
 @pytest.mark.parametrize("batch", [1, 7, 1000])

@@ -7,9 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ul2q.data.cifar import import_cifar10
     from ul2q.data.dataset import Dataset
     from ul2q.data.errors import DataError
+    from ul2q.data.folder import import_folder
     from ul2q.data.idx import read_idx
+    from ul2q.data.imagenet import import_imagenet
+    from ul2q.data.images import Resize
     from ul2q.data.lmdb_writer import Progress, Record, count_records, write_lmdb
     from ul2q.data.mnist import FASHION_MNIST_SOURCE, import_fashion_mnist, import_mnist
 
@@ -19,8 +23,12 @@ __all__ = [
     "Dataset",
     "Progress",
     "Record",
+    "Resize",
     "count_records",
+    "import_cifar10",
     "import_fashion_mnist",
+    "import_folder",
+    "import_imagenet",
     "import_mnist",
     "read_idx",
     "write_lmdb",
@@ -32,8 +40,12 @@ _MODULES = {
     "Dataset": "dataset",
     "Progress": "lmdb_writer",
     "Record": "lmdb_writer",
+    "Resize": "images",
     "count_records": "lmdb_writer",
+    "import_cifar10": "cifar",
     "import_fashion_mnist": "mnist",
+    "import_folder": "folder",
+    "import_imagenet": "imagenet",
     "import_mnist": "mnist",
     "read_idx": "idx",
     "write_lmdb": "lmdb_writer",

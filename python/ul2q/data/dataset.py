@@ -11,6 +11,8 @@ from ul2q.data.lmdb_writer import count_records
 
 TRAIN, TEST, MANIFEST = "train_lmdb", "test_lmdb", "import.json"
 
+_NONE: Mapping[str, object] = {}
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -21,6 +23,7 @@ class Dataset:
         train_count, test_count: records in each.
         shape: channels x height x width of every image.
         classes: the name of each label, 0 first.
+        skipped: what was left out, and why: a line for each damaged image.
     """
 
     train: Path
@@ -29,6 +32,7 @@ class Dataset:
     test_count: int
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def file_hashes(sources: Mapping[str, Path]) -> dict[str, str]:
@@ -36,22 +40,37 @@ def file_hashes(sources: Mapping[str, Path]) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}
 
 
-def write_manifest(folder: Path, name: str, hashes: Mapping[str, str], dataset: Dataset) -> None:
-    """Writes import.json: the data set's name, its sources' hashes, counts and image shape."""
+def write_manifest(
+    folder: Path,
+    name: str,
+    hashes: Mapping[str, str],
+    dataset: Dataset,
+    options: Mapping[str, object] = _NONE,
+) -> None:
+    """Writes import.json: the data set's name, its sources' hashes, counts and image shape.
+
+    Beside them stand the options of the import, as JSON has them, and what was left out.
+    """
     manifest = {
         "dataset": name,
         "sha256": dict(hashes),
         "train_count": dataset.train_count,
         "test_count": dataset.test_count,
         "shape": list(dataset.shape),
+        "options": dict(options),
+        "skipped": list(dataset.skipped),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def standing_import(
-    output: Path, name: str, hashes: Mapping[str, str], classes: tuple[str, ...]
+    output: Path,
+    name: str,
+    hashes: Mapping[str, str],
+    classes: tuple[str, ...],
+    options: Mapping[str, object] = _NONE,
 ) -> Dataset | None:
-    """Returns the import of the data set `name` from sources with these hashes, if it stands.
+    """Returns the import of `name` from sources with these hashes by these options, if it stands.
 
     Returns:
         None if `output` holds no import, or one of something else.
@@ -70,8 +89,13 @@ def standing_import(
             test_count=manifest["test_count"],
             shape=(channels, height, width),
             classes=classes,
+            skipped=tuple(manifest.get("skipped", ())),
         )
-        same = manifest["dataset"] == name and manifest["sha256"] == hashes
+        same = (
+            manifest["dataset"] == name
+            and manifest["sha256"] == hashes
+            and manifest.get("options", {}) == options
+        )
     except (OSError, ValueError, KeyError, TypeError):  # no import.json, or not one of ours
         return None
     if not same:

@@ -21,8 +21,11 @@ Record = tuple[NDArray[np.uint8], int]
 Progress = Callable[[int, int, str], None]
 """Called with how many records are done, how many there are, and what they are."""
 
+_Pair = tuple[bytes, bytes]  # key and value
+
 _FILES = ("data.mdb", "lock.mdb")
-_BATCH = 1000  # records a transaction
+_BATCH = 1000  # records a transaction, or fewer
+_BATCH_SIZE = 32 * 2**20  # bytes that end a transaction
 _FIRST_MAP_SIZE = 16 * 2**20  # bytes
 
 
@@ -54,22 +57,25 @@ def write_lmdb(
 
 def fill_lmdb(
     folder: Path,
-    records: Iterable[Record],
+    records: Iterable[Record | None],
     *,
     total: int,
     what: str,
     progress: Progress | None = None,
-) -> None:
+) -> int:
     """Writes an LMDB into a new or empty folder, as one part of a staged folder.
 
     Nothing is forced to the disk: that is left to the one who moves the folder into place.
 
     Args:
         folder: made if it is missing; its parent must exist.
-        records: as for `write_lmdb`.
-        total: as for `write_lmdb`.
+        records: as for `write_lmdb`; None is left out.
+        total: how many there are, with those that are left out.
         what: the database's name in errors and for `progress`.
         progress: as for `write_lmdb`.
+
+    Returns:
+        How many records were written.
 
     Raises:
         DataError, OSError: as for `write_lmdb`.
@@ -78,18 +84,21 @@ def fill_lmdb(
         raise DataError(f"{what}: no records; Caffe cannot read an empty database")
     folder.mkdir(exist_ok=True)
     items = _items(records, total, what)
-    done = 0
+    done = written = 0
     try:
         with lmdb.open(str(folder), map_size=_FIRST_MAP_SIZE, mode=0o666, sync=False) as env:
-            while batch := list(islice(items, _BATCH)):
-                _put(env, batch)
+            while batch := _next_batch(items):
+                pairs = [pair for pair in batch if pair]
+                _put(env, pairs)
                 done += len(batch)
+                written += len(pairs)
                 if progress:
                     progress(done, total, what)
     except lmdb.Error as error:
         raise OSError(
             f"{what}: cannot write the database in {folder} ({error}); is the disk full?"
         ) from error
+    return written
 
 
 def count_records(path: Path) -> int:
@@ -111,14 +120,29 @@ def count_records(path: Path) -> int:
     return entries
 
 
-def _items(records: Iterable[Record], total: int, what: str) -> Iterator[tuple[bytes, bytes]]:
+def _next_batch(items: Iterator[_Pair | None]) -> list[_Pair | None]:
+    batch: list[_Pair | None] = []
+    size = 0
+    for pair in islice(items, _BATCH):
+        batch.append(pair)
+        size += len(pair[1]) if pair else 0
+        if size >= _BATCH_SIZE:
+            break
+    return batch
+
+
+def _items(records: Iterable[Record | None], total: int, what: str) -> Iterator[_Pair | None]:
     width = max(8, len(str(total - 1)))  # of equal length, so that LMDB's order is the records'
-    count = 0
-    for image, label in records:
+    count = key = 0
+    for record in records:
         if count == total:
             raise DataError(f"{what}: more than the {total} records that were announced")
-        yield b"%0*d" % (width, count), _datum(image, label, f"{what}: record {count}")
         count += 1
+        if record is None:
+            yield None
+            continue
+        yield b"%0*d" % (width, key), _datum(*record, f"{what}: record {key}")
+        key += 1
     if count < total:
         raise DataError(f"{what}: only {count} of the {total} records that were announced")
 

@@ -1,0 +1,88 @@
+"""Decodes an image file into what Caffe's Data layer takes: uint8, B, G, R x height x width."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ul2q.data.errors import DataError
+
+# Pillow's modes of 8 bits a channel or fewer.
+_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
+
+
+class ImageError(DataError):
+    """An image file that is damaged, or of a kind that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Resize:
+    """A size for every image, in pixels, and what becomes of another aspect ratio.
+
+    "stretch" ignores it, as BVLC's convert_imageset does; "crop" keeps it: the image is scaled
+    until it covers the size, and the middle is cut out.
+
+    Raises:
+        DataError: a side is less than 1.
+    """
+
+    height: int
+    width: int
+    how: Literal["stretch", "crop"] = "stretch"
+
+    def __post_init__(self) -> None:
+        """Refuse a size of nothing."""
+        if min(self.height, self.width) < 1:
+            raise DataError(f"size {self.height} x {self.width}; each must be 1 pixel or more")
+
+
+def read_image(path: str, resize: Resize | None) -> NDArray[np.uint8]:
+    """Reads an image file of any format that Pillow knows.
+
+    Grey images get three equal channels, transparency is dropped, and an orientation in the EXIF
+    data is not heeded. Resizing is bilinear, by Pillow's filter, which averages when it shrinks.
+
+    Returns:
+        3 x height x width, in the order B, G, R of Caffe's own tools.
+
+    Raises:
+        ImageError: the image is damaged, not an image, empty, or has more than 8 bits a channel.
+        OSError: the file cannot be read.
+    """
+    try:
+        pixels = _decoded(path)
+        if resize:
+            pixels = _resized(pixels, resize)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # no matter of the image's
+        raise ImageError(f"{path}: damaged, or not an image ({_reason(error)})") from error
+    return np.ascontiguousarray(np.asarray(pixels)[:, :, ::-1].transpose(2, 0, 1))
+
+
+def _decoded(path: str) -> Image.Image:
+    with warnings.catch_warnings(), Image.open(path) as image:
+        warnings.simplefilter("ignore")  # odd metadata, which is not used
+        if image.mode not in _MODES:
+            raise ImageError(f"{path}: mode {image.mode}; only 8 bits a channel can be used")
+        image.load()
+        # By way of RGBA, for Pillow cannot drop a palette's transparency at once.
+        return (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
+
+
+def _resized(image: Image.Image, resize: Resize) -> Image.Image:
+    size = (resize.width, resize.height)
+    if resize.how == "crop":
+        return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+    return image.resize(size, Image.Resampling.BILINEAR)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no known format"
+    return str(error) or type(error).__name__

@@ -1,0 +1,95 @@
+"""The commands that import colour images: what they print, and what they pass on."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.data.image_files import ppm, random_pixels, write_classes
+from ul2q.cli import main
+from ul2q.data import cifar
+
+
+@pytest.fixture(autouse=True)
+def _sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for part, count in (("train", 3), ("test", 2)):
+        images = {f"{i}.ppm": ppm(random_pixels(i)) for i in range(count)}
+        write_classes(tmp_path / part, {"cat": images, "dog": images})
+    write_classes(tmp_path, {"val": {"a.ppm": ppm(random_pixels(1, 8, 8))}})
+    (tmp_path / "labels").write_text("a.ppm dog\n")
+    monkeypatch.setattr(cifar, "_BATCH", 40)
+    rows = b"".join(bytes([i % 10]) + bytes(3072) for i in range(40))
+    batches = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
+    names = b"airplane automobile bird cat deer dog frog horse ship truck"
+    files = {**dict.fromkeys(batches, rows), "batches.meta.txt": names}
+    write_classes(tmp_path, {"cifar": files})
+
+
+FOLDER = "data folder --train train --test test --jobs 1"
+IMAGENET = "data imagenet --train train --val val --val-labels labels --jobs 1"
+
+CALLS = {
+    "data cifar10 --from cifar --limit 30": ("cifar10", 30, 30, "3×32×32", 10),
+    f"{FOLDER}": ("folder", 6, 4, "3×4×5", 2),
+    f"{FOLDER} --limit 3 --size 6x7": ("folder", 3, 3, "3×6×7", 2),
+    f"{IMAGENET}": ("imagenet", 6, 1, "3×256×256", 2),
+    f"{IMAGENET} --size 3x2 --resize crop --seed 5": ("imagenet", 6, 1, "3×3×2", 2),
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), CALLS.items())
+def test_prints_what_was_made(
+    line: str, expected: tuple[str, int, int, str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, train, test, shape, classes = expected
+    assert main(shlex.split(line)) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out.splitlines() == [
+        f"train_lmdb: {train}",
+        f"test_lmdb: {test}",
+        f"train: data/{name}/train_lmdb ({train} images of {shape})",
+        f"test: data/{name}/test_lmdb ({test} images of {shape})",
+        f"mean: data/{name}/mean.binaryproto, data/{name}/mean_values.txt",
+        f"classes: data/{name}/classes.txt ({classes})",
+    ]
+    assert main([*shlex.split(line), "--seed", "7"]) == 1
+    assert "--force" in capsys.readouterr().err
+    assert main([*shlex.split(line), "--seed", "7", "--force", "-o", f"data/{name}"]) == 0
+
+
+def test_images_that_are_left_out_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("train/dog/1.ppm").write_bytes(b"?")
+    assert main(FOLDER.split()) == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith("ul2q: error: 1 of 10 images cannot be used: train/dog/1.ppm: ")
+    for _ in range(2):  # the second time by what stands there
+        assert main([*FOLDER.split(), "--skip-bad"]) == 0
+        first, last = capsys.readouterr().err.splitlines()
+        assert first.startswith("ul2q: warning: train/dog/1.ppm: damaged")
+        assert last == "ul2q: warning: images left out: 1"
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("data cifar10", 2, "--from"),
+        ("data cifar10 --from gone", 1, "gone: no such file or folder"),
+        ("data folder --train train", 2, "--test"),
+        (f"{FOLDER} --size 32", 2, "'32' is not HEIGHTxWIDTH in pixels"),
+        (f"{FOLDER} --size 0x3", 2, "'0x3' is not HEIGHTxWIDTH"),
+        (f"{FOLDER} --size 3x-3", 2, "'3x-3' is not HEIGHTxWIDTH"),
+        (f"{FOLDER} --limit 0", 1, "limit 0; it must be 1"),
+        (f"{FOLDER} --jobs 0", 1, "0 jobs; there must be 1 or more"),
+        (f"{FOLDER} --seed -1", 1, "seed -1; it must be 0 or more"),
+        (f"{IMAGENET} --resize pad", 2, "'pad'"),
+        ("data imagenet --train train --val val", 2, "--val-labels"),
+    ],
+)
+def test_wrong_calls(
+    line: str, status: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(line)) == status
+    assert words in capsys.readouterr().err
+    assert not Path("data").exists()
