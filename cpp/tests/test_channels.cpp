@@ -38,15 +38,15 @@ std::vector<std::size_t> ElementsOf(const ChannelLayout& layout,
 }
 
 constexpr ChannelLayout kLayouts[] = {
-    {1, 1, 1, 50},      // a whole blob
-    {8, 1, 1, 45},      // convolution
-    {1, 7, 5, 9},       // deconvolution
-    {3, 4, 5, 9},       // in groups
-    {1, 30, 11, 1},     // transposed inner product
-    {1, 300, 110, 1},   // enough for threads
-    {500, 1, 1, 100},   // the same, contiguous
-    {1, 1, 1, 100000},  // one channel on several threads
-    {2, 3, 1, 4},       // a channel that is its group
+    {1, 1, 1, 50},       // a whole blob
+    {8, 1, 1, 45},       // convolution
+    {1, 7, 5, 9},        // deconvolution
+    {3, 4, 5, 9},        // in groups
+    {1, 30, 11, 1},      // transposed inner product
+    {1, 2700, 110, 1},   // enough for threads
+    {2800, 1, 1, 100},   // the same, contiguous
+    {1, 1, 1, 1 << 20},  // one channel on several threads
+    {2, 3, 1, 4},        // a channel that is its group
 };
 
 TYPED_TEST(ChannelsTest, EachChannelIsQuantisedAsAnArrayOfItsOwn) {

@@ -16,8 +16,19 @@ namespace ul2q {
 namespace {
 
 // Lanes, blocks and the threshold for threads begin and end around these.
-constexpr std::int64_t kSizes[] = {0,    1,    2,    3,     7,     8,     9,
-                                   2047, 2048, 2049, 32767, 32769, 100000};
+constexpr std::int64_t kSizes[] = {0,
+                                   1,
+                                   2,
+                                   3,
+                                   7,
+                                   8,
+                                   9,
+                                   2047,
+                                   2048,
+                                   2049,
+                                   100000,
+                                   (1 << 20) - 1,
+                                   (1 << 20) + 1};
 
 template <typename Dtype>
 class MomentsTest : public ::testing::Test {};
@@ -122,8 +133,8 @@ TEST(MomentsRangeTest, OfTheLargestFloatsAreFinite) {
 }
 
 TYPED_TEST(MomentsTest, DoNotDependOnTheThreads) {
-  const auto a = Normal<TypeParam>(100000, 11, 3, 2);
-  const auto b = Normal<TypeParam>(100000, 12, 3, 2);
+  const auto a = Normal<TypeParam>(1 << 20, 11, 3, 2);
+  const auto b = Normal<TypeParam>(1 << 20, 12, 3, 2);
   const int threads_before = omp_get_max_threads();
   std::vector<Moments> moments;
   std::vector<double> errors;

@@ -381,7 +381,7 @@ TEST(Ul2qRangeTest, ValuesThatOverflowAreRefused) {
 }
 
 TYPED_TEST(Ul2qTest, DoesNotDependOnTheThreads) {
-  const auto w = Normal<TypeParam>(100000, 13);
+  const auto w = Normal<TypeParam>(1 << 20, 13);
   const auto quantizer = this->Make(4);
   const int threads_before = omp_get_max_threads();
   std::vector<std::vector<TypeParam>> values;

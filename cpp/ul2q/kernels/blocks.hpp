@@ -23,15 +23,19 @@ inline std::int64_t GroupCount(std::int64_t n) {
   return (n + kGroupSize - 1) / kGroupSize;
 }
 
-/// Whether threads finish `n` elements sooner than one of them would.
-inline bool IsWorthThreads(std::int64_t n) { return n > 16 * kBlockSize; }
+/// Whether threads finish what has some work for each of `n` elements sooner
+/// than one of them would: to wake the others takes 0.1 ms and more.
+inline bool IsWorthThreads(std::int64_t n) { return n > 128 * kBlockSize; }
+
+/// The same of a plain pass over `n` elements.
+inline bool IsPassWorthThreads(std::int64_t n) { return n >= 512 * kBlockSize; }
 
 /// Calls body(begin, end) on each of Caffe's OpenMP threads, where there is
 /// enough to do, with the thread's share of [0, n): whole groups, one after the
 /// other.
 template <typename Body>
 void ForEachThread(std::int64_t n, const Body& body) {
-  if (!IsWorthThreads(n)) {
+  if (!IsPassWorthThreads(n)) {
     body(std::int64_t{0}, n);
     return;
   }
