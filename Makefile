@@ -60,7 +60,7 @@ build: $(VENV)/created ## build what changed and install it into .venv (editable
 build-tests:
 	@$(MAKE) --no-print-directory build CMAKE_ARGS="$(CMAKE_ARGS) -DUL2Q_TESTS=ON"
 
-train: build ## train a 2-bit LeNet on Fashion-MNIST, about 3 minutes once it is built
+train: build ## train a 2-bit LeNet on Fashion-MNIST, about a minute once it is built
 	@$(BIN)/ul2q data fashion-mnist -o $(DATA)
 	@if [ -e $(WEIGHTS) ]; then \
 	  echo "Trained already; remove $(RUN) to train again"; \
