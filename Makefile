@@ -83,7 +83,7 @@ test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
 	$(BIN)/pytest
 
-bench: bench-transform bench-nets ## all benchmarks of what is installed -> benchmarks/results/ (about 20 minutes)
+bench: bench-transform bench-nets ## all benchmarks of what is installed -> benchmarks/results/ (about 5 minutes)
 
 BENCH := build/bench
 bench-environment: $(BENCH)/installed ## PyTorch and Brevitas, to be measured against, in an environment of their own

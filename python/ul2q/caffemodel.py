@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from caffe.proto import caffe_pb2
-from google.protobuf.message import DecodeError
 
-from ul2q.weights import WeightsError, check_weights_file
+from ul2q.weights import WeightsError, check_weights_file, read_caffemodel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,11 +61,7 @@ def read_blobs(path: Path) -> list[ModelBlob]:
             f"{path} is HDF5: make a .caffemodel of it with its net, "
             "caffe.Net(net, caffe.TEST, weights=...).save(...)"
         )
-    model = caffe_pb2.NetParameter()
-    try:
-        model.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise WeightsError(f"{path} is damaged or no .caffemodel") from error
+    model = read_caffemodel(path)
     blobs = [
         ModelBlob(name, kind, i, _values(path, f"{name}[{i}]", blob))
         for name, kind, held in _layers(model)

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
-from google.protobuf.message import DecodeError
 
 from ul2q.activation_layers import insert_activations
 from ul2q.layer_types import ACTIVATION, QUANTIZED, has_bias
 from ul2q.output_file import refuse_existing, write_file
 from ul2q.prototxt import PrototxtError, parse_net
 from ul2q.prototxt_text import Block, Document, Field
-from ul2q.weights import WeightsError, check_weights_file
+from ul2q.weights import WeightsError, check_weights_file, read_caffemodel
 
 # The fork's names, and ours in the enum QuantizerParameter.Method.
 METHODS = {
@@ -178,12 +177,8 @@ def import_weights(path: Path, net: caffe_pb2.NetParameter | None = None) -> Imp
     check_weights_file(path)
     if path.suffix == ".h5":
         raise WeightsError(f"{path} holds float weights alone, there is nothing to import: use it")
-    weights = caffe_pb2.NetParameter()
-    try:
-        size = len(content := path.read_bytes())
-        weights.ParseFromString(content)
-    except DecodeError as error:
-        raise WeightsError(f"{path} is damaged or no .caffemodel") from error
+    weights = read_caffemodel(path)
+    size = path.stat().st_size
     if not any(layer.blobs for layer in (*weights.layer, *weights.layers)):
         raise WeightsError(f"{path} holds no weights; give a .caffemodel")
     weights.DiscardUnknownFields()  # all of the fork's

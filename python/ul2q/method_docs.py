@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ul2q.quantizers import method_table
+from ul2q.tables import markdown_table
 
 if TYPE_CHECKING:
     from ul2q.quantizers import Method
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 def methods_markdown() -> str:
     """A row a method: its name in Python and in a prototxt, its levels, bits and options."""
     heading = ("method", "in a prototxt", "bits", "levels", "takes besides", "what it does")
-    rows = [heading, ("---",) * len(heading), *map(_row, method_table())]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(heading, map(_row, method_table()))
 
 
 def _row(method: Method) -> tuple[str, ...]:

@@ -58,10 +58,20 @@ def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
     net.copy_from(str(path))
 
 
-def _layer_names(path: Path) -> set[str]:
+def read_caffemodel(path: Path) -> caffe_pb2.NetParameter:
+    """The message in a binary .caffemodel.
+
+    Raises:
+        WeightsError: the file is damaged or no .caffemodel.
+    """
     net = caffe_pb2.NetParameter()
     try:
         net.ParseFromString(path.read_bytes())
     except DecodeError as error:
         raise WeightsError(f"{path} is damaged or no .caffemodel") from error
+    return net
+
+
+def _layer_names(path: Path) -> set[str]:
+    net = read_caffemodel(path)
     return {layer.name for layer in (*net.layer, *net.layers) if layer.blobs}
