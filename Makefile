@@ -101,7 +101,7 @@ bench-nets: build ## training and testing against BVLC's layers and, where insta
 bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md
 	@$(MAKE) --no-print-directory build CMAKE_ARGS="$(CMAKE_ARGS) -DUL2Q_BENCHMARKS=ON"
 	@mkdir -p benchmarks/results
-	GOMP_SPINCOUNT=10000 build/cmake/benchmarks/transform_benchmark | tee build/transform.md
+	GOMP_SPINCOUNT=10000 build/cmake/benchmarks/transform_benchmark prototxt/{lenet,cifarnet,vgg7_64,resnet18}/deploy_2bit.prototxt | tee build/transform.md
 	@mv build/transform.md benchmarks/results/transform.md
 
 # A tree of its own, with the project's Python files beside the instrumented modules.

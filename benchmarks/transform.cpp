@@ -2,7 +2,8 @@
 // in one call, against a plain copy of the same array by the same threads.
 //
 // Prints a table in Markdown. Each row alternates the two for a while and gives
-// medians; the ratio's is over the pairs, with the quartiles in brackets.
+// medians; the ratio's is over the pairs, with the quartiles in brackets. For
+// each net given, a second table has the time that all its weights take.
 // `make bench-transform` runs it.
 
 #include <hwy/targets.h>
@@ -19,8 +20,11 @@
 #include <string>
 #include <vector>
 
+#include "caffe/common.hpp"
+#include "caffe/net.hpp"
 #include "ul2q/channels.hpp"
 #include "ul2q/kernels/blocks.hpp"
+#include "ul2q/layers/quantized_blob.hpp"
 #include "ul2q/method.hpp"
 
 namespace {
@@ -130,6 +134,41 @@ void PrintRow(std::int64_t n, int bits, int threads) {
   std::fflush(stdout);
 }
 
+/// What the weights of a net add to an iteration.
+void PrintNet(const char* path) {
+  const caffe::Net<float> net(path, caffe::TRAIN);
+  std::vector<caffe::QuantizedBlob<float>> blobs;
+  for (const auto& layer : net.layers()) {
+    if (const auto* quantized =
+            dynamic_cast<const caffe::HasQuantizedBlobs<float>*>(layer.get())) {
+      for (const auto& blob : quantized->quantized_blobs()) {
+        blobs.push_back(blob);
+      }
+    }
+  }
+  std::int64_t weights = 0;
+  std::vector<std::vector<float>> values;
+  for (const auto& blob : blobs) {
+    weights += blob.layout.size();
+    values.emplace_back(blob.layout.size());
+  }
+  const auto transform = [&] {
+    for (std::size_t i = 0; i < blobs.size(); ++i) {
+      ul2q::QuantizeChannels(*blobs[i].quantizer, blobs[i].layout,
+                             blobs[i].master->cpu_data(), {}, values[i].data());
+    }
+  };
+  constexpr int kSamples = 101;
+  transform();
+  std::vector<double> seconds;
+  for (int i = 0; i < kSamples; ++i) {
+    seconds.push_back(SecondsOf(transform, 1));
+  }
+  std::printf("| %s | %lld | %.3f |\n", net.name().c_str(),
+              static_cast<long long>(weights), 1e3 * Quantile(seconds, 0.5));
+  std::fflush(stdout);
+}
+
 /// As /proc/cpuinfo calls it.
 std::string ProcessorName() {
   std::ifstream file("/proc/cpuinfo");
@@ -143,7 +182,8 @@ std::string ProcessorName() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  FLAGS_minloglevel = google::WARNING;  // not Caffe's account of every net
   std::printf(
       "The weight transform (fit and values, method ul2q) against a copy of "
       "the "
@@ -166,5 +206,14 @@ int main() {
         PrintRow(n, bits, threads);
       }
     }
+  }
+  if (argc > 1) {
+    omp_set_num_threads(omp_get_num_procs());
+    std::printf(
+        "\nAll weights of a net at 2 bits, the last layer's at 8, %d threads; "
+        "nets.md has what an iteration takes.\n\n"
+        "| net | weights | ms |\n|:--|--:|--:|\n",
+        omp_get_max_threads());
+    std::for_each(argv + 1, argv + argc, &PrintNet);
   }
 }

@@ -17,7 +17,52 @@ ul2q_repair(include/caffe/blob.hpp
 ul2q_repair(include/caffe/syncedmem.hpp
   FROM [[  size_t size() const { return size_; }]]
   TO [[  size_t size() const { return size_; }
-  bool owns_cpu_data() const { return own_cpu_data_; }]])
+  bool owns_cpu_data() const { return own_cpu_data_; }
+  uint64_t version() const {
+    const bool is_ours = own_cpu_data_ && (gpu_ptr_ == NULL || own_gpu_data_);
+    return is_ours && writers_ == 0 ? version_.load() : 0;
+  }
+  void AddWriter() { ++writers_; }
+  void RemoveWriter() {
+    Touch();
+    --writers_;
+  }]])
+
+# Memory has a version, so that what is computed from weights (quantised ones, the engine's formats) is computed once as
+# long as nobody writes to them: a number, of no other memory, that is another after each leave to write. 0: somebody may
+# write without asking, through a NumPy view or as the memory's owner.
+ul2q_repair(include/caffe/syncedmem.hpp
+  FROM [[#include <cstdlib>]]
+  TO [[#include <atomic>
+#include <cstdint>
+#include <cstdlib>]])
+ul2q_repair(include/caffe/syncedmem.hpp
+  FROM [[  void to_cpu();]]
+  TO [[  static uint64_t NextVersion() {
+    static std::atomic<uint64_t> last(0);
+    return ++last;
+  }
+  void Touch() { version_ = NextVersion(); }
+  std::atomic<uint64_t> version_{NextVersion()};
+  std::atomic<int> writers_{0};
+
+  void to_cpu();]])
+ul2q_repair(src/caffe/syncedmem.cpp
+  FROM [[  to_cpu();
+  head_ = HEAD_AT_CPU;
+  return cpu_ptr_;]]
+  TO [[  to_cpu();
+  Touch();
+  head_ = HEAD_AT_CPU;
+  return cpu_ptr_;]])
+ul2q_repair(src/caffe/syncedmem.cpp
+  FROM [[  to_gpu();
+  head_ = HEAD_AT_GPU;
+  return gpu_ptr_;]]
+  TO [[  to_gpu();
+  Touch();
+  head_ = HEAD_AT_GPU;
+  return gpu_ptr_;]])
 
 # A net and a solver take something of the bindings' with them through their life: callbacks, to which they have bare
 # pointers. The first member is the last to go.

@@ -18,10 +18,21 @@ namespace {
 using MemoryPtr = boost::shared_ptr<SyncedMemory>;
 
 /// What a NumPy view needs to stay alive: the memory, which the blob may
-/// replace when it is reshaped, and the net.
-struct ViewOwner {
-  MemoryPtr memory;
-  NetPtr net;
+/// replace when it is reshaped, and the net. While it lives, the memory may be
+/// written to at any time.
+class ViewOwner {
+ public:
+  ViewOwner(MemoryPtr memory, NetPtr net)
+      : memory_(std::move(memory)), net_(std::move(net)) {
+    memory_->AddWriter();
+  }
+  ~ViewOwner() { memory_->RemoveWriter(); }
+  ViewOwner(const ViewOwner&) = delete;
+  ViewOwner& operator=(const ViewOwner&) = delete;
+
+ private:
+  MemoryPtr memory_;
+  NetPtr net_;
 };
 
 /// The net that a view of `memory` keeps. A view taken by a Python layer keeps
@@ -43,8 +54,7 @@ NetPtr NetOfView(const BlobPart& part, const SyncedMemory& memory) {
 
 py::array_t<Dtype> View(const BlobPart& part, const Blob<Dtype>& blob,
                         Dtype* data, const MemoryPtr& memory) {
-  auto owner =
-      std::make_unique<ViewOwner>(ViewOwner{memory, NetOfView(part, *memory)});
+  auto owner = std::make_unique<ViewOwner>(memory, NetOfView(part, *memory));
   const py::capsule base(owner.get(),
                          [](void* p) { delete static_cast<ViewOwner*>(p); });
   owner.release();

@@ -34,7 +34,7 @@ constexpr std::int64_t kPartBytes = 2 << 20;
 constexpr std::int64_t kWeightsPerPart = 4;
 
 /// Multiply-adds below which a second thread comes too late.
-constexpr std::int64_t kSmallWork = 1 << 20;
+constexpr std::int64_t kSmallWork = 1 << 22;
 
 dnnl::stream& Stream() {
   thread_local dnnl::stream stream(Cpu());
@@ -121,6 +121,10 @@ class Operand {
     if (has_copy_) {
       wanted_.set_data_handle(workspace + offset_);
     }
+  }
+  /// Lets its copy lie in memory of the same format.
+  void PlaceIn(const memory& other) {
+    wanted_.set_data_handle(other.get_data_handle());
   }
   /// oneDNN takes what it only reads without const, too.
   void Set(const float* plain) {
@@ -364,19 +368,17 @@ class OneDnnConvolution::Plan {
 
   std::int64_t images() const { return parts_ * images_; }
 
-  void Forward(const float* bottom, const float* weights, const float* bias,
-               float* top) {
+  void Forward(const float* bottom, const float* weights, std::uint64_t version,
+               const float* bias, float* top) {
     std::byte* workspace = Workspace(forward_size_);
     Pass& pass = forward_;
-    pass.weights.PlaceIn(workspace);
+    LoadWeights(weights, version, workspace);
     pass.bottom.PlaceIn(workspace);
     pass.top.PlaceIn(workspace);
     pass.scratchpad.set_data_handle(workspace + forward_scratchpad_);
     if (shape_.has_bias) {
       pass.bias.set_data_handle(const_cast<float*>(bias));
     }
-    pass.weights.Set(weights);
-    pass.weights.Load();
     for (std::int64_t part = 0; part < parts_; ++part) {
       pass.bottom.Set(bottom + part * bottom_step_);
       pass.top.Set(top + part * top_step_);
@@ -468,6 +470,26 @@ class OneDnnConvolution::Plan {
   }
 
  private:
+  void LoadWeights(const float* weights, std::uint64_t version,
+                   std::byte* workspace) {
+    Operand& operand = forward_.weights;
+    operand.Set(weights);
+    if (version == 0 || !operand.has_copy()) {
+      operand.PlaceIn(workspace);
+      operand.Load();
+      return;
+    }
+    if (!kept_weights_) {
+      kept_weights_ = memory(operand.format(), Cpu());
+    }
+    operand.PlaceIn(*kept_weights_);
+    if (kept_version_ != version) {
+      kept_version_ = 0;
+      operand.Load();
+      kept_version_ = version;
+    }
+  }
+
   template <class Make>
   Pass With(const Make& make) const {
     return shape_.is_deconvolution
@@ -478,6 +500,8 @@ class OneDnnConvolution::Plan {
   const ConvolutionShape& shape_;
   const std::int64_t parts_, bottom_step_, top_step_, images_;
   Pass forward_;
+  std::optional<memory> kept_weights_;
+  std::uint64_t kept_version_ = 0;
   std::optional<Pass> data_, weights_;
   bool shares_top_ = false;
   // Offsets in the workspace, and its size.
@@ -526,11 +550,12 @@ void OneDnnConvolution::Prepare() {
 }
 
 void OneDnnConvolution::Forward(const float* bottom, const float* weights,
-                                const float* bias, float* top) {
+                                std::uint64_t version, const float* bias,
+                                float* top) {
   Prepare();
   const Threads scope(threads_);
   for (const auto& plan : plans_) {
-    plan->Forward(bottom, weights, bias, top);
+    plan->Forward(bottom, weights, version, bias, top);
     bottom += plan->images() * shape_.bottom_size();
     top += plan->images() * shape_.top_size();
   }

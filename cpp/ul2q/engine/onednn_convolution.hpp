@@ -45,9 +45,10 @@ class OneDnnConvolution {
 
   const ConvolutionShape& shape() const { return shape_; }
 
-  /// `bias` is ignored if the shape has none.
-  void Forward(const float* bottom, const float* weights, const float* bias,
-               float* top);
+  /// `bias` is ignored if the shape has none. The weights in oneDNN's format
+  /// are kept for the next pass with the same `version`, unless that is 0.
+  void Forward(const float* bottom, const float* weights, std::uint64_t version,
+               const float* bias, float* top);
 
   /// Gets ready for Backward, which has to be done but once.
   void PrepareBackward();

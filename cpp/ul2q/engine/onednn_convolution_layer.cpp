@@ -1,6 +1,7 @@
 #include "ul2q/engine/onednn_convolution_layer.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <dnnl.hpp>
 #include <type_traits>
 
@@ -79,11 +80,13 @@ void OneDnnLayer<Base, Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
   }
   if constexpr (std::is_same_v<Dtype, float>) {
     const float* weights = this->blobs_[0]->cpu_data();
+    const std::uint64_t version =
+        this->phase_ == TEST ? this->blobs_[0]->data()->version() : 0;
     const float* bias =
         this->bias_term_ ? this->blobs_[1]->cpu_data() : nullptr;
     try {
       for (std::size_t i = 0; i < bottom.size(); ++i) {
-        onednn_->Forward(bottom[i]->cpu_data(), weights, bias,
+        onednn_->Forward(bottom[i]->cpu_data(), weights, version, bias,
                          top[i]->mutable_cpu_data());
       }
     } catch (const dnnl::error& error) {

@@ -14,8 +14,8 @@ namespace caffe {
  * @brief BVLC's (de)convolution layer, computed by oneDNN where that can: 2-D,
  *        float, and no blob is empty. The rest is left to BVLC's.
  *
- * Each pass brings the weights into oneDNN's format anew, since anybody may
- * have changed them.
+ * A pass brings the weights into oneDNN's format: when training anew, when
+ * testing if they may have been written to since the last one.
  */
 template <template <typename> class Base, typename Dtype>
 class OneDnnLayer : public Base<Dtype> {

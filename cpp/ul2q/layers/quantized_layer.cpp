@@ -9,6 +9,7 @@
 #include "ul2q/engine/engine.hpp"
 #include "ul2q/engine/onednn_convolution_layer.hpp"
 #include "ul2q/kernels/random.hpp"
+#include "ul2q/layers/quantized_inner_product_layer.hpp"
 #include "ul2q/layers/quantizer_parameter.hpp"
 
 namespace caffe {
@@ -115,28 +116,49 @@ vector<QuantizedBlob<Dtype>> QuantizedLayer<Base, Dtype>::quantized_blobs()
 }
 
 template <template <typename> class Base, typename Dtype>
+bool QuantizedLayer<Base, Dtype>::IsUpToDate(const Parameter& parameter) const {
+  const Blob<Dtype>& master = *this->blobs_[parameter.index];
+  if (this->phase_ == TRAIN && parameter.is_stochastic()) {
+    return false;  // each pass rounds anew
+  }
+  return parameter.version != 0 &&
+         parameter.version == master.data()->version() &&
+         parameter.copy->shape() == master.shape();
+}
+
+template <template <typename> class Base, typename Dtype>
+void QuantizedLayer<Base, Dtype>::Quantize(Parameter* parameter) {
+  const Blob<Dtype>& master = *this->blobs_[parameter->index];
+  const Dtype* values = master.cpu_data();
+  if (!parameter->copy) {
+    parameter->copy.reset(new Blob<Dtype>());
+  }
+  Blob<Dtype>& copy = *parameter->copy;
+  copy.ReshapeLike(master);
+  typename ul2q::Quantizer<Dtype>::Seed seed;
+  if (this->phase_ == TRAIN && parameter->is_stochastic()) {
+    seed = caffe_rng_rand();
+  }
+  parameter->version = 0;
+  const std::uint64_t version = master.data()->version();
+  try {
+    parameter->fits =
+        ul2q::QuantizeChannels(*parameter->quantizer, LayoutOf(*parameter),
+                               values, seed, copy.mutable_cpu_data());
+  } catch (const ul2q::NonFiniteError& error) {
+    LOG(FATAL) << "the " << parameter->field << " blob " << error.what()
+               << ": training has diverged (lower base_lr, or clip the "
+               << "gradients with clip_gradients)";
+  }
+  parameter->version = version;
+}
+
+template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::QuantizeParameters() {
   copies_are_set_ = false;
   for (Parameter& parameter : quantized_) {
-    const Blob<Dtype>& master = *this->blobs_[parameter.index];
-    if (!parameter.copy) {
-      parameter.copy.reset(new Blob<Dtype>());
-    }
-    Blob<Dtype>& copy = *parameter.copy;
-    copy.ReshapeLike(master);
-    typename ul2q::Quantizer<Dtype>::Seed seed;
-    if (this->phase_ == TRAIN &&
-        parameter.options.rounding() == QuantizerParameter::STOCHASTIC) {
-      seed = caffe_rng_rand();
-    }
-    try {
-      parameter.fits = ul2q::QuantizeChannels(
-          *parameter.quantizer, LayoutOf(parameter), master.cpu_data(), seed,
-          copy.mutable_cpu_data());
-    } catch (const ul2q::NonFiniteError& error) {
-      LOG(FATAL) << "the " << parameter.field << " blob " << error.what()
-                 << ": training has diverged (lower base_lr, or clip the "
-                 << "gradients with clip_gradients)";
+    if (!IsUpToDate(parameter)) {
+      Quantize(&parameter);
     }
   }
   copies_are_set_ = true;
@@ -209,13 +231,19 @@ shared_ptr<Layer<Dtype>> GetQuantizedDeconvolutionLayer(
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedInnerProductLayer(
     const LayerParameter& param) {
-  return NewQuantizedLayer<InnerProductLayer, Dtype>(param);
+  return UsesOwnEngine(param)
+             ? shared_ptr<Layer<Dtype>>(
+                   new QuantizedInnerProductLayer<Dtype>(param))
+             : NewQuantizedLayer<InnerProductLayer, Dtype>(param);
 }
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedEmbedLayer(const LayerParameter& param) {
   return NewQuantizedLayer<EmbedLayer, Dtype>(param);
 }
+
+template class QuantizedLayer<InnerProductLayer, float>;
+template class QuantizedLayer<InnerProductLayer, double>;
 
 REGISTER_LAYER_CREATOR(QuantizedConvolution, GetQuantizedConvolutionLayer);
 REGISTER_LAYER_CREATOR(QuantizedDeconvolution, GetQuantizedDeconvolutionLayer);

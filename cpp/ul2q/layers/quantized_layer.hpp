@@ -1,6 +1,7 @@
 #ifndef UL2Q_LAYERS_QUANTIZED_LAYER_HPP_
 #define UL2Q_LAYERS_QUANTIZED_LAYER_HPP_
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -35,6 +36,8 @@ namespace caffe {
  * `gradient: CLIPPED` it has a diff of its own, of which the master gets what
  * belongs to values within the outermost levels. The gradient to the bottom
  * uses the copy of the last forward pass.
+ *
+ * A copy is made anew when its master may have been written to since.
  */
 template <template <typename> class Base, typename Dtype>
 class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
@@ -57,7 +60,6 @@ class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
                     const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
 
- private:
   /// Puts the quantised copies in the place of their masters while it lives.
   class Loan {
    public:
@@ -83,19 +85,30 @@ class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
     std::unique_ptr<ul2q::Quantizer<Dtype>> quantizer;
     shared_ptr<Blob<Dtype>> copy;  ///< the quantised values; null before use
     vector<ul2q::ScaleShift<Dtype>> fits;  ///< of the copy's channels
+    /// Of the master's memory when the copy was made; 0: not known.
+    std::uint64_t version = 0;
 
     bool is_clipped() const {
       return options.gradient() == QuantizerParameter::CLIPPED;
     }
+    bool is_stochastic() const {
+      return options.rounding() == QuantizerParameter::STOCHASTIC;
+    }
   };
 
+  /// Whether the copy is what its master would be quantised to.
+  bool IsUpToDate(const Parameter& parameter) const;
+  /// Brings the copies up to date.
+  void QuantizeParameters();
+
+  vector<Parameter> quantized_;  ///< the weights, then the biases
+
+ private:
   void AddParameter(int index, const char* field,
                     const QuantizerParameter& options);
   ul2q::ChannelLayout LayoutOf(const Parameter& parameter) const;
-  /// Brings the copies up to date with their masters.
-  void QuantizeParameters();
+  void Quantize(Parameter* parameter);
 
-  vector<Parameter> quantized_;
   bool copies_are_set_ = false;  ///< false after a pass that failed
 };
 
