@@ -1,15 +1,15 @@
 """Times a Caffe net; benchmarks/nets.py runs one such process for each contestant.
 
-usage: caffe_worker.py NET BITS     BITS: of the weights, the last layer's 8; 0 for float
+usage: caffe_worker.py NET BITS     a folder in prototxt/; bits of its weights, the last layer's 8,
+                                    or 0 for float
 
-worker.py has the commands.
+The net is the one that trains, on made-up data of its input size. worker.py has the commands.
 """
 
 from __future__ import annotations
 
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import caffe
@@ -18,14 +18,26 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from worker import serve
 
-from ul2q import NetQuantization, quantize_net
+from ul2q import NetQuantization, prototxt_path, quantize_net
+
+BATCH = 100
 
 
-def _read_net(path: Path, bits: int) -> caffe_pb2.NetParameter:
+def _read_net(name: str, bits: int) -> caffe_pb2.NetParameter:
+    """The net that trains, with inputs for its data and labels, and without what counts hits."""
+    path = prototxt_path(f"{name}/train_test_float.prototxt")
     text = path.read_text(encoding="utf-8")
     if bits:
         text = quantize_net(path, NetQuantization(weight_bits=bits, last_bits=8)).text
-    return text_format.Parse(text, caffe_pb2.NetParameter())
+    trained = text_format.Parse(text, caffe_pb2.NetParameter())
+    deploy = prototxt_path(f"{name}/deploy_float.prototxt").read_text(encoding="utf-8")
+    image = text_format.Parse(deploy, caffe_pb2.NetParameter()).layer[0].input_param.shape[0].dim
+    net = caffe_pb2.NetParameter(name=name)
+    for top, shape in (("data", [BATCH, *image[1:]]), ("label", [BATCH])):
+        layer = net.layer.add(name=top, type="Input", top=[top])
+        layer.input_param.shape.add(dim=shape)
+    net.layer.extend(layer for layer in trained.layer if layer.type not in {"Data", "Accuracy"})
+    return net
 
 
 def _fill(net: Any) -> None:
@@ -37,7 +49,7 @@ def _fill(net: Any) -> None:
 
 def main() -> None:
     """Time a net."""
-    param = _read_net(Path(sys.argv[1]), int(sys.argv[2]))
+    param = _read_net(sys.argv[1], int(sys.argv[2]))
 
     @cache
     def solver() -> Any:

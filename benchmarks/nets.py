@@ -68,12 +68,7 @@ class Worker:
         }
         environment |= {"OMP_NUM_THREADS": str(threads), **contestant.environment}
         self._process = subprocess.Popen(
-            [
-                contestant.python,
-                HERE / contestant.script,
-                HERE / "nets" / f"{net}.prototxt",
-                str(contestant.bits),
-            ],
+            [contestant.python, HERE / contestant.script, net, str(contestant.bits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -103,7 +102,7 @@ def main() -> None:
     """Time a net."""
     torch.manual_seed(1)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    make, shape = NETS[Path(sys.argv[1]).stem]
+    make, shape = NETS[sys.argv[1]]
     net = make(Layers(int(sys.argv[2])))
     optimiser = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0001)
     loss = nn.CrossEntropyLoss()

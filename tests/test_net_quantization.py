@@ -21,7 +21,10 @@ from ul2q.net_rewriter import LayerChange, default_output, quantize_net
 from ul2q.prototxt import PrototxtError
 from ul2q.prototxt_text import Document
 
-LENET = Path(__file__).parents[1] / "prototxt" / "lenet"
+NETS = Path(__file__).parents[1] / "prototxt"
+FLOAT_NETS = [
+    path for path in sorted(NETS.rglob("*_float.prototxt")) if not path.stem.startswith("solver_")
+]
 TWO_BITS = NetQuantization(weight_bits=2)
 WITH_ACTIVATIONS = NetQuantization(weight_bits=2, activation_bits=8)
 
@@ -53,13 +56,12 @@ DATA = layer("data", "Input", fields="input_param { shape { dim: [2, 3, 4, 4] } 
 # The text
 
 
-@pytest.mark.parametrize("kind", ["train_test", "deploy"])
-def test_lenet_becomes_the_lenet_of_the_package(kind: str) -> None:
+@pytest.mark.parametrize("path", FLOAT_NETS, ids=lambda path: str(path.relative_to(NETS)))
+def test_the_float_nets_of_the_package_become_its_2_bit_ones(path: Path) -> None:
     options = NetQuantization(weight_bits=2, last_bits=8)
-    text = quantize_net(LENET / f"{kind}_float.prototxt", options).text
-    expected = (LENET / f"{kind}_2bit.prototxt").read_text(encoding="utf-8")
-    text = text.replace("batch norm, float.", "batch norm, 2-bit weights, the last layer 8-bit.")
-    assert text.replace('"lenet_float"', '"lenet_2bit"') == expected
+    quantised = default_output(path, options)
+    assert quantised.name == path.name.replace("_float", "_2bit")
+    assert quantize_net(path, options).text == quantised.read_text(encoding="utf-8")
 
 
 TEXTS = {

@@ -62,8 +62,11 @@ def sources(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> list[Path
 def use_folder(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, folder: Path) -> None:
     """Let the `Data` layers of `net` in `state` read `folder`/train_lmdb or `folder`/test_lmdb.
 
+    A `mean_file` that lay beside the layer's database is then read from `folder`, too.
+
     Raises:
-        FileNotFoundError: the LMDB is missing; the message names the command to make it.
+        FileNotFoundError: the LMDB is missing, or the mean; the message names the command to make
+            it.
         PrototxtError: the net has no `Data` layer to redirect, or is in the format of 2013/14.
     """
     if net.layers:
@@ -81,6 +84,14 @@ def use_folder(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, folder: P
             f"net {net.name!r} has no Data layer in phase {phase} that could read {folder} (--data)"
         )
     for layer in layers:
+        mean = Path(layer.transform_param.mean_file)
+        if mean.name and mean.parent == Path(layer.data_param.source).parent:
+            if not (folder / mean.name).is_file():
+                raise FileNotFoundError(
+                    f"{folder / mean.name} is missing, which layer {layer.name!r} subtracts "
+                    f"(transform_param.mean_file); {_import_hint(folder)}"
+                )
+            layer.transform_param.mean_file = str(folder / mean.name)
         layer.data_param.source = str(lmdb)
         layer.data_param.backend = caffe_pb2.DataParameter.LMDB
 
@@ -101,7 +112,12 @@ def included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState) -> bool
 def _import_hint(folder: Path) -> str:
     fashion = f"`ul2q data fashion-mnist -o {folder}`"
     digits = f"`ul2q data mnist --from DIR -o {folder}`"
-    known = {"fashion-mnist": fashion, "mnist": digits}
+    known = {
+        "fashion-mnist": fashion,
+        "mnist": digits,
+        "cifar10": f"`ul2q data cifar10 --from PATH -o {folder}`",
+        "imagenet": f"`ul2q data imagenet --train DIR --val DIR --val-labels F -o {folder}`",
+    }
     return f"{known.get(folder.name, f'{fashion} or {digits}')} makes it"
 
 

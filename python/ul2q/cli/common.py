@@ -1,0 +1,43 @@
+"""What several commands share: options and printing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+# What ArgumentParser.add_subparsers() returns: the commands so far.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
+    """`--data DIR`, for a command that reads these LMDBs."""
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help=f"let the Data layers read {lmdbs} in this folder",
+    )
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as their longest cell; nothing for None."""
+    cells = [list(headings), *(["" if c is None else str(c) for c in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        aligned = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(aligned).rstrip())
+
+
+def print_outputs(
+    prefix: str, outputs: Mapping[str, float], *, accuracy_alone: bool = False
+) -> None:
+    """A line an output, the accuracy last (or alone)."""
+    names = sorted(outputs, key=lambda name: name == "accuracy")
+    if accuracy_alone and "accuracy" in outputs:
+        names = ["accuracy"]
+    for name in names:
+        print(f"{prefix} {name}: {outputs[name]:.4f}")

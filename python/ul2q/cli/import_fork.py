@@ -1,0 +1,68 @@
+"""`ul2q import-fork`: take over a net of the fork Quantization-caffe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ul2q.cli.common import print_table
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ul2q.cli.common import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Add `ul2q import-fork`."""
+    parser = commands.add_parser(
+        "import-fork", help="take over a net of the fork Quantization-caffe"
+    )
+    parser.set_defaults(command=run)
+    parser.add_argument("net", metavar="NET", type=Path, help="a net's prototxt for the fork")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, nargs="?", help="its .caffemodel")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        type=Path,
+        help="a folder, or the new prototxt, which the new .caffemodel goes beside "
+        "(default: NAME_ul2q beside NET and WEIGHTS)",
+    )
+    parser.add_argument(
+        "--ulq-activations",
+        action="store_true",
+        help="quantise the activations of the method ULQ, too, which the fork left float",
+    )
+    parser.add_argument("--force", action="store_true", help="replace what stands there")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`ul2q import-fork`."""
+    from ul2q.fork import import_files
+
+    imported = import_files(
+        arguments.net,
+        arguments.weights,
+        output=arguments.output,
+        force=arguments.force,
+        ulq_activations=arguments.ulq_activations,
+    )
+    for warning in imported.net.warnings:
+        print(f"ul2q: warning: {warning}", file=sys.stderr)
+    print_table(
+        ("layer", "type", "weight", "bias", "activations"),
+        [
+            (row.name, row.type, row.weight, row.bias, ", ".join(map(_or_float, row.activations)))
+            for row in imported.net.rows
+        ],
+    )
+    print(f"net: {imported.net_path}")
+    if imported.weights and imported.weights_path:
+        saved = imported.weights.saved_bytes
+        print(f"weights: {imported.weights_path} ({saved:,} bytes smaller)")
+
+
+def _or_float(quantizer: object) -> str:
+    return str(quantizer or "float")

@@ -1,0 +1,53 @@
+"""`ul2q inspect`: describe the weights of a trained net."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ul2q.cli.common import print_table
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ul2q.cli.common import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Add `ul2q inspect`."""
+    parser = commands.add_parser("inspect", help="describe the weights of a trained net")
+    parser.set_defaults(command=run)
+    parser.description = (
+        "For each blob of a .caffemodel: shape, moments, the Kolmogorov-Smirnov distance to a "
+        "normal distribution, and the squared error of μL2Q at 1 to 8 bits as a share of the "
+        "variance."
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a .caffemodel of any Caffe's")
+    parser.add_argument(
+        "--figure",
+        metavar="FILE",
+        type=Path,
+        help="draw normalised histograms of the weights against N(0, 1) there, .png or .svg",
+    )
+    parser.add_argument(
+        "--bits", metavar="N", type=int, help="of quantised values in the figure (default: none)"
+    )
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table there, too")
+    parser.add_argument("--force", action="store_true", help="replace what stands there")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`ul2q inspect`."""
+    from ul2q.inspect_model import inspect_model, model_table
+
+    rows = inspect_model(
+        arguments.model,
+        figure=arguments.figure,
+        bits=arguments.bits,
+        csv=arguments.csv,
+        force=arguments.force,
+    )
+    print_table(*model_table(rows))
+    for name, path in (("figure", arguments.figure), ("table", arguments.csv)):
+        if path:
+            print(f"{name}: {path}")

@@ -1,0 +1,22 @@
+"""`ul2q methods`: list the quantisation methods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ul2q.cli.common import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Add `ul2q methods`."""
+    commands.add_parser("methods", help="list the quantisation methods").set_defaults(command=run)
+
+
+def run(_: argparse.Namespace) -> None:
+    """`ul2q methods`."""
+    from ul2q.method_docs import methods_markdown
+
+    print(methods_markdown())

@@ -1,0 +1,97 @@
+"""`ul2q quantize`: turn a float net into a quantised one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ul2q.cli.common import print_table
+
+if TYPE_CHECKING:
+    from ul2q.cli.common import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Add `ul2q quantize`."""
+    parser = commands.add_parser("quantize", help="turn a float net into a quantised one")
+    parser.set_defaults(command=run)
+    parser.description = (
+        "Give Convolution, Deconvolution, InnerProduct, Embed, LSTM and RNN layers their quantised "
+        "type and a quantization_param. All else in the prototxt stays, comments too."
+    )
+    parser.add_argument("net", metavar="NET", type=Path, help="the float net's prototxt")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="(default: beside NET, NET_2bit.prototxt)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT")
+    # What is not given is not there: the defaults are those of NetQuantization.
+    for option, kind, text in (
+        ("--weight-bits", int, "1 to 16; of ternary_quantized, bits of the scale"),
+        ("--bias-bits", int, "(default: biases stay float)"),
+        ("--first-bits", int, "of the first layer with weights"),
+        ("--last-bits", int, "of the last layer with weights"),
+        (
+            "--method",
+            str,
+            "ul2q (default), binary, ternary, ternary_quantized, fixed_point or clip. binary has "
+            "codes of 1 bit, the ternary ones of 2: layers that are given another width get ul2q",
+        ),
+        ("--fit", str, "exact (default), paper or empirical"),
+        ("--granularity", str, "of weights, tensor (default) or channel"),
+        ("--shift", str, "mean (default of ul2q) or zero"),
+        ("--rounding", str, "nearest (default) or stochastic"),
+        ("--gradient", str, "identity (default) or clipped"),
+        ("--activation-bits", int, "quantise what these layers read, but for the net's inputs"),
+        ("--activation-method", str, "(default: ul2q)"),
+    ):
+        parser.add_argument(
+            option,
+            metavar="N" if kind is int else "NAME",
+            type=kind,
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+    parser.add_argument(
+        "--layer",
+        dest="layers",
+        metavar="LAYER=N",
+        type=_layer_bits,
+        action="append",
+        default=[],
+        help="bits of this layer's weights, or LAYER=float; may be given again",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`ul2q quantize`."""
+    from dataclasses import fields
+
+    from ul2q.net_quantization import NetQuantization
+    from ul2q.net_rewriter import default_output, quantize_net
+    from ul2q.output_file import write_file
+
+    arguments.layers = dict(arguments.layers)
+    known = {field.name for field in fields(NetQuantization)}
+    options = NetQuantization(**{k: v for k, v in vars(arguments).items() if k in known})
+    result = quantize_net(arguments.net, options)
+    output = arguments.output or default_output(arguments.net, options)
+    write_file(output, result.text.encode(), force=arguments.force)
+    print_table(
+        ("layer", "type", "bits", "method"),
+        [
+            (row.name, row.new_type, row.bits, ", ".join(filter(None, (row.method, row.note))))
+            for row in result.rows
+        ],
+    )
+    print(f"net: {output}")
+
+
+def _layer_bits(text: str) -> tuple[str, int | None]:
+    """A layer's name and its bits, None for float."""
+    name, _, bits = text.rpartition("=")
+    if name and bits == "float":
+        return name, None
+    if name and bits.isdecimal():
+        return name, int(bits)
+    raise argparse.ArgumentTypeError(f"{text!r} is not LAYER=BITS or LAYER=float")

@@ -1,0 +1,93 @@
+"""`ul2q sweep`: nets × methods × bits × seeds, from one file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ul2q.cli.common import print_table
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ul2q.cli.common import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Add `ul2q sweep`."""
+    parser = commands.add_parser("sweep", help="train nets × methods × bits × seeds")
+    parser.set_defaults(command=run)
+    parser.description = (
+        "Do the runs that a file asks for. Those that are done are not done again; those that were "
+        "interrupted go on from their newest snapshots. docs/sweep.md describes the file."
+    )
+    parser.add_argument("spec", metavar="SPEC.yaml", type=Path, help="what to run")
+    parser.add_argument(
+        "--runs",
+        metavar="DIR",
+        type=Path,
+        help="the folder for the runs (default: runs/SPEC)",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=int,
+        default=1,
+        help="runs at a time, which share the threads (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="runs of these names alone, * for anything; may be given again",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the runs and where they are; do nothing"
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="go on with runs that failed")
+    parser.add_argument(
+        "--redo",
+        action="store_true",
+        help="throw away what is there of runs whose options are others now, and do them anew",
+    )
+    parser.add_argument(
+        "--table", metavar="FILE", type=Path, help="write the results there, too, in Markdown"
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`ul2q sweep`."""
+    from ul2q.output_file import refuse_existing, write_file
+    from ul2q.sweep.plan import plan_runs, select
+    from ul2q.sweep.results import results_markdown, results_table, runs_table
+    from ul2q.sweep.runner import require_done, run_sweep
+    from ul2q.sweep.spec import read_spec
+
+    spec = read_spec(arguments.spec)
+    plan = select(plan_runs(spec), arguments.only)
+    runs = arguments.runs or Path("runs") / arguments.spec.stem
+    if arguments.dry_run:
+        print_table(*runs_table(plan, runs))
+        return
+    if arguments.table:
+        refuse_existing(arguments.table, force=arguments.force)
+    records = run_sweep(
+        plan,
+        runs,
+        spec=spec.text,
+        jobs=arguments.jobs,
+        retry_failed=arguments.retry_failed,
+        redo=arguments.redo,
+        stream=sys.stdout,
+    )
+    print()
+    print_table(*results_table(records))
+    print(f"results: {runs / 'results.csv'}")
+    if arguments.table:
+        markdown = results_markdown(plan, records, arguments.spec)
+        write_file(arguments.table, markdown.encode(), force=arguments.force)
+        print(f"table: {arguments.table}")
+    require_done(records)

@@ -1,0 +1,110 @@
+"""`ul2q train`: run a solver."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ul2q.cli.common import add_data_option, print_outputs
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ul2q.cli.common import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Add `ul2q train`."""
+    parser = commands.add_parser("train", help="run a solver")
+    parser.set_defaults(command=run)
+    parser.add_argument("solver", metavar="SOLVER", type=Path, help="the solver's prototxt")
+    parser.add_argument(
+        "--weights",
+        metavar="F",
+        type=Path,
+        action="append",
+        default=[],
+        help="begin from the weights in this .caffemodel; may be given again",
+    )
+    parser.add_argument("--snapshot", metavar="F", type=Path, help="go on from this .solverstate")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the newest intact snapshot in --run DIR; begin if there is none",
+    )
+    parser.add_argument(
+        "--run",
+        metavar="DIR",
+        type=Path,
+        help="write log.csv, the snapshots and the solver as it was run there (default: snapshots "
+        "only, where the solver's snapshot_prefix says)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a field of the solver, as base_lr=0.02 or stepvalue=100,200; may be given "
+        "again",
+    )
+    parser.add_argument(
+        "--epochs", metavar="N", type=int, help="passes over the training data, for max_iter"
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="N",
+        type=int,
+        default=2,
+        help="how many snapshots of this run stay, 0 for all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="keep the weights of the best test, too, as <snapshot_prefix>_best.caffemodel",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write the log's numbers into --run DIR for TensorBoard, too (needs tensorboardX)",
+    )
+    add_data_option(parser, "train_lmdb and test_lmdb")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`ul2q train`."""
+    from ul2q.progress import reporter
+    from ul2q.training import train
+
+    result = train(
+        arguments.solver,
+        weights=arguments.weights,
+        snapshot=arguments.snapshot,
+        resume=arguments.resume,
+        run=arguments.run,
+        data=arguments.data,
+        settings=arguments.settings,
+        epochs=arguments.epochs,
+        keep=arguments.keep,
+        best=arguments.best,
+        tensorboard=arguments.tensorboard,
+        progress=reporter(sys.stdout),
+    )
+    if result.finished:
+        print(f"finished already: {result.iterations} iterations")
+    for name, path in (
+        ("snapshot", result.snapshot),
+        ("weights", result.weights),
+        ("log", result.log),
+        ("data", ", ".join(map(str, result.data))),
+    ):
+        if path:
+            print(f"{name}: {path}")
+    if result.best:
+        value = f"{result.best.output} {result.best.value:.4f}"
+        print(f"best: {result.best_weights} ({value} after iteration {result.best.iteration})")
+    if result.tested_at not in (None, result.iterations):
+        print(f"last test: after iteration {result.tested_at} of {result.iterations}")
+    for i, outputs in reversed(list(enumerate(result.test))):
+        print_outputs("test" if i == 0 else f"test{i}", outputs, accuracy_alone=i == 0)
