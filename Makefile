@@ -25,8 +25,6 @@ DEBIAN_PACKAGES := \
 DATA := data/fashion-mnist
 RUN := runs/lenet-2bit
 SOLVER := prototxt/lenet/solver_2bit.prototxt
-NET := prototxt/lenet/train_test_2bit.prototxt
-WEIGHTS := $(RUN)/lenet_2bit_iter_1800.caffemodel
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -62,16 +60,7 @@ build-tests:
 
 train: build ## train a 2-bit LeNet on Fashion-MNIST, about a minute once it is built
 	@$(BIN)/ul2q data fashion-mnist -o $(DATA)
-	@if [ -e $(WEIGHTS) ]; then \
-	  echo "Trained already; remove $(RUN) to train again"; \
-	  echo "snapshot: $(WEIGHTS:.caffemodel=.solverstate)"; echo "weights: $(WEIGHTS)"; \
-	  echo "log: $(RUN)/log.csv"; echo "data: $(DATA)/train_lmdb, $(DATA)/test_lmdb"; \
-	  $(BIN)/ul2q test $(NET) $(WEIGHTS) --data $(DATA); \
-	else \
-	  resume=$$(ls -t $(RUN)/*.solverstate 2>/dev/null | head -n 1 || true); \
-	  if [ -n "$$resume" ]; then echo "Going on from $$resume"; else rm -f $(RUN)/log.csv; fi; \
-	  $(BIN)/ul2q train $(SOLVER) --data $(DATA) --run $(RUN) $${resume:+--snapshot $$resume}; \
-	fi
+	@$(BIN)/ul2q train $(SOLVER) --data $(DATA) --run $(RUN) --resume
 
 lint: build ## ruff, mypy, clang-format (warnings of the C++ compiler are errors in every build here)
 	$(BIN)/ruff check

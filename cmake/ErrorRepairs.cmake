@@ -419,22 +419,40 @@ ul2q_repair(src/caffe/util/hdf5.cpp
   TO [[  CHECK_GE(ndims, min_dim) << "in HDF5 dataset " << dataset_name_;
   CHECK_LE(ndims, max_dim) << "in HDF5 dataset " << dataset_name_;]])
 
-# What could not be written, wholly or in part, is an error.
+# What could not be written, wholly or in part, is an error; a file that was there is replaced when the new one is whole and
+# on the disk.
 ul2q_repair(src/caffe/util/io.cpp
-  FROM [[  CHECK(proto.SerializeToOstream(&output));]]
-  TO [[  CHECK(output.is_open()) << "Cannot write " << filename << ": " << ul2q::LastSystemError();
-  CHECK(proto.SerializeToOstream(&output) && output.flush())
-      << "Cannot write all of " << filename << ": " << ul2q::LastSystemError();]])
+  FROM [[#include "compat/files.hpp"]]
+  TO [[#include "compat/files.hpp"
+#include "compat/new_file.hpp"]])
 ul2q_repair(src/caffe/util/io.cpp
-  FROM [[  FileOutputStream* output = new FileOutputStream(fd);
+  FROM [[  fstream output(filename, ios::out | ios::trunc | ios::binary);
+  CHECK(proto.SerializeToOstream(&output));]]
+  TO [[  ul2q::NewFile file(filename);
+  errno = 0;
+  if (!proto.SerializeToFileDescriptor(file.descriptor())) { file.Fail(); }
+  file.Commit();]])
+ul2q_repair(src/caffe/util/io.cpp
+  FROM [[  int fd = open(filename, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  FileOutputStream* output = new FileOutputStream(fd);
   CHECK(google::protobuf::TextFormat::Print(proto, output));
   delete output;
   close(fd);]]
-  TO [[  CHECK_NE(fd, -1) << "Cannot write " << filename << ": " << ul2q::LastSystemError();
-  FileOutputStream output(fd);
-  output.SetCloseOnDelete(true);
-  CHECK(google::protobuf::TextFormat::Print(proto, &output) && output.Flush())
-      << "Cannot write all of " << filename << ": " << ul2q::LastSystemError();]])
+  TO [[  ul2q::NewFile file(filename);
+  FileOutputStream output(file.descriptor());
+  errno = 0;
+  if (!google::protobuf::TextFormat::Print(proto, &output) || !output.Flush()) { file.Fail(); }
+  file.Commit();]])
+
+ul2q_repair(src/caffe/util/hdf5.cpp
+  FROM [[#include "caffe/util/hdf5.hpp"]]
+  TO [[#include "caffe/util/hdf5.hpp"
+#include "compat/hdf5_file.hpp"]])
+foreach(words "Failed to make float dataset " "Failed to make double dataset "
+              "Failed to save string dataset with name " "Failed to save int dataset with name ")
+  ul2q_repair(src/caffe/util/hdf5.cpp
+    FROM "\"${words}\"" TO "\"Cannot write \" << ul2q::Hdf5File::Written() << \": ${words}\"")
+endforeach()
 
 # A file that does not parse is refused (BVLC's goes on without it), and a solverstate that does not fit before anything
 # of it is taken.

@@ -871,15 +871,16 @@ def _(folder: Path) -> None:
 
 
 @case(
-    "snapshot: missing folder, HDF5", "Cannot write the HDF5 file", "/none/s_iter_0.caffemodel.h5"
+    "snapshot: missing folder, HDF5",
+    "Cannot write",
+    "/none/s_iter_0.caffemodel.h5",
+    "No such file",
 )
 def _(folder: Path) -> None:
     make_solver(folder, snapshot_prefix=str(folder / "none" / "s"), snapshot_format=0).snapshot()
 
 
-@case(
-    "snapshot: disk full", "Cannot write all of", "s_iter_0.caffemodel", "No space left on device"
-)
+@case("snapshot: disk full", "Cannot write", "s_iter_0.caffemodel", "No space left on device")
 def _(folder: Path) -> None:
     (folder / "s_iter_0.caffemodel").symlink_to("/dev/full")
     make_solver(folder).snapshot()

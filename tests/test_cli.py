@@ -239,13 +239,52 @@ def test_a_signal_ends_in_a_snapshot_to_go_on_from(
     assert match, stderr
     done, snapshot, command = int(match[1]), match[2], shlex.split(match[3])
     assert snapshot == f"a run/mini_iter_{done}.solverstate"
-    assert command == [*arguments[:2], "--snapshot", snapshot, *arguments[2:]]
+    assert command == [*arguments, "--resume"]
     assert log_iterations(log) == list(range(done))
 
     workspace.solver(max_iter=done + 7, test_interval=50, display=1)
     assert main(command) == 0
     assert log_iterations(log) == list(range(done + 8))
     assert Path(f"a run/mini_iter_{done + 7}.caffemodel").is_file()
+
+
+def test_train_options_reach_the_run(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace.solver(snapshot=2)
+    options = ["--set", "base_lr=0.05", "--set", "display=1", "--epochs", "2", "--keep", "3"]
+    command = ["train", "solver.prototxt", "--run", "run", *options, "--best", "--tensorboard"]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert re.search(
+        r"^best: run/mini_best\.caffemodel \(accuracy \d\.\d{4} after", out, re.MULTILINE
+    )
+    assert "finished already" not in out
+    assert {path.name for path in Path("run").glob("*.solverstate")} == {
+        f"mini_iter_{n}.solverstate" for n in (4, 6, 8)
+    }
+    assert "base_lr: 0.05" in Path("run/solver.prototxt").read_text()
+    assert list(Path("run").glob("events.out.tfevents.*"))
+    assert log_iterations(Path("run/log.csv")) == list(range(9))
+
+    assert main([*command, "--resume"]) == 0
+    out = capsys.readouterr().out
+    assert "finished already: 8 iterations" in out
+    assert "weights: run/mini_iter_8.caffemodel" in out
+    assert re.search(r"^test accuracy: \d\.\d{4}$", out, re.MULTILINE)
+
+
+def test_a_damaged_snapshot_is_a_warning(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace.solver(snapshot=8)
+    assert main(["train", "solver.prototxt", "--run", "run"]) == 0
+    Path("run/mini_iter_20.caffemodel").write_bytes(b"\xff")
+    capsys.readouterr()
+    assert main(["train", "solver.prototxt", "--run", "run", "--resume"]) == 0
+    out, err = capsys.readouterr()
+    assert "ul2q: warning: snapshot run/mini_iter_20.solverstate cannot be used" in err
+    assert "going on from run/mini_iter_16.solverstate" in out
 
 
 def test_a_signal_ends_a_test_too(workspace: Workspace) -> None:

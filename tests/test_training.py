@@ -227,7 +227,7 @@ def test_snapshots_go_where_they_should(
     solver = workspace.solver(
         **({"snapshot": 8, "test_iter": None, "test_interval": None} | fields)
     )
-    result = train(solver, run=Path(run) if run else None)
+    result = train(solver, run=Path(run) if run else None, keep=0)
     for iteration in (8, 16, 20):
         assert Path(f"{expected}_iter_{iteration}.solverstate").is_file()
         assert Path(f"{expected}_iter_{iteration}.caffemodel").is_file()
@@ -261,17 +261,14 @@ def test_snapshot_after_train(
 def test_resuming_gives_the_log_of_an_unbroken_run(
     workspace: Workspace, form: str, suffix: str
 ) -> None:
-    """Without dropout: Caffe's snapshots do not hold the state of its random numbers."""
-    workspace.net(('bottom: "drop"', 'bottom: "ip"'))
-    solver = workspace.solver(snapshot=8, snapshot_format=form)
-    train(solver, run=Path("whole"))
-    train(solver, run=Path("broken"))
+    solver = workspace.solver(snapshot=7, snapshot_format=form)
+    train(solver, run=Path("whole"), keep=0)
+    train(solver, run=Path("broken"), keep=0)
     whole = read_log(Path("whole/log.csv"))
-    # Iteration 8 has seen 80 images: two whole passes, so that the data begin again in step.
     with Path("broken/log.csv").open("a") as log:
         log.write("21,9.1")  # cut off in the middle of a row
     result = train(
-        solver, run=Path("broken"), snapshot=Path(f"broken/mini_iter_8.solverstate{suffix}")
+        solver, run=Path("broken"), snapshot=Path(f"broken/mini_iter_7.solverstate{suffix}")
     )
     broken = read_log(Path("broken/log.csv"))
     for row in (*whole, *broken):
@@ -283,7 +280,7 @@ def test_resuming_gives_the_log_of_an_unbroken_run(
 
 def test_resuming_counts_seconds_on(workspace: Workspace) -> None:
     solver = workspace.solver(snapshot=8)
-    train(solver, run=Path("run"))
+    train(solver, run=Path("run"), keep=0)
     rows = Path("run/log.csv").read_text().splitlines()
     late = [row.split(",") for row in rows[1:]]
     for row in late:
@@ -476,6 +473,24 @@ def test_a_script_gets_its_signal_after_a_snapshot(
     assert Path("mini_iter_8.solverstate").is_file()
 
 
+def test_the_command_to_go_on_has_what_was_given(workspace: Workspace) -> None:
+    with pytest.raises(Interrupted) as caught:
+        train(
+            workspace.solver(),
+            run=Path("a run"),
+            data=Path("data"),
+            settings=["base_lr=0.05", "display=0"],
+            epochs=3,
+            keep=1,
+            best=True,
+            progress=Interrupter(signal.SIGINT),
+        )
+    assert caught.value.command == (
+        "ul2q train solver.prototxt --run 'a run' --data data --epochs 3 --set base_lr=0.05 "
+        "--set display=0 --keep 1 --best --resume"
+    )
+
+
 def test_training_outside_the_main_thread(workspace: Workspace) -> None:
     results = []
     thread = threading.Thread(target=lambda: results.append(train(workspace.solver())))
@@ -584,7 +599,10 @@ BAD_CALLS: list[tuple[dict[str, Any], type[Exception], list[str]]] = [
     ({"snapshot": Path("net.prototxt")}, UserError, ["net.prototxt", "damaged"]),
     ({"snapshot": Path("orphan.solverstate")}, FileNotFoundError, ["gone.caffemodel"]),
     ({"snapshot": Path("a"), "weights": [Path("b")]}, UserError, ["--snapshot", "--weights"]),
-    ({"run": Path("run")}, UserError, ["run/log.csv", "another --run", "--snapshot"]),
+    ({"run": Path("run")}, UserError, ["run/log.csv", "another --run", "--resume", "--snapshot"]),
+    ({"resume": True}, UserError, ["--resume", "--run DIR"]),
+    ({"resume": True, "snapshot": Path("a")}, UserError, ["--resume", "--snapshot", "not both"]),
+    ({"keep": -1}, UserError, ["--keep", "at least 0", "-1"]),
     ({"data": Path("empty/mnist")}, FileNotFoundError, ["train_lmdb", "ul2q data mnist --from"]),
     (
         {"data": Path("empty")},

@@ -57,7 +57,7 @@ VIEWS: dict[str, Callable[[Array], Array]] = {
     "slice": lambda view: view[1:3],
     "reshaped": lambda view: view.reshape(-1),
     "transposed": lambda view: view.T,
-    "memoryview": lambda view: np.asarray(memoryview(view)),
+    "memoryview": lambda view: np.frombuffer(view.data, np.float32),
 }
 
 

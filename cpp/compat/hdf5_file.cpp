@@ -1,6 +1,8 @@
 #include "compat/hdf5_file.hpp"
 
 #include <glog/logging.h>
+#include <google/protobuf/message.h>
+#include <hdf5_hl.h>
 
 #include <utility>
 
@@ -8,6 +10,8 @@
 
 namespace ul2q {
 namespace {
+
+thread_local std::string written;
 
 /// File access properties: closing a file closes the objects in it.
 class CloseAll {
@@ -31,24 +35,25 @@ Hdf5File Hdf5File::Open(const std::string& path) {
   CheckReadable(path);
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, CloseAll());
   CHECK_GE(id, 0) << path << " is no readable HDF5 file";
-  return Hdf5File(id, path);
+  return Hdf5File(id, path, nullptr);
 }
 
 Hdf5File Hdf5File::Create(const std::string& path) {
+  auto file = std::make_unique<NewFile>(path);
   const hid_t id =
-      H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, CloseAll());
-  CHECK_GE(id, 0) << "Cannot write the HDF5 file " << path
-                  << ": is its folder there and writable, and the file not "
-                     "open elsewhere?";
-  return Hdf5File(id, path);
+      H5Fcreate(file->name().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, CloseAll());
+  CHECK_GE(id, 0) << "Cannot write the HDF5 file " << path;
+  written = path;
+  return Hdf5File(id, path, std::move(file));
 }
 
-Hdf5File::Hdf5File(hid_t id, std::string path)
-    : id_(id), path_(std::move(path)) {}
+Hdf5File::Hdf5File(hid_t id, std::string path, std::unique_ptr<NewFile> written)
+    : id_(id), path_(std::move(path)), written_(std::move(written)) {}
 
 Hdf5File::Hdf5File(Hdf5File&& other) noexcept
     : id_(std::exchange(other.id_, H5I_INVALID_HID)),
-      path_(std::move(other.path_)) {}
+      path_(std::move(other.path_)),
+      written_(std::move(other.written_)) {}
 
 Hdf5File::~Hdf5File() {
   if (id_ >= 0) {
@@ -56,9 +61,40 @@ Hdf5File::~Hdf5File() {
   }
 }
 
+const std::string& Hdf5File::Written() { return written; }
+
 void Hdf5File::Close() {
   CHECK_GE(H5Fclose(std::exchange(id_, H5I_INVALID_HID)), 0)
       << "Cannot write all of " << path_;
+  if (written_) {
+    written_->Commit();
+  }
+}
+
+void SaveMessage(const google::protobuf::Message& message, hid_t file,
+                 const char* name) {
+  const std::string bytes = message.SerializeAsString();
+  const hsize_t size = bytes.size();
+  CHECK_GE(
+      H5LTmake_dataset(file, name, 1, &size, H5T_NATIVE_UCHAR, bytes.data()), 0)
+      << "Cannot write " << written << ": HDF5 failed to make the data set "
+      << name;
+}
+
+void LoadMessage(hid_t file, const char* name,
+                 google::protobuf::Message* message) {
+  message->Clear();
+  if (H5LTfind_dataset(file, name) <= 0) {
+    return;
+  }
+  hsize_t size = 0;
+  CHECK_GE(H5LTget_dataset_info(file, name, &size, nullptr, nullptr), 0)
+      << "the data set " << name << " is damaged";
+  std::string bytes(size, '\0');
+  CHECK_GE(H5LTread_dataset(file, name, H5T_NATIVE_UCHAR, bytes.data()), 0)
+      << "the data set " << name << " is damaged";
+  CHECK(message->ParseFromString(bytes))
+      << "the data set " << name << " is damaged";
 }
 
 }  // namespace ul2q

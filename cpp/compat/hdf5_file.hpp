@@ -3,7 +3,14 @@
 
 #include <hdf5.h>
 
+#include <memory>
 #include <string>
+
+#include "compat/new_file.hpp"
+
+namespace google::protobuf {
+class Message;
+}
 
 namespace ul2q {
 
@@ -17,12 +24,16 @@ class Hdf5File {
   /// Opens a file to read. Throws FileNotFound, or CaffeError if it is no HDF5.
   static Hdf5File Open(const std::string& path);
 
-  /// Makes a new file, or an existing one empty. Throws CaffeError.
+  /// Begins a file that takes its place when it is closed (NewFile); one that
+  /// is not closed is forgotten. Throws CaffeError.
   static Hdf5File Create(const std::string& path);
 
   Hdf5File(Hdf5File&& other) noexcept;
   Hdf5File& operator=(Hdf5File&&) = delete;
   ~Hdf5File();
+
+  /// The path of the file that this thread writes, for messages.
+  static const std::string& Written();
 
   /// Closes the file; CaffeError if not all of it could be written.
   void Close();
@@ -30,11 +41,19 @@ class Hdf5File {
   operator hid_t() const { return id_; }  // NOLINT: takes hid_t's place
 
  private:
-  Hdf5File(hid_t id, std::string path);
+  Hdf5File(hid_t id, std::string path, std::unique_ptr<NewFile> written);
 
   hid_t id_;
   std::string path_;
+  std::unique_ptr<NewFile> written_;  // null if the file is read
 };
+
+/// Writes a message as a data set of bytes, and reads it; where there is no
+/// such data set the message becomes empty. Both throw CaffeError.
+void SaveMessage(const google::protobuf::Message& message, hid_t file,
+                 const char* name);
+void LoadMessage(hid_t file, const char* name,
+                 google::protobuf::Message* message);
 
 }  // namespace ul2q
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -44,6 +46,13 @@ class Reporter:
     def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
         """The mean outputs of each test net after `iteration` updates."""
 
+    def note(self, message: str) -> None:
+        """Something that the user should know."""
+
+    def warning(self, message: str) -> None:
+        """Something went wrong, and the run goes on; goes to the logger "ul2q"."""
+        logging.getLogger("ul2q").warning(message)
+
     def close(self) -> None:
         """No more reports come."""
 
@@ -69,13 +78,21 @@ class Lines(Reporter):
         left = (self._last - step.done) / rate if rate else 0.0
         self._print(
             f"iteration {step.iteration}/{self._last}  loss {step.loss:.4f}  "
-            f"lr {step.learning_rate:g}  {rate:.1f} it/s  {_clock(left)} left"
+            f"lr {step.learning_rate:g}  {rate:.1f} it/s  {clock(left)} left"
         )
 
     def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
         """A line a test net."""
         for line in _test_lines(iteration, outputs):
             self._print(line)
+
+    def note(self, message: str) -> None:
+        """A line."""
+        self._print(message)
+
+    def warning(self, message: str) -> None:
+        """A line on stderr."""
+        _print_warning(message)
 
     def _print(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
@@ -87,6 +104,8 @@ class Bar(Reporter):
     def __init__(self, stream: TextIO) -> None:
         """Draw on the terminal `stream`."""
         self._stream = stream
+
+    _bar: Any = None
 
     def start(self, first: int, last: int) -> None:
         """Draw the bar."""
@@ -102,9 +121,19 @@ class Bar(Reporter):
         for line in _test_lines(iteration, outputs):
             self._bar.write(line, file=self._stream)
 
+    def note(self, message: str) -> None:
+        """A line, above the bar."""
+        tqdm.write(message, file=self._stream)
+
+    def warning(self, message: str) -> None:
+        """A line on stderr, above the bar."""
+        with tqdm.external_write_mode(file=sys.stderr):
+            _print_warning(message)
+
     def close(self) -> None:
         """Leave the bar as it is."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 def reporter(stream: TextIO) -> Reporter:
@@ -140,6 +169,10 @@ def _width(stream: TextIO) -> dict[str, Any]:
     return {"dynamic_ncols": True} if known else {"ncols": 80}
 
 
+def _print_warning(message: str) -> None:
+    print(f"ul2q: warning: {message}", file=sys.stderr, flush=True)
+
+
 def _test_lines(iteration: int, outputs: Sequence[Mapping[str, float]]) -> list[str]:
     lines = []
     for i, net in enumerate(outputs):
@@ -149,7 +182,8 @@ def _test_lines(iteration: int, outputs: Sequence[Mapping[str, float]]) -> list[
     return lines
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """E.g. 3:07 or 1:00:00."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -72,16 +72,16 @@ def _parse(text: str, name: str, message: Any) -> Any:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
         where = ":".join(str(n) for n in (error.GetLine(), error.GetColumn()) if n is not None)
-        raise PrototxtError(f"{name}:{where}: {_explain(str(error))}") from error
+        raise PrototxtError(f"{name}:{where}: {explain(str(error))}") from error
 
 
-def _explain(message: str) -> str:
-    """A parser's message without its position, with near names for unknown words."""
+def explain(message: str) -> str:
+    """A text parser's message without its position, with near names for unknown words."""
     pool = caffe_pb2.DESCRIPTOR.pool
     if match := _NO_FIELD.search(message):
         fields = pool.FindMessageTypeByName(match["type"]).fields_by_name
         kind = match["type"].rpartition(".")[2]
-        return f"{kind} has no field {match['name']!r}{_near(match['name'], fields)}"
+        return f"{kind} has no field {match['name']!r}{near_names(match['name'], fields)}"
     if match := _NO_VALUE.search(message):
         values = pool.FindEnumTypeByName(match["type"]).values_by_name
         kind = match["type"].rpartition(".")[2]
@@ -90,6 +90,7 @@ def _explain(message: str) -> str:
     return _POSITION.sub("", message)
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def near_names(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, or nothing if no known name is near."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -28,7 +28,8 @@ class RunLog:
 
     Attributes:
         path: the CSV file.
-        seconds: the seconds in the last row that was kept on resuming, else 0.
+        kept: the rows that were kept on resuming.
+        seconds: the seconds in the last of them, else 0.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], *, resume_at: int | None = None) -> None:
@@ -50,6 +51,7 @@ class RunLog:
             self.seconds = float(kept[-1][1]) if kept else 0.0
         else:
             kept = []
+        self.kept = [dict(zip(self._columns, row, strict=True)) for row in kept]
         _replace(path, [self._columns, *kept])
         self._file = path.open("a", encoding="utf-8", newline="", buffering=1)
 
@@ -81,12 +83,20 @@ class RunLog:
         return kept
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The whole rows of a log by its columns; none if there is no log."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
+
+
 def refuse_existing(path: Path) -> None:
     """Raise RunLogError if a log stands at `path`."""
     if path.exists():
         raise RunLogError(
             f"{path} holds the log of an earlier run: choose another --run, "
-            "or go on with that run by --snapshot F"
+            "or go on with that run by --resume or --snapshot F"
         )
 
 

@@ -10,12 +10,13 @@ from caffe.proto import caffe_pb2
 
 from ul2q import data_layers
 from ul2q.prototxt import PrototxtError, read_net, read_solver
+from ul2q.solver_settings import apply_settings, set_epochs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
-_NEVER = 2**31 - 1  # the largest test_interval there is
+_NEVER = 2**31 - 1  # the largest interval there is
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,21 @@ class Plan:
 
     Attributes:
         param: the SolverParameter to build the solver from; it makes the test nets and never
-            runs them.
+            runs them, nor does it write snapshots of its own.
         weights: the files that the solver's own `weights` field names.
+        effective: the SolverParameter as the user means it: the file with what was set beside it.
         test_interval: iterations between tests, 0 for none.
         test_initialization: whether there is a test before iteration 0.
+        snapshot_interval: iterations between snapshots, 0 for none.
         data: the databases of the train net, then of the test nets, each once.
     """
 
     param: caffe_pb2.SolverParameter
+    effective: caffe_pb2.SolverParameter
     weights: tuple[Path, ...]
     test_interval: int
     test_initialization: bool
+    snapshot_interval: int
     data: tuple[Path, ...]
 
     def tests_before(self, iteration: int) -> bool:
@@ -51,8 +56,8 @@ class Plan:
         return _divides(self.param.display, iteration)
 
     def snapshots_at(self, iteration: int) -> bool:
-        """Whether the solver writes a snapshot of its own when it has done `iteration` of them."""
-        return _divides(self.param.snapshot, iteration)
+        """Whether Solver::Step writes a snapshot when it has done `iteration` of them."""
+        return _divides(self.snapshot_interval, iteration)
 
     def snapshot_files(self, iteration: int) -> tuple[Path, Path]:
         """The solver state and the weights that a snapshot after `iteration` iterations writes."""
@@ -62,7 +67,14 @@ class Plan:
         return Path(f"{stem}.solverstate{suffix}"), Path(f"{stem}.caffemodel{suffix}")
 
 
-def make_plan(solver: Path, *, run: Path | None, data: Path | None) -> Plan:
+def make_plan(
+    solver: Path,
+    *,
+    run: Path | None,
+    data: Path | None,
+    settings: Sequence[str] = (),
+    epochs: int | None = None,
+) -> Plan:
     """Read the solver file and everything it names.
 
     Args:
@@ -71,29 +83,46 @@ def make_plan(solver: Path, *, run: Path | None, data: Path | None) -> Plan:
             solver file's); None for `snapshot_prefix` itself. The folder is made.
         data: a folder with train_lmdb and test_lmdb that the Data layers are to read; None for
             their own sources.
+        settings: fields to change, each a KEY=VALUE; see `solver_settings.apply_settings`.
+        epochs: the passes over the training data that max_iter is to make; None for max_iter.
 
     Raises:
         FileNotFoundError: the solver file, a net, a weights file or a database is missing.
         PrototxtError: a file cannot be parsed, or lacks a field.
     """
     param = read_solver(solver)
+    apply_settings(param, settings)
+    if epochs is not None:
+        if any(setting.partition("=")[0].strip() == "max_iter" for setting in settings):
+            raise PrototxtError("give max_iter by --epochs or by --set, not both")
+        param.max_iter = 1  # until the nets are known
     _check(param, solver)
     _resolve_nets(param, solver)
+    effective = caffe_pb2.SolverParameter()
+    effective.CopyFrom(param)
     if data is not None:
         _inline_nets(param, data)
     sources = [s for net, state in _nets(param) for s in data_layers.sources(net, state)]
+    if epochs is not None:
+        set_epochs(param, *next(_nets(param)), epochs)
     weights = tuple(Path(name.strip()) for entry in param.weights for name in entry.split(","))
     param.ClearField("weights")
     _place_snapshots(param, solver, run)
+    effective.max_iter = param.max_iter
+    effective.snapshot_prefix = param.snapshot_prefix
     plan = Plan(
         param=param,
+        effective=effective,
         weights=weights,
         test_interval=param.test_interval,
         test_initialization=param.test_initialization,
+        snapshot_interval=param.snapshot,
         data=tuple(dict.fromkeys(sources)),
     )
     param.test_interval = _NEVER
     param.test_initialization = False
+    if param.snapshot:
+        param.snapshot = _NEVER  # not 0: the solver checks that it may write there
     return plan
 
 

@@ -4,8 +4,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,7 +15,9 @@
 #include "bindings/caffe/python_layer.hpp"
 #include "bindings/caffe/settings.hpp"
 #include "caffe/layers/memory_data_layer.hpp"
+#include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
+#include "compat/new_file.hpp"
 #include "compat/prototxt.hpp"
 
 namespace py = pybind11;
@@ -134,10 +134,10 @@ void Save(const NetClass& net, const py::object& filename) {
     const CaffeCall call;
     NetParameter param;
     net.ToProto(&param, false);
-    errno = 0;
-    std::ofstream file(path, std::ios::binary);
-    if (!file || !param.SerializeToOstream(&file) || !file.flush()) {
-      error = errno != 0 ? errno : EIO;
+    try {
+      WriteProtoToBinaryFile(param, path);
+    } catch (const ul2q::WriteError& failed) {
+      error = failed.code();
     }
   }
   if (error != 0) {

@@ -11,6 +11,7 @@
 #include "bindings/caffe/settings.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/upgrade_proto.hpp"
+#include "compat/resume.hpp"
 
 namespace py = pybind11;
 
@@ -224,6 +225,28 @@ void BindSolver(py::module_* m) {
           py::arg("filename"), "Goes on from a .solverstate.")
       .def("snapshot", &SolverClass::Snapshot, Call(),
            "Writes .caffemodel and .solverstate under snapshot_prefix.")
+      .def(
+          "_resume_state",
+          [](SolverClass* solver) {
+            ResumeState state;
+            {
+              const CaffeCall call;
+              ul2q::SaveResumeState(solver, &state);
+            }
+            return py::bytes(state.SerializeAsString());
+          },
+          "Where the data and the random numbers stand: a ResumeState.")
+      .def(
+          "_restore_resume_state",
+          [](SolverClass* solver, const std::string& bytes) {
+            ResumeState state;
+            if (!state.ParseFromString(bytes)) {
+              throw py::value_error("not a ResumeState");
+            }
+            const CaffeCall call;
+            ul2q::RestoreResumeState(state, solver);
+          },
+          py::arg("state"), "Goes to where _resume_state() was called.")
       .def(
           "share_weights",
           [](SolverClass* solver, Net<Dtype>* net) {

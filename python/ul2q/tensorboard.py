@@ -1,0 +1,61 @@
+"""TensorBoard's event files, by the package tensorboardX (`pip install 'ul2q[tensorboard]'`)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ul2q.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class TensorBoardError(UserError, ImportError):
+    """The package that writes event files is missing."""
+
+
+class TensorBoardLog:
+    """The numbers of log.csv as scalars, under the names of its columns."""
+
+    def __init__(self, folder: Path, *, resume_at: int | None = None) -> None:
+        """Begin an event file in `folder`.
+
+        Args:
+            folder: the folder, which TensorBoard shows as one run.
+            resume_at: of a run that goes on, the iteration that is still to come: TensorBoard
+                forgets what earlier files have from there on. None for a new run.
+
+        Raises:
+            TensorBoardError: tensorboardX is not installed.
+        """
+        check_installed()
+        from tensorboardX import SummaryWriter  # noqa: PLC0415 - an extra
+
+        # Its file names have a resolution of a second.
+        suffix = f".{os.getpid()}.{resume_at or 0}"
+        self._writer = SummaryWriter(
+            str(folder), purge_step=resume_at, flush_secs=10, filename_suffix=suffix
+        )
+
+    def write(self, row: Mapping[str, float]) -> None:
+        """Write a row of the log: all but its iteration and seconds."""
+        for name, value in row.items():
+            if name not in {"iteration", "seconds"}:
+                self._writer.add_scalar(name, value, int(row["iteration"]))
+
+    def close(self) -> None:
+        """Write what is still kept, and close the file."""
+        self._writer.close()
+
+
+def check_installed() -> None:
+    """Raise TensorBoardError if tensorboardX is missing."""
+    try:
+        import tensorboardX  # noqa: F401, PLC0415 - an extra
+    except ImportError as error:
+        raise TensorBoardError(
+            "--tensorboard needs the package tensorboardX: pip install 'ul2q[tensorboard]', "
+            "or pip install tensorboardX"
+        ) from error
