@@ -1,0 +1,332 @@
+"""Run a sweep: each run a process of its own, gone on with whatever interrupted it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from ul2q.output_file import write_file
+from ul2q.prototxt import parse_net, read_net
+from ul2q.solver_file import make_plan
+from ul2q.stopping import StopRequested, stop_on_signals
+from ul2q.sweep.display import make_display
+from ul2q.sweep.lock import locked
+from ul2q.sweep.plan import Run, SweepError, differences
+from ul2q.sweep.records import (
+    DONE,
+    FAILED,
+    RUNNING,
+    STOPPED,
+    WAITING,
+    Record,
+    read_progress,
+    read_record,
+    read_records,
+    write_results,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ul2q.sweep.display import Display
+
+_POLL = 0.1  # seconds
+_BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
+_SOLVER, _NET, _OUTPUT = "solver.prototxt", "train_test.prototxt", "output.txt"
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM ended a sweep, after its runs have written snapshots.
+
+    Attributes:
+        signum: the signal.
+    """
+
+    def __init__(self, signum: int, runs: Path) -> None:
+        """See the attributes; `runs` is the sweep's folder."""
+        super().__init__(f"{runs}: interrupted; the same command goes on")
+        self.signum = signum
+
+
+def run_sweep(
+    plan: Sequence[Run],
+    runs: Path,
+    *,
+    spec: str,
+    jobs: int = 1,
+    retry_failed: bool = False,
+    redo: bool = False,
+    stream: TextIO,
+) -> list[Record]:
+    """Do those runs of a sweep that are not done.
+
+    A run that was interrupted goes on from its newest snapshot; one that fails does not keep the
+    others from running. SIGINT and SIGTERM let the runs write snapshots.
+
+    Args:
+        plan: the runs, each after its float run.
+        runs: the folder for them, made if missing; docs/sweep.md says what is there.
+        spec: the text of the sweep's file, kept as sweep.yaml.
+        jobs: how many run at a time; they share the threads.
+        retry_failed: go on with runs that failed.
+        redo: throw away what runs with other options have left, and what began from that.
+        stream: where to tell how the sweep goes.
+
+    Returns:
+        The records of `plan`'s runs.
+
+    Raises:
+        SweepError: another sweep is there, or runs with other options and `redo` is not set.
+        RecordError: a run.json is damaged.
+        FileNotFoundError: a database is missing.
+        SweepInterrupted: see above.
+    """
+    if jobs < 1:
+        raise SweepError(f"jobs is {jobs}; must be at least 1")
+    runs.mkdir(parents=True, exist_ok=True)
+    with locked(runs, lambda line: print(line, file=stream, flush=True)) as lock:
+        records = _records(plan, runs, retry_failed=retry_failed, redo=redo)
+        write_file(runs / "sweep.yaml", spec.encode(), force=True)
+        iterations = {run.name: run.solver.max_iter for run in plan}
+        display = make_display(stream, runs, records, iterations)
+        _Sweep(plan, runs, records, jobs, lock, display).run()
+    return records
+
+
+def require_done(records: Sequence[Record]) -> None:
+    """Raise SweepError if a run is not done."""
+    by_status = {
+        status: [record.run for record in records if record.status == status]
+        for status in (FAILED, STOPPED, WAITING)
+    }
+    failed, stopped, waiting = by_status.values()
+    told = []
+    if failed:
+        told.append(
+            f"{len(failed)} of {len(records)} runs failed: {', '.join(failed)}; "
+            f"{_OUTPUT} in their folders says why, --retry-failed goes on with them"
+        )
+    if stopped:
+        told.append(f"stopped: {', '.join(stopped)}; the same command goes on with them")
+    if waiting:
+        told.append(f"not begun without their float run: {', '.join(waiting)}")
+    if told:
+        raise SweepError("; ".join(told))
+
+
+def new_record(run: Run) -> Record:
+    """That of a run which has not begun."""
+    return Record(
+        run=run.name,
+        net=run.net,
+        method=run.method,
+        bits=run.bits,
+        seed=run.seed,
+        variant=run.variant,
+        options=json.loads(json.dumps(run.options)),
+        float_run=run.float_run,
+    )
+
+
+def _records(plan: Sequence[Run], runs: Path, *, retry_failed: bool, redo: bool) -> list[Record]:
+    """The records that the sweep begins with; their folders are ready."""
+    records = []
+    conflicts: dict[str, str] = {}
+    for run in plan:
+        record, old = new_record(run), read_record(runs / run.name)
+        if old is None:
+            _refuse_strange(runs / run.name)
+        elif old.status != WAITING:
+            changes = _changes(run, record, old, runs)
+            if run.float_run in conflicts:
+                changes.append(f"it begins from {run.float_run}")
+            if changes:
+                conflicts[run.name] = ", ".join(changes)
+            else:
+                record = old
+                if old.status == RUNNING or (old.status == FAILED and retry_failed):
+                    record.status, record.error = STOPPED, None
+        records.append(record)
+    if conflicts and not redo:
+        name, changed = next(iter(conflicts.items()))
+        more = f" (and {len(conflicts) - 1} more runs)" if len(conflicts) > 1 else ""
+        raise SweepError(
+            f"{runs / name} has other options: {changed}{more}; choose another --runs, or throw "
+            "away what is there by --redo"
+        )
+    for name in conflicts:
+        shutil.rmtree(runs / name)
+    for run, record in zip(plan, records, strict=True):
+        if record.status not in (DONE, FAILED):
+            _prepare(run, record, runs)
+    return records
+
+
+def _refuse_strange(folder: Path) -> None:
+    if any(folder.glob("*.solverstate*")) or (folder / "log.csv").exists():
+        raise SweepError(f"{folder} holds a run, but no run.json: move it away")
+
+
+def _changes(run: Run, new: Record, old: Record, runs: Path) -> list[str]:
+    changes = list(differences(old.options, new.options))
+    net = runs / run.name / _NET
+    if not changes and net.is_file() and read_net(net) != parse_net(run.net_text, run.name):
+        changes.append("the net's prototxt has changed")
+    return changes
+
+
+def _prepare(run: Run, record: Record, runs: Path) -> None:
+    """Write a run's folder, and check that it can begin."""
+    folder = runs / run.name
+    folder.mkdir(exist_ok=True)
+    record.save(runs)
+    write_file(folder / _NET, run.net_text.encode(), force=True)
+    solver = type(run.solver)()
+    solver.CopyFrom(run.solver)
+    solver.net = str(folder / _NET)
+    solver.snapshot_prefix = str(folder / run.name)
+    write_file(folder / _SOLVER, str(solver).encode(), force=True)
+    make_plan(folder / _SOLVER, run=folder, data=run.data)
+
+
+class _Sweep:
+    """One call of `run_sweep`."""
+
+    def __init__(
+        self,
+        plan: Sequence[Run],
+        runs: Path,
+        records: Sequence[Record],
+        jobs: int,
+        lock: int,
+        display: Display,
+    ) -> None:
+        self._plan = {run.name: run for run in plan}
+        self._records = {record.run: record for record in records}
+        self._runs = runs
+        self._jobs = jobs
+        self._lock = lock
+        self._display = display
+        self._pending = [one.run for one in records if one.status not in (DONE, FAILED)]
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self) -> None:
+        """All that can be done."""
+        self._write_results()
+        try:
+            with stop_on_signals() as stop:
+                try:
+                    self._begin_runs()
+                    while self._processes:
+                        self._display.tick()
+                        time.sleep(_POLL)
+                        stop.check()
+                        self._collect()
+                        self._begin_runs()
+                except StopRequested as request:
+                    raise SweepInterrupted(request.signum, self._runs) from None
+                finally:
+                    self._end_runs()
+        finally:
+            self._display.close()
+
+    def _begin_runs(self) -> None:
+        """Begin as many runs as may be."""
+        for name in list(self._pending):
+            float_run = self._records[name].float_run
+            if len(self._processes) == self._jobs:
+                return
+            if float_run is None or self._records[float_run].status == DONE:
+                self._pending.remove(name)
+                self._processes[name] = self._begin(self._plan[name])
+                self._change(name, RUNNING)
+
+    def _begin(self, run: Run) -> subprocess.Popen[bytes]:
+        folder = self._runs / run.name
+        command = [sys.executable, "-m", "ul2q.sweep.worker", str(os.getpid())]
+        command += ["train", str(folder / _SOLVER), "--run", str(folder), "--resume"]
+        if run.data is not None:
+            command += ["--data", str(run.data)]
+        if run.float_run is not None:
+            command += ["--weights", str(self._model(self._plan[run.float_run]))]
+        with (folder / _OUTPUT).open("ab") as output:
+            return subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **share_of_threads(self._jobs)},
+                pass_fds=[self._lock],
+                start_new_session=True,  # Ctrl-C reaches it by us alone
+            )
+
+    def _model(self, run: Run) -> Path:
+        """The weights that a run ends with."""
+        folder = self._runs / run.name
+        plan = make_plan(folder / _SOLVER, run=folder, data=run.data)
+        return plan.snapshot_files(run.solver.max_iter)[1]
+
+    def _collect(self) -> None:
+        """Take note of the runs that have ended."""
+        for name, process in list(self._processes.items()):
+            status = process.poll()
+            if status is None:
+                continue
+            del self._processes[name]
+            if status == 0:
+                self._change(name, DONE)
+            elif -status in _BY_SIGNAL or status - 128 in _BY_SIGNAL:
+                self._change(name, STOPPED)
+            else:
+                self._change(name, FAILED, _reason(self._runs / name / _OUTPUT, status))
+
+    def _end_runs(self) -> None:
+        """Let the runs write their snapshots, and wait for that."""
+        for process in self._processes.values():
+            process.terminate()
+        if self._processes:
+            self._display.say(f"waiting for the snapshots of {', '.join(self._processes)}")
+        while self._processes:
+            self._collect()
+            time.sleep(_POLL)
+
+    def _change(self, name: str, status: str, error: str | None = None) -> None:
+        record, progress = self._records[name], read_progress(self._runs / name)
+        record.status, record.error = status, error
+        record.iterations, record.seconds = progress.iterations, progress.seconds
+        if status == DONE:
+            record.accuracy, record.loss = progress.accuracy, progress.loss
+        record.save(self._runs)
+        self._write_results()
+        self._display.changed(record)
+
+    def _write_results(self) -> None:
+        """The runs of this sweep, then what else is in the folder."""
+        write_results(
+            self._runs, list((self._records | read_records(self._runs) | self._records).values())
+        )
+
+
+def share_of_threads(jobs: int) -> dict[str, str]:
+    """What to set in the environment of each of so many runs at a time."""
+    if jobs == 1:
+        return {}
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(given) if given.isdecimal() else len(os.sched_getaffinity(0))
+    return {"OMP_NUM_THREADS": str(max(1, threads // jobs))}
+
+
+def _reason(output: Path, status: int) -> str:
+    """Why a run failed: its error, the last line it printed, or the signal that killed it."""
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    lines = output.read_text(encoding="utf-8", errors="replace").split("\n")
+    printed = [line.strip() for line in lines if line.strip()]
+    return printed[-1].removeprefix("ul2q: error: ") if printed else f"exit status {status}"
