@@ -117,6 +117,23 @@ def test_quantised_levels_are_lines() -> None:
     assert legend(axes) == ["weights", "N(0, 1)", "quantised"]
 
 
+def test_many_levels_are_an_outline() -> None:
+    levels = np.linspace(-2, 2, 64)
+    (axes,) = histogram_figure([Histogram("w", EDGES, DENSITY, levels, levels**2)]).axes
+    assert not axes.collections
+    outline = axes.get_lines()[-1]
+    assert np.array_equal(outline.get_xdata(), levels)
+    assert np.array_equal(outline.get_ydata(), levels**2)
+
+
+def test_names_are_no_formulas() -> None:
+    panels = [[Panel("$a$ \\frac", [Line(label, EDGES, EDGES) for label in ("$b$", "_c", "5 $")])]]
+    figure = staircase_figure(panels, x_label="", y_label="")
+    text = render(figure, "svg").decode()
+    for name in ("$a$ \\frac", "$b$", "_c", "5 $"):
+        assert f"{name}</text>" in text
+
+
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_the_same_figure_gives_the_same_bytes(kind: str) -> None:
     first, second = (

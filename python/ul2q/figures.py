@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg")
 
+# Okabe and Ito's, which colour-blind people can tell apart; the yellow left out, which white hides.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
 _PANEL = (3.2, 2.6)  # inches
 _TITLE_WIDTH = 46  # characters a line
 _PIXELS_PER_INCH = 150
+_MOST_LEVELS = 32  # that lines of their own stand for
 
 
 class FiguresError(UserError, ValueError):
@@ -113,9 +117,11 @@ def render(figure: Figure, kind: str) -> bytes:
     from matplotlib import rc_context
 
     content = io.BytesIO()
-    # Neither a date nor random ids.
+    # Neither a date nor random ids. Text stays text: to be searched, read aloud, and small.
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    with rc_context({"svg.hashsalt": "ul2q"}):
+    with rc_context(
+        {"svg.hashsalt": "ul2q", "svg.fonttype": "none", "font.sans-serif": "DejaVu Sans"}
+    ):
         figure.savefig(content, format=kind, dpi=_PIXELS_PER_INCH, metadata=metadata)
     return content.getvalue()
 
@@ -143,9 +149,9 @@ def staircase_figure(rows: Sequence[Sequence[Panel]], *, x_label: str, y_label: 
     Raises:
         FiguresError: matplotlib is missing.
     """
-    figure, grid = _grid(len(rows), len(rows[0]))
+    figure, grid = panel_grid(len(rows), len(rows[0]))
     labels = dict.fromkeys(line.label for row in rows for panel in row for line in panel.lines)
-    colours = {label: f"C{i}" for i, label in enumerate(labels)}
+    colours = dict(zip(labels, itertools.cycle(COLOURS)))
     for axes_row, row in zip(grid, rows, strict=True):
         for axes, panel in zip(axes_row, row, strict=True):
             for line in panel.lines:
@@ -153,11 +159,11 @@ def staircase_figure(rows: Sequence[Sequence[Panel]], *, x_label: str, y_label: 
                     line.x,
                     line.y,
                     where="mid",
-                    label=line.label,
+                    label=plain(line.label),
                     color=colours[line.label],
                     linewidth=1.2,
                 )
-            _set_title(axes, panel.title)
+            set_title(axes, panel.title)
             if panel.lines:
                 axes.legend(fontsize="x-small")
         axes_row[0].set_ylabel(y_label)
@@ -172,13 +178,9 @@ def histogram_figure(histograms: Sequence[Histogram]) -> Figure:
     Raises:
         FiguresError: matplotlib is missing.
     """
-    columns = min(4, len(histograms))
-    figure, grid = _grid(math.ceil(len(histograms) / columns), columns)
-    panels = list(itertools.chain.from_iterable(grid))
-    for axes, histogram in zip(panels, histograms, strict=False):
+    figure, panels = panels_in_rows(len(histograms))
+    for axes, histogram in zip(panels, histograms, strict=True):
         _draw_histogram(axes, histogram)
-    for axes in panels[len(histograms) :]:
-        axes.remove()
     panels[0].legend(fontsize="x-small")
     figure.supxlabel("(value − mean) / σ", fontsize="small")
     return figure
@@ -186,28 +188,61 @@ def histogram_figure(histograms: Sequence[Histogram]) -> Figure:
 
 def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
     axes.stairs(
-        histogram.density, histogram.edges, fill=True, color="C0", alpha=0.4, label="weights"
+        histogram.density, histogram.edges, fill=True, color=COLOURS[0], alpha=0.4, label="weights"
     )
     x = np.linspace(histogram.edges[0], histogram.edges[-1], 201)
     axes.plot(x, np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi), "k--", linewidth=1, label="N(0, 1)")
     if histogram.levels is not None and histogram.level_density is not None:
-        axes.vlines(
-            histogram.levels, 0, histogram.level_density, color="C1", linewidth=2, label="quantised"
-        )
+        x, y, colour = histogram.levels, histogram.level_density, COLOURS[1]
+        if x.size <= _MOST_LEVELS:
+            axes.vlines(x, 0, y, color=colour, linewidth=2, label="quantised")
+        else:
+            axes.plot(x, y, color=colour, linewidth=0.8, label="quantised")
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     axes.set_ylim(bottom=0)
-    _set_title(axes, histogram.title)
+    set_title(axes, histogram.title)
 
 
-def _set_title(axes: Axes, title: str) -> None:
-    axes.set_title(textwrap.fill(title, _TITLE_WIDTH), fontsize="small")
+def set_title(axes: Axes, title: str) -> None:
+    """Give a panel its title, broken into lines."""
+    axes.set_title(plain(textwrap.fill(title, _TITLE_WIDTH)), fontsize="small")
 
 
-def _grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    """An empty figure, and its axes by rows."""
+def plain(text: str) -> str:
+    """A text as it is for matplotlib: $ begins no formula, and _ hides no label from a legend."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def panels_in_rows(count: int) -> tuple[Figure, list[Axes]]:
+    """An empty figure with so many panels, four in a row.
+
+    Raises:
+        FiguresError: matplotlib is missing.
+    """
+    columns = min(4, count)
+    figure, grid = panel_grid(math.ceil(count / columns), columns)
+    panels = list(itertools.chain.from_iterable(grid))
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, panels[:count]
+
+
+def panel_grid(
+    rows: int, columns: int, *, panel: tuple[float, float] = _PANEL
+) -> tuple[Figure, list[list[Axes]]]:
+    """An empty figure, and its axes by rows.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        panel: width and height of one, in inches.
+
+    Raises:
+        FiguresError: matplotlib is missing.
+    """
     require_matplotlib()
     from matplotlib.figure import Figure
 
-    size = (_PANEL[0] * columns, _PANEL[1] * rows)
+    size = (panel[0] * columns, panel[1] * rows)
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False).tolist()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ul2q.caffemodel import ModelBlob
+    from ul2q.quantizers import Quantized
 
 BITS = range(1, 9)
 
@@ -125,7 +126,7 @@ def describe(blob: ModelBlob) -> BlobRow:
         losses = [quantize(blob.values, bits).loss for bits in BITS]
     except ValueError as error:
         raise WeightsError(f"blob {blob.name} {error}") from error
-    mean, sigma = _moments(blob.values)
+    mean, sigma = moments(blob.values)
     if sigma == 0:
         return BlobRow(*place, mean, sigma)
     z = np.sort((blob.values.ravel().astype(np.float64) - mean) / sigma)
@@ -203,20 +204,43 @@ def model_figure(blobs: Sequence[ModelBlob], bits: int | None = None) -> Figure:
 
 
 def _histogram(blob: ModelBlob, bits: int | None) -> Histogram:
-    mean, sigma = _moments(blob.values)
-    counts, _ = np.histogram((blob.values - mean) / sigma, _EDGES)
-    density = counts / (blob.values.size * np.diff(_EDGES))
     title = f"{blob.name} {'×'.join(map(str, blob.values.shape))}"
-    if bits is None:
-        return Histogram(title, _EDGES, density)
-    quantised = quantize(blob.values, bits)
-    codes, counts = np.unique(quantised.codes, return_counts=True)
-    step = quantised.scale / sigma
-    levels = (codes - 0.5) * step + (quantised.shift - mean) / sigma
-    return Histogram(title, _EDGES, density, levels, counts / (blob.values.size * step))
+    quantised = None if bits is None else quantize(blob.values, bits)
+    return normalised_histogram(title, blob.values, quantised)
 
 
-def _moments(values: NDArray[Any]) -> tuple[float, float]:
+def normalised_histogram(
+    title: str, values: NDArray[Any], quantised: Quantized | None = None, code_step: int = 1
+) -> Histogram:
+    """The histogram of (value - mean) / sigma, and the levels after quantisation.
+
+    Where each channel has levels of its own, those are gathered in the histogram's bins.
+
+    Args:
+        title: of its panel.
+        values: finite, and not all equal.
+        quantised: `values`, quantised; None: no levels.
+        code_step: from a code of the method to the next.
+    """
+    mean, sigma = moments(values)
+
+    def density(numbers: NDArray[Any]) -> NDArray[Any]:
+        counts, _ = np.histogram((numbers - mean) / sigma, _EDGES)
+        return np.asarray(counts / (values.size * np.diff(_EDGES)))
+
+    before = density(values)
+    if quantised is None:
+        return Histogram(title, _EDGES, before)
+    if np.ndim(quantised.scale):
+        after, centres = density(quantised.values), (_EDGES[1:] + _EDGES[:-1]) / 2
+        return Histogram(title, _EDGES, before, centres[after > 0], after[after > 0])
+    levels, counts = np.unique(quantised.values, return_counts=True)
+    step = code_step * quantised.scale / sigma
+    levels = (levels.astype(np.float64) - mean) / sigma
+    return Histogram(title, _EDGES, before, levels, counts / (values.size * step))
+
+
+def moments(values: NDArray[Any]) -> tuple[float, float]:
     """Mean and population standard deviation, which is 0 if all values are equal."""
     if (lowest := values.min()) == values.max():
         return float(lowest), 0.0

@@ -1,0 +1,299 @@
+"""The report's figures. Needs the extra ul2q[figures]."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ul2q.figures import (
+    COLOURS,
+    histogram_figure,
+    panel_grid,
+    panels_in_rows,
+    plain,
+    set_title,
+)
+from ul2q.paper import paper_net, paper_result, paper_results
+from ul2q.report.runs import FLOAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from ul2q.report.layers import LayerWeights
+    from ul2q.report.run_log import Log
+    from ul2q.report.runs import Run
+    from ul2q.report.summary import Group
+
+_WIDE = (7.2, 3.8)  # inches, of a panel that stands alone
+_PANEL = (4.6, 3.0)
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_DASHES = ("-", "--", "-.", ":")
+_MOST_POINTS = 400  # of a curve; a screen does not show more
+_MOST_BARS = 256
+_MOST_RATE_STEPS = 8
+
+
+def accuracy_figure(groups: Sequence[Group]) -> Figure | None:
+    """Accuracy against bit width for one net, the paper's beside ours; None if there is none.
+
+    Of the paper, μL2Q's accuracies and those of the methods that have been run. Bars go from the
+    lowest seed to the highest.
+
+    Args:
+        groups: of one net.
+    """
+    lines: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        if group.accuracies and group.bits is not None:
+            lines.setdefault((group.method, group.variant), []).append(group)
+    floats = [group for group in groups if group.method == FLOAT and group.accuracies]
+    if not lines and not floats:
+        return None
+    figure, [[axes]] = panel_grid(1, 1, panel=_WIDE)
+    styles = _styles()
+    for i, ((method, variant), points) in enumerate(lines.items()):
+        style = next(styles)
+        # Apart, so that bars do not cover one another.
+        bits = [(group.bits or 0) * 1.025 ** (i - (len(lines) - 1) / 2) for group in points]
+        label = plain(", ".join(filter(None, (method, variant))))
+        axes.plot(bits, [np.mean(group.accuracies) for group in points], label=label, **style)
+        for x, group in zip(bits, points, strict=True):
+            axes.vlines(x, min(group.accuracies), max(group.accuracies), color=style["color"])
+    for group, dashes in zip(floats, itertools.cycle(("--", (0, (1, 1)), "-.")), strict=False):
+        axes.axhline(
+            float(np.mean(group.accuracies)),
+            color="black",
+            linewidth=1,
+            linestyle=dashes,
+            label=plain(group.label),
+        )
+    widths = {group.bits for group in groups if group.bits} | _draw_paper(axes, groups, lines)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(widths), [str(bits) for bits in sorted(widths)])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("bits of a weight")
+    axes.set_ylabel("test accuracy, %")
+    _finish(axes, groups[0].net)
+    return figure
+
+
+def _draw_paper(
+    axes: Axes, groups: Sequence[Group], lines: dict[tuple[str, str], list[Group]]
+) -> set[int]:
+    """The paper's points, hollow and grey; their widths."""
+    net = paper_net(groups[0].net)
+    if net is None:
+        return set()
+    widths: set[int] = set()
+    methods = dict.fromkeys(("ul2q", *(method for method, _ in lines)))
+    for method, marker in zip(methods, itertools.cycle(_MARKERS), strict=False):
+        results = [one for one in paper_results(net) if one.method == method]
+        points = {one.bits: one.accuracy for one in results if one.bits}
+        widths |= set(points)
+        if points:
+            axes.plot(
+                list(points),
+                list(points.values()),
+                linestyle=":",
+                linewidth=1,
+                color="0.45",
+                marker=marker,
+                markerfacecolor="white",
+                label=f"paper: {results[0].label}, {net.title} on {net.data}",
+                zorder=1,
+            )
+    if reference := paper_result(net, FLOAT, None):
+        axes.axhline(
+            reference.accuracy, color="0.45", linewidth=1, linestyle=(0, (4, 4)), zorder=1,
+            label="paper: float",
+        )  # fmt: skip
+    return widths
+
+
+def comparison_figure(groups: Sequence[Group]) -> Figure | None:
+    """Loss and test accuracy over the iterations, all runs of one net; None without logs.
+
+    Seeds of one kind look the same.
+
+    Args:
+        groups: of one net.
+    """
+    if not any(_has_rows(run.log) for group in groups for run in group.runs):
+        return None
+    figure, [[losses, accuracies]] = panel_grid(1, 2, panel=_PANEL)
+    for group, style in zip(groups, _styles(), strict=False):
+        for i, run in enumerate(run for run in group.runs if run.log):
+            if run.log is not None:
+                label = "_" if i else plain(group.label)
+                _draw_series(losses, run.log, "train_loss", label, **style | {"marker": None})
+                for column in run.log.test_columns("accuracy")[:1]:
+                    _draw_tests(accuracies, run.log, column, label, **style)
+    _label_losses(losses, "train loss")
+    accuracies.set_ylabel("test accuracy, %")
+    _finish(accuracies, "test accuracy")
+    return figure
+
+
+def training_figure(run: Run) -> Figure | None:
+    """A run's losses, test accuracies and quantisation losses over the iterations.
+
+    Grey lines stand where the learning rate changes. None without rows to draw.
+    """
+    panels: list[tuple[Log, Any]] = []
+    if run.log is not None and _has_rows(run.log):
+        panels.append((run.log, _draw_losses))
+        if run.log.test_columns("accuracy"):
+            panels.append((run.log, _draw_accuracies))
+    if run.quantization is not None and _has_rows(run.quantization):
+        panels.append((run.quantization, _draw_quantization))
+    if not panels:
+        return None
+    figure, [row] = panel_grid(1, len(panels), panel=_PANEL)
+    for axes, (log, draw) in zip(row, panels, strict=True):
+        draw(axes, log)
+        for iteration in _rate_changes(run.log):
+            axes.axvline(iteration, color="0.8", linewidth=0.8, zorder=0)
+    return figure
+
+
+def weights_figure(run: Run) -> Figure | None:
+    """Normalised histograms of the weights against N(0, 1), and the levels; None without."""
+    histograms = [layer.histogram for layer in run.layers if layer.histogram]
+    return histogram_figure(histograms) if histograms else None
+
+
+def codes_figure(run: Run) -> Figure | None:
+    """The share of the weights that has each code, a panel a layer; None without codes."""
+    layers = [layer for layer in run.layers if layer.quantized]
+    if not layers:
+        return None
+    figure, panels = panels_in_rows(len(layers))
+    for axes, layer in zip(panels, layers, strict=True):
+        _draw_codes(axes, layer)
+    figure.supxlabel("code", fontsize="small")
+    figure.supylabel("share of the weights, %", fontsize="small")
+    return figure
+
+
+def _draw_codes(axes: Axes, layer: LayerWeights) -> None:
+    quantized = layer.quantized
+    if quantized is None:
+        return
+    shares = 100 * quantized.counts / quantized.counts.sum()
+    if quantized.possible <= 16:
+        axes.bar(quantized.codes, shares, width=0.8, color=COLOURS[1])
+        axes.set_xticks(range(quantized.lowest_code, quantized.highest_code + 1,
+                              quantized.code_step))  # fmt: skip
+        axes.set_xlim(quantized.lowest_code - 0.6, quantized.highest_code + 0.6)
+    else:
+        bins = min(quantized.possible, _MOST_BARS)
+        edges = np.linspace(quantized.lowest_code, quantized.highest_code + 1, bins + 1) - 0.5
+        heights, _ = np.histogram(quantized.codes, edges, weights=shares)
+        axes.stairs(heights, edges, fill=True, color=COLOURS[1])
+        axes.set_xlim(edges[0], edges[-1])
+    axes.tick_params(labelsize="small")
+    used = f"{len(quantized.codes)} of {quantized.possible} codes"
+    set_title(axes, f"{layer.name}, {quantized.method} {quantized.bits} bit: {used}")
+
+
+def _draw_losses(axes: Axes, log: Log) -> None:
+    styles = _styles()
+    _draw_series(axes, log, "train_loss", "train", **next(styles) | {"marker": None})
+    for column in log.test_columns("loss"):
+        _draw_tests(axes, log, column, plain(column), scale=1, **next(styles))
+    _label_losses(axes, "loss")
+    axes.legend(fontsize="x-small")
+
+
+def _draw_accuracies(axes: Axes, log: Log) -> None:
+    columns = log.test_columns("accuracy")
+    for column, style in zip(columns, _styles(), strict=False):
+        _draw_tests(axes, log, column, plain(column), **style)
+    axes.set_ylabel("test accuracy, %")
+    _grid_lines(axes, "test accuracy")
+    if len(columns) > 1:
+        axes.legend(fontsize="x-small")
+
+
+def _draw_quantization(axes: Axes, log: Log) -> None:
+    for (blob, column), style in zip(log.quantization_losses().items(), _styles(), strict=False):
+        _draw_series(axes, log, column, plain(blob), **style | {"marker": None})
+    _label_losses(axes, "mean squared error")
+    _finish(axes, "quantisation loss")
+
+
+def _draw_series(axes: Axes, log: Log, column: str, label: str, **style: Any) -> None:
+    """A column over the iterations, a long one thinned out to means."""
+    if column in log.columns:
+        x, y = log.series(column)
+        axes.plot(_thinned(x), _thinned(y), label=label, **style)
+
+
+def _draw_tests(
+    axes: Axes, log: Log, column: str, label: str, *, scale: float = 100, **style: Any
+) -> None:
+    """A test output, but for the test before the first iteration, which is far from the others."""
+    x, y = log.series(column)
+    begin = int(len(x) > 0 and x[0] == 0)
+    axes.plot(_thinned(x[begin:]), scale * _thinned(y[begin:]), label=label, **style)
+
+
+def _label_losses(axes: Axes, title: str) -> None:
+    if all(np.all(np.asarray(line.get_ydata()) > 0) for line in axes.get_lines()):
+        axes.set_yscale("log")
+    _grid_lines(axes, title)
+
+
+def _finish(axes: Axes, title: str) -> None:
+    """A grid, and the legend on the right, where it covers nothing."""
+    _grid_lines(axes, title)
+    axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+
+
+def _grid_lines(axes: Axes, title: str) -> None:
+    axes.grid(visible=True, color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", labelsize="small")
+    axes.xaxis.label.set_fontsize("small")
+    axes.yaxis.label.set_fontsize("small")
+    if not axes.get_xlabel():
+        axes.set_xlabel("iteration")
+    set_title(axes, title)
+
+
+def _styles() -> Iterator[dict[str, Any]]:
+    """Looks of lines, as many as needed; colour-blind people tell them by marker and dashes."""
+    for dashes in itertools.cycle(_DASHES):
+        for colour, marker in zip(COLOURS, _MARKERS, strict=True):
+            yield {
+                "color": colour,
+                "marker": marker,
+                "linestyle": dashes,
+                "linewidth": 1.2,
+                "markersize": 4,
+            }
+
+
+def _thinned(numbers: NDArray[Any]) -> NDArray[Any]:
+    if len(numbers) <= _MOST_POINTS:
+        return numbers
+    return np.array([part.mean() for part in np.array_split(numbers, _MOST_POINTS)])
+
+
+def _rate_changes(log: Log | None) -> list[int]:
+    """The iterations where the learning rate is another than before; none if it always is."""
+    if log is None or "learning_rate" not in log.columns:
+        return []
+    x, rates = log.series("learning_rate")
+    changes = [int(one) for one in x[1:][np.diff(rates) != 0]]
+    return changes if len(changes) <= _MOST_RATE_STEPS else []
+
+
+def _has_rows(log: Log | None) -> bool:
+    return log is not None and len(log.values) > 0

@@ -1,0 +1,230 @@
+"""The page: tables and figures, in one HTML file that needs no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from string import Template
+from typing import TYPE_CHECKING
+
+from ul2q.paper import paper_net
+from ul2q.report.html_text import inline_svg, table
+from ul2q.report.runs import STATUSES
+from ul2q.report.views import View, layers_view, paper_view, runs_view, summary_view
+from ul2q.sweep.records import DONE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ul2q.report.runs import Run
+    from ul2q.report.summary import Group
+
+_PAGE = Template("""\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #d8d8d8;
+  --soft: #666; --bad: #a33100; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e4e4; --paper: #151515; --line: #444; --soft: #a5a5a5; --bad: #ff9d6b; }
+  svg { filter: invert(0.92) hue-rotate(180deg); }
+}
+body { max-width: 72rem; margin: 0 auto; padding: 0 1rem 3rem; color: var(--ink);
+  background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; }
+h1, h2, h3 { line-height: 1.2; margin: 2rem 0 .5rem; overflow-wrap: anywhere; }
+h3 { border-top: 1px solid var(--line); padding-top: 1rem; }
+a { color: inherit; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .6rem; text-align: left; vertical-align: top;
+  border-bottom: 1px solid var(--line); }
+th { font-weight: 600; }
+th, td { white-space: nowrap; }
+.n { text-align: right; }
+figure { margin: 1rem 0; }
+figcaption, .note { color: var(--soft); font-size: .875rem; }
+.bad { color: var(--bad); font-weight: 600; }
+svg { display: block; width: 100%; height: auto; }
+svg text { font-family: "DejaVu Sans", sans-serif; }
+svg * { stroke-linejoin: round; stroke-linecap: butt; }
+@media print {
+  :root { --ink: #000; --paper: #fff; --line: #bbb; --soft: #444; --bad: #a33100; }
+  svg { filter: none; min-width: 0 !important; }
+  .wide { overflow: visible; }
+  th, td { white-space: normal; }
+  figure, tr { break-inside: avoid; }
+}
+</style>
+</head>
+<body>
+<h1>$title</h1>
+$body
+</body>
+</html>
+""")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that is drawn.
+
+    Attributes:
+        name: of its files, without the suffix.
+        key: a short word that no other figure has.
+        caption: what it shows.
+        svg: the SVG file.
+    """
+
+    name: str
+    key: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class NetPictures:
+    """The figures of a net's runs together; None where there is nothing to draw."""
+
+    accuracy: Picture | None
+    comparison: Picture | None
+
+
+@dataclass(frozen=True)
+class RunPictures:
+    """The figures of a run; None where there is nothing to draw."""
+
+    training: Picture | None
+    weights: Picture | None
+    codes: Picture | None
+
+
+def page(
+    groups: Sequence[Group],
+    runs: Sequence[Run],
+    net_pictures: Mapping[str, NetPictures],
+    run_pictures: Mapping[Path, RunPictures],
+    files: str,
+) -> str:
+    """The report.
+
+    Args:
+        groups: of all runs.
+        runs: all of them.
+        net_pictures: by net.
+        run_pictures: by the run's folder.
+        files: the name of the folder with figures and tables.
+    """
+    anchors = {run.folder: f"run-{i}" for i, run in enumerate(runs, start=1)}
+    parts = [
+        _overview(runs, anchors),
+        "<h2>Accuracy</h2>",
+        _view(summary_view(groups)),
+        "<p class=note>Accuracy in the last test: the mean over the seeds ± standard deviation, "
+        "finished runs only. Less float, less paper: differences in percentage points; the float "
+        "run is the one whose weights the run began from, else the mean of the net's float runs."
+        "</p>",
+        *_nets(groups, net_pictures),
+        "<h2>Runs</h2>",
+        _runs_table(runs, anchors),
+        *(_run(run, anchors[run.folder], run_pictures[run.folder]) for run in runs),
+        *_paper(groups),
+        "<h2>Files</h2>",
+        f"<p>The folder <code>{escape(files)}</code> holds each figure as PNG and SVG, and the "
+        "tables whole: summary.csv, runs.csv, layers.csv, codes.csv, paper.csv.</p>",
+    ]
+    nets = ", ".join(dict.fromkeys(group.net for group in groups))
+    return _PAGE.substitute(title=escape(f"Quantised training: {nets}"), body="\n".join(parts))
+
+
+def _overview(runs: Sequence[Run], anchors: Mapping[Path, str]) -> str:
+    """How many runs there are, and which are not what they should be."""
+    finished = sum(run.status == DONE for run in runs)
+    lines = [f"<p>{len(runs)} run{'s' * (len(runs) != 1)}, {finished} of them finished.</p>"]
+    for run in runs:
+        if run.status != DONE:
+            reason = f": {escape(run.error)}" if run.error else ""
+            lines.append(
+                f'<p><a href="#{anchors[run.folder]}">{escape(run.name)}</a>: '
+                f'<span class="bad">{escape(STATUSES[run.status])}</span>{_so_far(run)}{reason}</p>'
+            )
+    return "\n".join(lines)
+
+
+def _so_far(run: Run) -> str:
+    if not run.iterations:
+        return ""
+    of = f" of {run.max_iterations}" if run.max_iterations else ""
+    return f", {run.iterations}{of} iterations"
+
+
+def _nets(groups: Sequence[Group], pictures: Mapping[str, NetPictures]) -> list[str]:
+    parts = []
+    for net in dict.fromkeys(group.net for group in groups):
+        drawn = [one for one in (pictures[net].accuracy, pictures[net].comparison) if one]
+        if len({group.net for group in groups}) > 1:
+            parts.append(f"<h3>{escape(net)}</h3>")
+        parts += map(_figure, drawn)
+    return parts
+
+
+def _runs_table(runs: Sequence[Run], anchors: Mapping[Path, str]) -> str:
+    view = runs_view(runs)
+    linked = [
+        (
+            f'<a href="#{anchors[run.folder]}">{escape(name)}</a>',
+            escape(state) if run.status == DONE else f'<span class="bad">{escape(state)}</span>',
+            *map(escape, rest),
+        )
+        for run, (name, state, *rest) in zip(runs, view.rows, strict=True)
+    ]
+    return table(view.headings, linked, view.numbers)
+
+
+def _run(run: Run, anchor: str, pictures: RunPictures) -> str:
+    parts = [f'<h3 id="{anchor}">{escape(run.name)}</h3>']
+    if run.status != DONE:
+        reason = f": {escape(run.error)}" if run.error else ""
+        state = STATUSES[run.status].capitalize()
+        parts.append(f'<p><span class="bad">{state}</span>{_so_far(run)}{reason}</p>')
+    if run.float_run:
+        parts.append(f"<p>Began from the weights of {escape(run.float_run)}.</p>")
+    parts += (f'<p class="note">{escape(note.capitalize())}.</p>' for note in run.notes)
+    if pictures.training:
+        parts.append(_figure(pictures.training))
+    view = layers_view(run)
+    if view.rows:
+        parts.append(_view(view))
+    parts += (_figure(one) for one in (pictures.weights, pictures.codes) if one)
+    return "\n".join(parts)
+
+
+def _paper(groups: Sequence[Group]) -> list[str]:
+    nets = [net.name for group in groups if (net := paper_net(group.net))]
+    if not nets:
+        return []
+    return [
+        "<h2>The paper</h2>",
+        _view(paper_view(nets)),
+        '<p class="note">Table IV of Gong et al., “μL2Q: An Ultra-Low Loss Quantization Method '
+        "for DNN”, IJCNN 2019. ResNet-18: top-1 / top-5. Its data set is named; a net of the same "
+        "name that was trained on other data does not compare.</p>",
+    ]
+
+
+def _view(view: View) -> str:
+    rows = [tuple(map(escape, row)) for row in view.rows]
+    return table(view.headings, rows, view.numbers)
+
+
+def _figure(picture: Picture) -> str:
+    svg = inline_svg(picture.svg, picture.key, label=picture.caption)
+    return (
+        f'<figure><div class="wide">{svg}</div>\n'
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+    )

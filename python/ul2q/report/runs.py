@@ -1,0 +1,345 @@
+"""The runs in a folder: of `ul2q sweep`, or single ones of `ul2q train --run`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from caffe.proto import caffe_pb2
+
+from ul2q.layer_types import ACTIVATION
+from ul2q.net_quantization import code_bits, method_name
+from ul2q.prototxt import read_net, read_solver
+from ul2q.quantizers import methods
+from ul2q.report.errors import ReportError
+from ul2q.report.layers import read_layers, weight_quantizers
+from ul2q.report.run_log import Log, read_log
+from ul2q.sweep.records import DONE, FAILED, RUNNING, STOPPED, WAITING, read_record
+from ul2q.weights import read_caffemodel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from ul2q.report.layers import LayerWeights
+    from ul2q.sweep.records import Record
+
+FLOAT = "float"  # the method of runs that do not quantise
+
+# What is said of a run's state; the last two are of runs without a run.json.
+STATUSES = {
+    WAITING: "not begun",
+    RUNNING: "running, or killed",
+    DONE: "finished",
+    FAILED: "failed",
+    STOPPED: "stopped",
+    "unfinished": "not finished",
+    "unknown": "not known whether finished",
+}
+_DEPTH = 2  # of folders in folders
+_SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)\.caffemodel")
+_BEST = "_best.caffemodel"
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run.
+
+    Attributes:
+        name: of its folder, with those above it where two have the same name; printable.
+        folder: where it is.
+        net: e.g. "lenet".
+        method: as `ul2q.methods()` names it, or "float".
+        bits: of the weights of most layers; None if float.
+        seed: None if it is not known.
+        variant: what else is special about it; "" for nothing.
+        status: of STATUSES.
+        error: why it failed.
+        accuracy: in the last test, 0 to 1.
+        loss: in the last test.
+        iterations: how many are done.
+        max_iterations: how many there are to be; None if that is not known.
+        seconds: how long they took.
+        float_run: the name of the run whose weights it began from; None if there is none.
+        log, quantization: log.csv, quantization.csv; None if there is none.
+        layers: the blobs of weights in its newest model.
+        notes: what is missing.
+    """
+
+    name: str
+    folder: Path
+    net: str
+    method: str = FLOAT
+    bits: int | None = None
+    seed: int | None = None
+    variant: str = ""
+    status: str = "unknown"
+    error: str | None = None
+    accuracy: float | None = None
+    loss: float | None = None
+    iterations: int | None = None
+    max_iterations: int | None = None
+    seconds: float | None = None
+    float_run: str | None = None
+    log: Log | None = None
+    quantization: Log | None = None
+    layers: tuple[LayerWeights, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its accuracy is that of the whole run, as far as can be known."""
+        return self.status in (DONE, "unknown")
+
+
+def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
+    """The runs in folders, ordered by net, method, bits, variant, seed and name.
+
+    A folder is a run if it holds a run.json, a log.csv or a .caffemodel; else the runs are looked
+    for in the folders that it holds, and in those that these hold.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ReportError, RecordError: there are no runs, or a file is damaged.
+        WeightsError: a .caffemodel is damaged.
+        PrototxtError: a prototxt is damaged.
+    """
+    found: dict[Path, Path] = {}  # by what they really are, so that none is there twice
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder")
+        for run in _run_folders(folder, _DEPTH):
+            found.setdefault(run.resolve(), run)
+    if not found:
+        raise ReportError(
+            f"{', '.join(map(str, folders))}: no runs there; give a folder of `ul2q sweep`, or "
+            "of `ul2q train --run`"
+        )
+    names = _names(list(found))
+    runs = [_read_run(folder, names[real]) for real, folder in found.items()]
+    return tuple(sorted(_told_apart(runs), key=_order))
+
+
+def _run_folders(folder: Path, depth: int) -> list[Path]:
+    if any((folder / name).is_file() for name in ("run.json", "log.csv")) or any(
+        folder.glob("*.caffemodel")
+    ):
+        return [folder]
+    if not depth:
+        return []
+    inside = sorted(child for child in folder.iterdir() if child.is_dir())
+    return [run for child in inside for run in _run_folders(child, depth - 1)]
+
+
+def _names(folders: Sequence[Path]) -> dict[Path, str]:
+    """As many of the last parts of each path as tell it from the others."""
+    names = {}
+    for folder in folders:
+        length = 1
+        while length < len(folder.parts) and any(
+            other.parts[-length:] == folder.parts[-length:] for other in folders if other != folder
+        ):
+            length += 1
+        names[folder] = _printable("/".join(folder.parts[-length:]))
+    return names
+
+
+def _read_run(folder: Path, name: str) -> Run:
+    log, quantization = (read_log(folder / f"{log}.csv") for log in ("log", "quantization"))
+    solver = folder / "solver.prototxt"
+    settings = read_solver(solver) if solver.is_file() else caffe_pb2.SolverParameter()
+    model, model_iteration = _newest_model(folder)
+    weights = read_caffemodel(model) if model else None
+    net = _train_net(folder, settings) or weights
+    run = Run(
+        name,
+        folder,
+        net=name,
+        max_iterations=settings.max_iter or None,
+        log=log,
+        quantization=quantization,
+        layers=read_layers(model, weights) if model and weights else (),
+    )
+    if log is not None:
+        run = _with_log(run, log)
+    if (record := _record(folder)) is not None:
+        run = _recorded(run, record)
+    elif net is not None:
+        run = _identified(run, net, settings)
+    return replace(run, notes=tuple(_notes(run, model, model_iteration)))
+
+
+def _with_log(run: Run, log: Log) -> Run:
+    """With what log.csv tells, and whether that is the whole run."""
+    accuracies, losses = map(log.test_columns, ("accuracy", "loss"))
+    status, error = "unknown", None
+    if log.diverged_at is not None:
+        status, error = FAILED, f"the loss is not finite at iteration {log.diverged_at}"
+    elif run.max_iterations is not None:
+        status = DONE if log.iteration >= run.max_iterations else "unfinished"
+    return replace(
+        run,
+        status=status,
+        error=error,
+        accuracy=log.last(accuracies[0]) if accuracies else None,
+        loss=log.last(losses[0]) if losses else None,
+        iterations=log.iteration,
+        seconds=log.seconds,
+    )
+
+
+def _record(folder: Path) -> Record | None:
+    """What the sweep wrote about a run; None if there is nothing."""
+    record = read_record(folder)
+    if record is None:
+        return None
+    kinds: dict[type | tuple[type, ...], tuple[str, ...]] = {
+        str: ("net", "method", "variant", "status"),
+        (str, type(None)): ("float_run", "error"),
+        int: ("seed", "iterations"),
+        (int, type(None)): ("bits",),
+        (int, float): ("seconds",),
+        (int, float, type(None)): ("accuracy", "loss"),
+    }
+    for kind, names in kinds.items():
+        for name in names:
+            value = getattr(record, name)
+            if not isinstance(value, kind) or (name == "status" and value not in STATUSES):
+                path = folder / "run.json"
+                raise ReportError(f"{path} is damaged: {name} is {value!r}; mend or remove it")
+    return record
+
+
+def _recorded(run: Run, record: Record) -> Run:
+    """With what run.json tells; what it leaves open stays as the log has it."""
+    return replace(
+        run,
+        net=_printable(record.net),
+        method=_printable(record.method),
+        bits=record.bits,
+        seed=record.seed,
+        variant=_printable(record.variant),
+        status=record.status,
+        error=_printable(record.error) if record.error else None,
+        accuracy=run.accuracy if record.accuracy is None else record.accuracy,
+        loss=run.loss if record.loss is None else record.loss,
+        iterations=record.iterations if run.log is None else run.iterations,
+        seconds=record.seconds if run.log is None else run.seconds,
+        float_run=_printable(record.float_run) if record.float_run else None,
+    )
+
+
+def _identified(run: Run, net: caffe_pb2.NetParameter, settings: caffe_pb2.SolverParameter) -> Run:
+    """With what the net and the solver tell, where there is no run.json."""
+    quantizers = weight_quantizers(net.layer)
+    run = replace(
+        run,
+        net=_base_name(_printable(net.name)) or run.name,
+        seed=settings.random_seed if settings.random_seed >= 0 else None,
+    )
+    if not quantizers:
+        return run
+    # The last layer, and perhaps the first, often have a width of their own.
+    kinds = [(method_name(one), code_bits(one), _options(one)) for one in quantizers]
+    method, bits, options = Counter(kinds).most_common(1)[0][0]
+    activations = {
+        f"activations {code_bits(layer.quantization_param.activation)} bit"
+        for layer in net.layer
+        if layer.type == ACTIVATION
+    }
+    words = filter(None, (options, *sorted(activations)))
+    return replace(run, method=method, bits=bits, variant=", ".join(words))
+
+
+def _base_name(name: str) -> str:
+    """A net's name without the endings that tell how it is quantised, as "_2bit"."""
+    ending = rf"[-_](?=\w)(({'|'.join(methods())})([-_]|$))?(float|\d+bit)?([-_]act\d+bit)?$"
+    return re.sub(ending, "", name)
+
+
+def _options(quantizer: caffe_pb2.QuantizerParameter) -> str:
+    """The options of a quantizer that are set, besides method and bits."""
+    enums = ("Fit", "Granularity", "Shift", "Rounding", "Gradient")
+    return ", ".join(
+        getattr(caffe_pb2.QuantizerParameter, enum).Name(getattr(quantizer, enum.lower())).lower()
+        for enum in enums
+        if quantizer.HasField(enum.lower())
+    )
+
+
+def _train_net(folder: Path, settings: caffe_pb2.SolverParameter) -> caffe_pb2.NetParameter | None:
+    if (path := folder / "train_test.prototxt").is_file():
+        return read_net(path)
+    for field in ("net_param", "train_net_param"):
+        if settings.HasField(field):
+            net: caffe_pb2.NetParameter = getattr(settings, field)
+            return net
+    return None
+
+
+def _newest_model(folder: Path) -> tuple[Path | None, int | None]:
+    """The .caffemodel of the last iteration, else any but the best, else the best."""
+    models = sorted(folder.glob("*.caffemodel"))
+    snapshots = {
+        int(match["iteration"]): model
+        for model in models
+        if (match := _SNAPSHOT.search(model.name))
+    }
+    if snapshots:
+        return snapshots[max(snapshots)], max(snapshots)
+    models.sort(key=lambda model: not model.name.endswith(_BEST))
+    return (models[-1] if models else None), None
+
+
+def _notes(run: Run, model: Path | None, model_iteration: int | None) -> Iterable[str]:
+    if run.status == WAITING:
+        return
+    if run.log is None:
+        yield "there is no log.csv: no training curves"
+    elif not len(run.log.values):
+        yield "log.csv has no rows yet"
+    elif run.accuracy is None:
+        yield "log.csv has no test accuracy"
+    if model is None:
+        hdf5 = any(run.folder.glob("*.caffemodel.h5"))
+        what = "only .caffemodel.h5, which is not read here" if hdf5 else "no .caffemodel"
+        yield f"there is {what}: no histograms, no codes"
+    elif model_iteration is None:
+        yield f"the weights are those of {_printable(model.name)}"
+    elif run.iterations is not None and model_iteration != run.iterations:
+        yield f"the weights are those after iteration {model_iteration}, of {run.iterations} done"
+    if run.quantization is None and run.method != FLOAT:
+        yield "there is no quantization.csv: no quantisation loss over the iterations"
+    for layer in run.layers:
+        if layer.mean is None:
+            yield f"the weights {_printable(layer.name)} are none, or not finite"
+
+
+def _told_apart(runs: Sequence[Run]) -> list[Run]:
+    """Single runs that seem to be the same get their name into the variant.
+
+    Only a sweep's runs are known to differ by nothing but the seed.
+    """
+    kinds = Counter((run.net, run.method, run.bits, run.variant) for run in runs)
+    return [
+        run
+        if (run.folder / "run.json").is_file()
+        or kinds[run.net, run.method, run.bits, run.variant] == 1
+        else replace(run, variant=", ".join(filter(None, (run.variant, run.name))))
+        for run in runs
+    ]
+
+
+def _order(run: Run) -> tuple[object, ...]:
+    return (
+        *(run.net, run.method != FLOAT, run.method != "ul2q", run.method, run.bits or 0),
+        *(run.variant, -1 if run.seed is None else run.seed, run.name),
+    )
+
+
+def _printable(text: str) -> str:
+    """Without what XML and fonts do not know."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,143 @@
+"""The report's tables: whole as CSV, and as much of them as a page can show."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ul2q.paper import RESULTS
+from ul2q.tables import csv_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ul2q.report.runs import Run
+    from ul2q.report.summary import Group
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: of its CSV file, without the suffix.
+        columns: names.
+        rows: numbers as they are, texts, None.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def csv(self) -> bytes:
+        """The file's content."""
+        return csv_table(self.columns, self.rows)
+
+
+def all_tables(groups: Sequence[Group], runs: Sequence[Run]) -> tuple[Table, ...]:
+    """summary, runs, layers, codes, paper."""
+    return (
+        _summary(groups),
+        _runs(runs),
+        _layers(runs),
+        _codes(runs),
+        Table(
+            "paper",
+            ("net", "method", "bits", "accuracy", "top5"),
+            tuple((one.net, one.label, one.bits, one.accuracy, one.top5) for one in RESULTS),
+        ),
+    )
+
+
+def _summary(groups: Sequence[Group]) -> Table:
+    columns = (
+        *("net", "method", "bits", "variant", "runs", "finished", "accuracy", "deviation"),
+        *("lowest", "highest", "difference_to_float", "paper", "difference_to_paper"),
+    )
+    rows = tuple(
+        (
+            *(group.net, group.method, group.bits, group.variant or None, len(group.runs)),
+            sum(run.is_finished for run in group.runs),
+            *(group.mean, group.deviation),
+            min(group.accuracies, default=None),
+            max(group.accuracies, default=None),
+            group.difference,
+            group.paper.accuracy if group.paper else None,
+            difference_to_paper(group),
+        )
+        for group in groups
+    )
+    return Table("summary", columns, rows)
+
+
+def difference_to_paper(group: Group) -> float | None:
+    """In points."""
+    if group.mean is None or group.paper is None:
+        return None
+    return group.mean - group.paper.accuracy
+
+
+def _runs(runs: Sequence[Run]) -> Table:
+    columns = (
+        *("run", "net", "method", "bits", "seed", "variant", "status", "accuracy", "loss"),
+        *("iterations", "max_iterations", "seconds", "float_run", "error", "notes"),
+    )
+    rows = tuple(
+        (
+            *(run.name, run.net, run.method, run.bits, run.seed, run.variant or None, run.status),
+            *(run.accuracy, run.loss, run.iterations, run.max_iterations, run.seconds),
+            *(run.float_run, run.error, "; ".join(run.notes) or None),
+        )
+        for run in runs
+    )
+    return Table("runs", columns, rows)
+
+
+def _layers(runs: Sequence[Run]) -> Table:
+    columns = (
+        *("run", "layer", "type", "shape", "count", "mean", "sigma", "method", "bits"),
+        *("scale", "shift", "loss", "share_of_variance", "codes_used", "codes", "logged_loss"),
+    )
+    rows = []
+    for run in runs:
+        logged = logged_losses(run)
+        for layer in run.layers:
+            q, count = layer.quantized, math.prod(layer.shape)
+            told = (
+                (q.method, q.bits, q.scale, q.shift, q.loss, q.share, len(q.codes), q.possible)
+                if q
+                else (None,) * 8
+            )
+            shape = "x".join(map(str, layer.shape))
+            rows.append(
+                (
+                    *(run.name, layer.name, layer.type, shape, count, layer.mean, layer.sigma),
+                    *(*told, logged.pop(layer.name, None)),
+                )
+            )
+        # Of biases and activations, and of all if there is no model, the log alone tells.
+        rows += [(run.name, name, *(None,) * 13, loss) for name, loss in logged.items()]
+    return Table("layers", columns, tuple(rows))
+
+
+def logged_losses(run: Run) -> dict[str, float]:
+    """The last mean squared error in quantization.csv, by blob."""
+    if run.quantization is None:
+        return {}
+    columns = run.quantization.quantization_losses()
+    last = {blob: run.quantization.last(column) for blob, column in columns.items()}
+    return {blob: loss for blob, loss in last.items() if loss is not None}
+
+
+def _codes(runs: Sequence[Run]) -> Table:
+    rows = []
+    for run in runs:
+        for layer in run.layers:
+            if (q := layer.quantized) is not None:
+                total = int(q.counts.sum())
+                rows += [
+                    (run.name, layer.name, int(code), int(count), int(count) / total)
+                    for code, count in zip(q.codes, q.counts, strict=True)
+                ]
+    return Table("codes", ("run", "layer", "code", "count", "share"), tuple(rows))

@@ -1,0 +1,84 @@
+"""Write a report: read the runs, draw, compose the page, and put all into files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ul2q.figures import require_matplotlib
+from ul2q.output_file import OutputExistsError, refuse_existing, write_file
+from ul2q.report.artist import Artist
+from ul2q.report.page import page
+from ul2q.report.runs import read_runs
+from ul2q.report.summary import summarise
+from ul2q.report.tables import all_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ul2q.report.runs import Run
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `write_report` has read and written.
+
+    Attributes:
+        runs: the runs, in the page's order.
+        page: the HTML file.
+        files: the folder with the figures and tables.
+    """
+
+    runs: tuple[Run, ...]
+    page: Path
+    files: Path
+
+
+def write_report(
+    folders: Sequence[Path], output: Path, *, files: Path | None = None, force: bool = False
+) -> Report:
+    """Write a page on the runs in `folders`, and its figures and tables beside it.
+
+    The same runs give the same bytes. Nothing is written before all has been drawn.
+
+    Args:
+        folders: of `ul2q sweep`, or of `ul2q train --run`; see `ul2q.report.runs.read_runs`.
+        output: the page, .html.
+        files: a folder for each figure as PNG and SVG and each table as CSV, made if there is
+            none; by default beside the page, report_files for report.html.
+        force: replace files that are there.
+
+    Raises:
+        FiguresError: matplotlib is missing.
+        FileNotFoundError: a folder is missing.
+        OutputExistsError: the page, or a folder for the files that is not empty, is there, and
+            `force` is not set.
+        ReportError, RecordError: there are no runs, or a file is damaged.
+        WeightsError, PrototxtError: a model or a prototxt is damaged.
+    """
+    require_matplotlib()
+    refuse_existing(output, force=force)
+    files = files or output.with_name(f"{output.stem}_files")
+    if not force and files.exists() and (not files.is_dir() or any(files.iterdir())):
+        raise OutputExistsError(
+            f"{files} exists already; choose another folder by --files, or replace what stands "
+            "there with --force (force=True)"
+        )
+    runs = read_runs(folders)
+    groups = summarise(runs)
+    artist = Artist()
+    net_pictures = {}
+    for net in dict.fromkeys(group.net for group in groups):
+        net_pictures[net] = artist.net(net, [group for group in groups if group.net == net])
+    run_pictures = {run.folder: artist.run(run) for run in runs}
+    contents = {
+        **artist.files,
+        **{f"{table.name}.csv": table.csv() for table in all_tables(groups, runs)},
+    }
+    text = page(groups, runs, net_pictures, run_pictures, files.name)
+    files.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_file(files / name, content, force=force)
+    write_file(output, text.encode(), force=force)
+    return Report(runs, output, files)
