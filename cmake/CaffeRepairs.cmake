@@ -163,8 +163,33 @@ ul2q_repair(src/caffe/data_transformer.cpp
            static_cast<int64_t>(has_uint8 ? data.size() : datum.float_data_size()))
       << "A Datum is damaged: channels * height * width is not the number of its pixels";]])
 
+# Neighbouring layers run as one where nobody looks in between.
+ul2q_repair(include/caffe/net.hpp
+  FROM [[#include "caffe/proto/caffe.pb.h"]]
+  TO [[#include "caffe/proto/caffe.pb.h"
+#include "compat/layer_groups.hpp"]])
+ul2q_repair(include/caffe/net.hpp
+  FROM [[  bool debug_info_;]]
+  TO [[  bool debug_info_;
+  ul2q::LayerGroups<Dtype> groups_;]])
+ul2q_repair(src/caffe/net.cpp
+  FROM [[  debug_info_ = param.debug_info();]]
+  TO [[  debug_info_ = param.debug_info();
+  groups_ = ul2q::LayerGroups<Dtype>(*this);]])
+ul2q_repair(src/caffe/net.cpp
+  FROM [[  for (int i = start; i <= end; ++i) {]]
+  TO [[  const bool together = !debug_info_ && before_forward_.empty() && after_forward_.empty();
+  for (int i = start; i <= end; ++i) {
+    if (together && groups_.Forward(&i, end)) { continue; }]])
+ul2q_repair(src/caffe/net.cpp
+  FROM [[  for (int i = start; i >= end; --i) {]]
+  TO [[  const bool together = !debug_info_ && before_backward_.empty() && after_backward_.empty();
+  for (int i = start; i >= end; --i) {
+    if (together && groups_.Backward(&i, end)) { continue; }]])
+
 include("${CMAKE_CURRENT_LIST_DIR}/ErrorRepairs.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/BindingRepairs.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/ResumeRepairs.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/PycaffeRepairs.cmake")
 
 ul2q_write_repaired()

@@ -1,7 +1,6 @@
 #include "ul2q/engine/fast_lrn_layer.hpp"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <string>
 #include <vector>
@@ -145,17 +144,7 @@ TYPED_TEST(FastLrnTest, DoesNotDependOnTheThreads) {
     ParityCase c;
     c.param = Lrn("local_size: 5 norm_region: " + std::string(region));
     c.shapes = {{3, 16, 32, 32}};
-    auto several = this->Own(c);
-    auto one = this->Own(c);
-    several.Forward();
-    several.Backward(1);
-    const int threads = omp_get_max_threads();
-    omp_set_num_threads(1);
-    one.Forward();
-    one.Backward(1);
-    omp_set_num_threads(threads);
-    EXPECT_EQ(Data(*one.top[0]), Data(*several.top[0]));
-    EXPECT_EQ(Diff(*one.bottom[0]), Diff(*several.bottom[0]));
+    ExpectSameOnTwoThreads<caffe::FastLRNLayer, TypeParam>(c);
   }
 }
 

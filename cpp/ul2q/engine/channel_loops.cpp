@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <tuple>
 #include <type_traits>
 
+#include "ul2q/engine/dispatch.hpp"
+#include "ul2q/engine/relu.hpp"
 #include "ul2q/kernels/lanes.hpp"
 
 // Highway includes this file once more for each instruction set; see
@@ -16,10 +17,6 @@
 #define HWY_TARGET_INCLUDE "ul2q/engine/channel_loops.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-
-namespace ul2q {
-using ChannelTable = std::tuple<ChannelLoops<float>, ChannelLoops<double>>;
-}
 
 HWY_BEFORE_NAMESPACE();
 namespace ul2q {
@@ -297,25 +294,74 @@ void Affine(const ChannelGroup& group, const Dtype* x, const Dtype* origin,
 }
 
 template <typename Dtype>
-void ScaleBackward(const ChannelGroup& group, const Dtype* dy, const Dtype* x,
-                   const Dtype* factor, Dtype* dx, ChannelSums* sums) {
-  GroupSums group_sums(group);
-  ForEachPiece(group, std::array<Number<Dtype>, 2>{{{nullptr, 0}, {factor, 1}}},
+void NormScaleRelu(const ChannelGroup& group, const Dtype* x,
+                   const NormScale<Dtype>& norm, Dtype slope,
+                   const NormScaleOutputs<Dtype>& outputs) {
+  ForEachPiece(group,
+               std::array<Number<Dtype>, 4>{{{norm.origin, 0},
+                                             {norm.factor, 1},
+                                             {norm.scale, 1},
+                                             {norm.shift, 0}}},
                [&](const Piece& piece, const auto& numbers) {
-                 Prefetch(dy + piece.next, piece.n);
+                 const auto [o, f, s, t] = numbers;
                  Prefetch(x + piece.next, piece.n);
-                 const Dtype* in = dy + piece.begin;
-                 using Origin = std::decay_t<decltype(numbers[0])>;
-                 group_sums.Add(
-                     Products<Dtype, Origin>{in, x + piece.begin, numbers[0]},
-                     piece);
-                 const auto f = numbers[1];
-                 Dtype* out = dx + piece.begin;
+                 // What nobody wants goes to the L1 cache, and no farther.
+                 Dtype unwanted[kPiece];
+                 const auto begin_of = [&](Dtype* output) {
+                   return output == nullptr ? unwanted : output + piece.begin;
+                 };
+                 const Dtype* in = x + piece.begin;
+                 Dtype* kept = begin_of(outputs.kept);
+                 Dtype* normalized = begin_of(outputs.normalized);
+                 Dtype* scaled = begin_of(outputs.scaled);
+                 Dtype* out = begin_of(outputs.y);
 #pragma GCC ivdep  // as above
                  for (std::int64_t i = 0; i < piece.n; ++i) {
-                   out[i] = in[i] * f[i];
+                   const Dtype value = in[i];
+                   const Dtype normal = (value - o[i]) * f[i];
+                   const Dtype z = normal * s[i] + t[i];
+                   kept[i] = value;
+                   normalized[i] = normal;
+                   scaled[i] = z;
+                   out[i] = Relu(z, slope);
                  }
                });
+}
+
+template <typename Dtype>
+void ScaleBackward(const ChannelGroup& group, const Dtype* dy,
+                   const ReluInput<Dtype>& relu, const Dtype* x,
+                   const Dtype* origin, const Dtype* factor, Dtype* dx,
+                   ChannelSums* sums) {
+  GroupSums group_sums(group);
+  ForEachPiece(
+      group, std::array<Number<Dtype>, 2>{{{origin, 0}, {factor, 1}}},
+      [&](const Piece& piece, const auto& numbers) {
+        Prefetch(dy + piece.next, piece.n);
+        Prefetch(x + piece.next, piece.n);
+        const Dtype* dz = dy + piece.begin;
+        Dtype unwanted[kPiece];
+        if (relu.z != nullptr) {
+          Prefetch(relu.z + piece.next, piece.n);
+          const Dtype* z = relu.z + piece.begin;
+          Dtype* out = relu.dz == nullptr ? unwanted : relu.dz + piece.begin;
+          const Dtype slope = relu.slope;
+#pragma GCC ivdep  // as above
+          for (std::int64_t i = 0; i < piece.n; ++i) {
+            out[i] = dz[i] * ReluDerivative(z[i], slope);
+          }
+          dz = out;
+        }
+        using Origin = std::decay_t<decltype(numbers[0])>;
+        group_sums.Add(Products<Dtype, Origin>{dz, x + piece.begin, numbers[0]},
+                       piece);
+        const auto f = numbers[1];
+        Dtype* out = dx + piece.begin;
+#pragma GCC ivdep  // as above
+        for (std::int64_t i = 0; i < piece.n; ++i) {
+          out[i] = dz[i] * f[i];
+        }
+      });
   group_sums.Finish(sums);
 }
 
@@ -342,12 +388,13 @@ void NormBackward(const ChannelGroup& group, const Dtype* dy, const Dtype* x,
 
 template <typename Dtype>
 ChannelLoops<Dtype> MakeLoops() {
-  return {&SumMoments<Dtype>, &SumProducts<Dtype>, &Affine<Dtype>,
-          &ScaleBackward<Dtype>, &NormBackward<Dtype>};
+  return {&SumMoments<Dtype>,    &SumProducts<Dtype>,   &Affine<Dtype>,
+          &NormScaleRelu<Dtype>, &ScaleBackward<Dtype>, &NormBackward<Dtype>};
 }
 
-const ChannelTable& Table() {
-  static const ChannelTable table{MakeLoops<float>(), MakeLoops<double>()};
+const EngineTable<ChannelLoops>& Table() {
+  static const EngineTable<ChannelLoops> table{MakeLoops<float>(),
+                                               MakeLoops<double>()};
   return table;
 }
 
@@ -360,14 +407,7 @@ HWY_AFTER_NAMESPACE();
 namespace ul2q {
 
 HWY_EXPORT(Table);
-
-template <typename Dtype>
-const ChannelLoops<Dtype>& GetChannelLoops() {
-  return std::get<ChannelLoops<Dtype>>(HWY_DYNAMIC_DISPATCH(Table)());
-}
-
-template const ChannelLoops<float>& GetChannelLoops();
-template const ChannelLoops<double>& GetChannelLoops();
+UL2Q_DISPATCH(ChannelLoops);
 
 }  // namespace ul2q
 #endif

@@ -31,6 +31,29 @@ struct ChannelSums {
   double first, second;
 };
 
+/// A normalisation, z = (x - origin)·factor·scale + shift, with numbers of each
+/// channel; shift may be null, for 0.
+template <typename Dtype>
+struct NormScale {
+  const Dtype *origin, *factor, *scale, *shift;
+};
+
+/// What becomes of x on the way: a copy, (x - origin)·factor, z and relu(z).
+/// Null are those that nobody wants; one of the others may be x.
+template <typename Dtype>
+struct NormScaleOutputs {
+  Dtype *kept, *normalized, *scaled, *y;
+};
+
+/// The ReLU behind z, of that slope: from dy comes first dz. z is null for
+/// none; dz is null where it is not wanted, and may be dy.
+template <typename Dtype>
+struct ReluInput {
+  const Dtype* z;
+  Dtype slope;
+  Dtype* dz;
+};
+
 /// The loops over a group of channels, each compiled for several instruction
 /// sets; all give the same bits. Arrays of elements begin at the group's first
 /// one, arrays of channels at its first channel. An input may be the output.
@@ -47,9 +70,14 @@ struct ChannelLoops {
   void (*affine)(const ChannelGroup& group, const Dtype* x, const Dtype* origin,
                  const Dtype* factor, const Dtype* shift, Dtype* y,
                  Dtype* kept);
-  /// dx = dy·factor and the products of dy and x.
+  /// All outputs in one pass; slope is the ReLU's, 1 for none.
+  void (*norm_scale_relu)(const ChannelGroup& group, const Dtype* x,
+                          const NormScale<Dtype>& norm, Dtype slope,
+                          const NormScaleOutputs<Dtype>& outputs);
+  /// dx = dz·factor and the products of dz and x, where dz is dy without ReLU.
   void (*scale_backward)(const ChannelGroup& group, const Dtype* dy,
-                         const Dtype* x, const Dtype* factor, Dtype* dx,
+                         const ReluInput<Dtype>& relu, const Dtype* x,
+                         const Dtype* origin, const Dtype* factor, Dtype* dx,
                          ChannelSums* sums);
   /// dx = (dy - shift - (x - origin)·slope)·factor
   void (*norm_backward)(const ChannelGroup& group, const Dtype* dy,

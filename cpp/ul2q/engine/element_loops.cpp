@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <tuple>
+
+#include "ul2q/engine/dispatch.hpp"
+#include "ul2q/engine/relu.hpp"
 
 // Highway includes this file once more for each instruction set; see
 // kernels/loops.cpp.
@@ -11,21 +13,16 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-namespace ul2q {
-using ElementTable = std::tuple<ElementLoops<float>, ElementLoops<double>,
-                                EltwiseLoops<float>, EltwiseLoops<double>>;
-}
-
 HWY_BEFORE_NAMESPACE();
 namespace ul2q {
 namespace HWY_NAMESPACE {
 namespace {
 
 template <typename Dtype>
-void Relu(const Dtype* x, std::int64_t n, Dtype slope, Dtype* y) {
+void ReluForward(const Dtype* x, std::int64_t n, Dtype slope, Dtype* y) {
 #pragma GCC ivdep  // y may be x, but no other part of it; so below.
   for (std::int64_t i = 0; i < n; ++i) {
-    y[i] = std::max(x[i], Dtype(0)) + slope * std::min(x[i], Dtype(0));
+    y[i] = Relu(x[i], slope);
   }
 }
 
@@ -34,9 +31,7 @@ void ReluBackward(const Dtype* x, const Dtype* dy, std::int64_t n, Dtype slope,
                   Dtype* dx) {
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < n; ++i) {
-    const Dtype above = x[i] > 0 ? Dtype(1) : Dtype(0);
-    const Dtype below = x[i] <= 0 ? slope : Dtype(0);
-    dx[i] = dy[i] * (above + below);
+    dx[i] = dy[i] * ReluDerivative(x[i], slope);
   }
 }
 
@@ -223,7 +218,7 @@ void EltwiseMaxBackward(const Dtype* dy, const int* index, std::int64_t begin,
 
 template <typename Dtype>
 ElementLoops<Dtype> MakeElementLoops() {
-  return {&Relu<Dtype>, &ReluBackward<Dtype>, &Mask<Dtype>};
+  return {&ReluForward<Dtype>, &ReluBackward<Dtype>, &Mask<Dtype>};
 }
 
 template <typename Dtype>
@@ -237,10 +232,10 @@ EltwiseLoops<Dtype> MakeEltwiseLoops() {
           &EltwiseMaxBackward<Dtype>};
 }
 
-const ElementTable& Table() {
-  static const ElementTable table{
-      MakeElementLoops<float>(), MakeElementLoops<double>(),
-      MakeEltwiseLoops<float>(), MakeEltwiseLoops<double>()};
+const EngineTable<ElementLoops, EltwiseLoops>& Table() {
+  static const EngineTable<ElementLoops, EltwiseLoops> table{
+      MakeElementLoops<float>(), MakeEltwiseLoops<float>(),
+      MakeElementLoops<double>(), MakeEltwiseLoops<double>()};
   return table;
 }
 
@@ -253,21 +248,8 @@ HWY_AFTER_NAMESPACE();
 namespace ul2q {
 
 HWY_EXPORT(Table);
-
-template <typename Dtype>
-const ElementLoops<Dtype>& GetElementLoops() {
-  return std::get<ElementLoops<Dtype>>(HWY_DYNAMIC_DISPATCH(Table)());
-}
-
-template <typename Dtype>
-const EltwiseLoops<Dtype>& GetEltwiseLoops() {
-  return std::get<EltwiseLoops<Dtype>>(HWY_DYNAMIC_DISPATCH(Table)());
-}
-
-template const ElementLoops<float>& GetElementLoops();
-template const ElementLoops<double>& GetElementLoops();
-template const EltwiseLoops<float>& GetEltwiseLoops();
-template const EltwiseLoops<double>& GetEltwiseLoops();
+UL2Q_DISPATCH(ElementLoops);
+UL2Q_DISPATCH(EltwiseLoops);
 
 }  // namespace ul2q
 #endif

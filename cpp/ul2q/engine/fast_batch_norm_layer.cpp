@@ -34,80 +34,93 @@ ChannelShape FastBatchNormLayer<Dtype>::ShapeOf(const Blob<Dtype>& blob) const {
 }
 
 template <typename Dtype>
-void FastBatchNormLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
-                                            const vector<Blob<Dtype>*>& top) {
+typename FastBatchNormLayer<Dtype>::Statistics
+FastBatchNormLayer<Dtype>::BeginForward() {
   if (this->use_global_stats_) {
-    NormalizeByGlobal(bottom, top);
-  } else {
-    NormalizeByBatch(bottom, top);
+    const Dtype weight = this->blobs_[2]->cpu_data()[0];
+    const Dtype factor = weight == 0 ? 0 : 1 / weight;
+    const Dtype* moving_means = this->blobs_[0]->cpu_data();
+    const Dtype* moving_variances = this->blobs_[1]->cpu_data();
+    Dtype* means = this->mean_.mutable_cpu_data();
+    Dtype* sigmas = this->variance_.mutable_cpu_data();
+    for (int c = 0; c < this->channels_; ++c) {
+      means[c] = factor * moving_means[c];
+      sigmas[c] = std::sqrt(factor * moving_variances[c] + this->eps_);
+    }
+    return {means, sigmas, nullptr, nullptr};
+  }
+  Dtype* weight = this->blobs_[2]->mutable_cpu_data();
+  *weight = *weight * this->moving_average_fraction_ + 1;
+  return {this->mean_.mutable_cpu_data(), this->variance_.mutable_cpu_data(),
+          this->blobs_[0]->mutable_cpu_data(),
+          this->blobs_[1]->mutable_cpu_data()};
+}
+
+template <typename Dtype>
+void FastBatchNormLayer<Dtype>::Measure(const ChannelGroup& group,
+                                        int64_t channel, const Dtype* x,
+                                        const Statistics& statistics,
+                                        Dtype* inverses) const {
+  Dtype* sigmas = statistics.sigmas + channel;
+  if (!this->use_global_stats_) {
+    const double m = static_cast<double>(group.rows * group.inner);
+    const Dtype bias_correction = static_cast<Dtype>(m > 1 ? m / (m - 1) : 1);
+    const Dtype fraction = this->moving_average_fraction_;
+    Dtype* means = statistics.means + channel;
+    Dtype* moving_means = statistics.moving_means + channel;
+    Dtype* moving_variances = statistics.moving_variances + channel;
+    Dtype origins[kGroupRow];
+    ChannelSums sums[kGroupRow];
+    for (int64_t i = 0; i < group.channels; ++i) {
+      origins[i] = OriginOf(group, x + i * group.inner);
+    }
+    ul2q::GetChannelLoops<Dtype>().moments(group, x, origins, sums);
+    for (int64_t i = 0; i < group.channels; ++i) {
+      const double deviation = sums[i].first / m;
+      means[i] = static_cast<Dtype>(origins[i] + deviation);
+      const Dtype variance = static_cast<Dtype>(
+          std::max(sums[i].second / m - deviation * deviation, 0.0));
+      moving_means[i] = moving_means[i] * fraction + means[i];
+      moving_variances[i] =
+          moving_variances[i] * fraction + bias_correction * variance;
+      sigmas[i] = std::sqrt(variance + this->eps_);
+    }
+  }
+  for (int64_t i = 0; i < group.channels; ++i) {
+    inverses[i] = 1 / sigmas[i];
   }
 }
 
 template <typename Dtype>
-void FastBatchNormLayer<Dtype>::NormalizeByBatch(
-    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  const ChannelShape shape = ShapeOf(*bottom[0]);
-  const Dtype fraction = this->moving_average_fraction_;
-  Dtype* weight = this->blobs_[2]->mutable_cpu_data();
-  *weight = *weight * fraction + 1;
-  const double m = static_cast<double>(shape.rows * shape.inner);
-  const Dtype bias_correction = static_cast<Dtype>(m > 1 ? m / (m - 1) : 1);
-
+void FastBatchNormLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
+                                            const vector<Blob<Dtype>*>& top) {
+  const Statistics statistics = BeginForward();
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
   // Backward needs x, which y overwrites.
-  Dtype* kept =
-      bottom[0] == top[0] ? this->x_norm_.mutable_cpu_data() : nullptr;
-  Dtype* means = this->mean_.mutable_cpu_data();
-  Dtype* sigmas = this->variance_.mutable_cpu_data();
-  Dtype* moving_means = this->blobs_[0]->mutable_cpu_data();
-  Dtype* moving_variances = this->blobs_[1]->mutable_cpu_data();
-  const auto& loops = ul2q::GetChannelLoops<Dtype>();
-  ul2q::ForEachChannelGroup(
-      shape, [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
-        Dtype numbers[kGroupRow];
-        ChannelSums sums[kGroupRow];
-        for (int64_t i = 0; i < group.channels; ++i) {
-          numbers[i] = OriginOf(group, x + offset + i * group.inner);
-        }
-        loops.moments(group, x + offset, numbers, sums);
-        for (int64_t i = 0; i < group.channels; ++i) {
-          const double deviation = sums[i].first / m;
-          const Dtype mean = static_cast<Dtype>(numbers[i] + deviation);
-          const Dtype variance = static_cast<Dtype>(
-              std::max(sums[i].second / m - deviation * deviation, 0.0));
-          const int64_t c = channel + i;
-          moving_means[c] = moving_means[c] * fraction + mean;
-          moving_variances[c] =
-              moving_variances[c] * fraction + bias_correction * variance;
-          means[c] = mean;
-          sigmas[c] = std::sqrt(variance + this->eps_);
-          numbers[i] = 1 / sigmas[c];
-        }
-        loops.affine(group, x + offset, means + channel, numbers, nullptr,
-                     y + offset, kept == nullptr ? nullptr : kept + offset);
-      });
-}
-
-template <typename Dtype>
-void FastBatchNormLayer<Dtype>::NormalizeByGlobal(
-    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  const Dtype weight = this->blobs_[2]->cpu_data()[0];
-  const Dtype factor = weight == 0 ? 0 : 1 / weight;
-  const Dtype* moving_means = this->blobs_[0]->cpu_data();
-  const Dtype* moving_variances = this->blobs_[1]->cpu_data();
-  const Dtype* x = bottom[0]->cpu_data();
-  Dtype* y = top[0]->mutable_cpu_data();
-  Dtype* means = this->mean_.mutable_cpu_data();
-  Dtype* sigmas = this->variance_.mutable_cpu_data();
-  for (int c = 0; c < this->channels_; ++c) {
-    means[c] = factor * moving_means[c];
-    sigmas[c] = std::sqrt(factor * moving_variances[c] + this->eps_);
-  }
+  Dtype* kept = bottom[0] == top[0] && !this->use_global_stats_
+                    ? this->x_norm_.mutable_cpu_data()
+                    : nullptr;
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
   ul2q::ForEachChannelGroup(
       ShapeOf(*bottom[0]),
       [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
+        Dtype inverses[kGroupRow];
+        Measure(group, channel, x + offset, statistics, inverses);
+        loops.affine(group, x + offset, statistics.means + channel, inverses,
+                     nullptr, y + offset,
+                     kept == nullptr ? nullptr : kept + offset);
+      });
+}
+
+template <typename Dtype>
+void FastBatchNormLayer<Dtype>::NormalizeAgain(const ChannelShape& shape,
+                                               const Dtype* x, Dtype* y) const {
+  const Dtype* means = this->mean_.cpu_data();
+  const Dtype* sigmas = this->variance_.cpu_data();
+  const auto& loops = ul2q::GetChannelLoops<Dtype>();
+  ul2q::ForEachChannelGroup(
+      shape, [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
         Dtype inverses[kGroupRow];
         for (int64_t i = 0; i < group.channels; ++i) {
           inverses[i] = 1 / sigmas[channel + i];
@@ -129,10 +142,8 @@ void FastBatchNormLayer<Dtype>::Backward_cpu(
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   const Dtype* means = this->mean_.cpu_data();
   const Dtype* sigmas = this->variance_.cpu_data();
-  const Dtype* x = nullptr;
-  if (!this->use_global_stats_) {
-    x = bottom[0] == top[0] ? this->x_norm_.cpu_data() : bottom[0]->cpu_data();
-  }
+  const Dtype* x =
+      this->use_global_stats_ ? nullptr : InputOf(*bottom[0], *top[0]);
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
   ul2q::ForEachChannelGroup(
       shape, [&](const ChannelGroup& group, int64_t channel, int64_t offset) {

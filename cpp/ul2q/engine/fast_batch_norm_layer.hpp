@@ -8,6 +8,9 @@
 
 namespace caffe {
 
+template <typename Dtype>
+class FusedBatchNorm;
+
 /// Batch normalisation that reads a channel from memory once and then from the
 /// cache, with sums in double precision. It keeps a copy of its input where it
 /// works in place, nothing elsewhere: BVLC's keeps two of the output.
@@ -24,13 +27,31 @@ class FastBatchNormLayer : public BatchNormLayer<Dtype> {
                     const vector<Blob<Dtype>*>& bottom) override;
 
  private:
+  friend class FusedBatchNorm<Dtype>;
+
+  /// An element for each channel. The moving averages are null where the global
+  /// statistics are used.
+  struct Statistics {
+    Dtype *means, *sigmas, *moving_means, *moving_variances;
+  };
+
   ul2q::ChannelShape ShapeOf(const Blob<Dtype>& blob) const;
-  /// y = (x - mean) / σ with the statistics of x or, if those are used, with
-  /// the global ones. Sets mean_ and variance_, to σ.
-  void NormalizeByBatch(const vector<Blob<Dtype>*>& bottom,
-                        const vector<Blob<Dtype>*>& top);
-  void NormalizeByGlobal(const vector<Blob<Dtype>*>& bottom,
-                         const vector<Blob<Dtype>*>& top);
+  /// Sets mean_ and variance_, to σ, where the global statistics are used;
+  /// elsewhere Measure has to, for each group of channels.
+  Statistics BeginForward();
+  /// 1/σ of each channel of a group, whose first channel is `channel` and whose
+  /// first element is *x, and its statistics, if those of x are used.
+  void Measure(const ul2q::ChannelGroup& group, int64_t channel, const Dtype* x,
+               const Statistics& statistics, Dtype* inverses) const;
+  /// The x of the last forward pass: the bottom's, or the copy of one that the
+  /// top has overwritten.
+  const Dtype* InputOf(const Blob<Dtype>& bottom,
+                       const Blob<Dtype>& top) const {
+    return (&bottom == &top ? this->x_norm_ : bottom).cpu_data();
+  }
+  /// What the last forward pass made of x.
+  void NormalizeAgain(const ul2q::ChannelShape& shape, const Dtype* x,
+                      Dtype* y) const;
 };
 
 }  // namespace caffe

@@ -18,6 +18,7 @@ void FastScaleLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                           : nullptr;
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
+  restore_input_ = nullptr;
   // Backward needs x, which y overwrites.
   Dtype* kept = bottom[0] == top[0] ? this->temp_.mutable_cpu_data() : nullptr;
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
@@ -47,7 +48,12 @@ void FastScaleLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
                  : nullptr;
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = needs_bottom ? bottom[0]->mutable_cpu_diff() : nullptr;
-  const Dtype* x = (bottom[0] == top[0] ? this->temp_ : *bottom[0]).cpu_data();
+  const bool in_place = bottom[0] == top[0];
+  if (in_place && restore_input_) {
+    restore_input_(this->temp_.mutable_cpu_data());
+    restore_input_ = nullptr;
+  }
+  const Dtype* x = (in_place ? this->temp_ : *bottom[0]).cpu_data();
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
   ul2q::ForEachChannelGroup(
       Shape(), [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
@@ -61,8 +67,8 @@ void FastScaleLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
         }
         ChannelSums sums[kGroupRow];
         if (needs_bottom) {
-          loops.scale_backward(group, dy + offset, x + offset, factor,
-                               dx + offset, sums);
+          loops.scale_backward(group, dy + offset, {}, x + offset, nullptr,
+                               factor, dx + offset, sums);
         } else {
           loops.products(group, dy + offset, x + offset, nullptr, sums);
         }

@@ -1,12 +1,16 @@
 #ifndef UL2Q_ENGINE_FAST_SCALE_LAYER_HPP_
 #define UL2Q_ENGINE_FAST_SCALE_LAYER_HPP_
 
+#include <functional>
 #include <vector>
 
 #include "caffe/layers/scale_layer.hpp"
 #include "ul2q/engine/channel_loops.hpp"
 
 namespace caffe {
+
+template <typename Dtype>
+class FusedBatchNorm;
 
 /// Scale and bias in one pass over the blob, their gradients and the bottom's
 /// in another. Gradients of the parameters are always added to their diffs;
@@ -24,9 +28,15 @@ class FastScaleLayer : public ScaleLayer<Dtype> {
                     const vector<Blob<Dtype>*>& bottom) override;
 
  private:
+  friend class FusedBatchNorm<Dtype>;
+
   ul2q::ChannelShape Shape() const {
     return {this->outer_dim_, this->scale_dim_, this->inner_dim_};
   }
+
+  /// Empty, unless the last forward pass ran together with the normalisation's
+  /// before it: writes the input again, which that pass did not keep here.
+  std::function<void(Dtype* x)> restore_input_;
 };
 
 }  // namespace caffe

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
+#include "ul2q/engine/dispatch.hpp"
 #include "ul2q/kernels/lanes.hpp"
 
 // Highway includes this file once more for each instruction set; see
@@ -12,10 +12,6 @@
 #define HWY_TARGET_INCLUDE "ul2q/engine/lrn_loops.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-
-namespace ul2q {
-using LrnTable = std::tuple<LrnLoops<float>, LrnLoops<double>>;
-}
 
 HWY_BEFORE_NAMESPACE();
 namespace ul2q {
@@ -190,8 +186,9 @@ LrnLoops<Dtype> MakeLoops() {
   return {&Forward<Dtype>, &Backward<Dtype>};
 }
 
-const LrnTable& Table() {
-  static const LrnTable table{MakeLoops<float>(), MakeLoops<double>()};
+const EngineTable<LrnLoops>& Table() {
+  static const EngineTable<LrnLoops> table{MakeLoops<float>(),
+                                           MakeLoops<double>()};
   return table;
 }
 
@@ -204,14 +201,7 @@ HWY_AFTER_NAMESPACE();
 namespace ul2q {
 
 HWY_EXPORT(Table);
-
-template <typename Dtype>
-const LrnLoops<Dtype>& GetLrnLoops() {
-  return std::get<LrnLoops<Dtype>>(HWY_DYNAMIC_DISPATCH(Table)());
-}
-
-template const LrnLoops<float>& GetLrnLoops();
-template const LrnLoops<double>& GetLrnLoops();
+UL2Q_DISPATCH(LrnLoops);
 
 template <typename Dtype>
 std::int64_t LocalResponse<Dtype>::ForwardScratch() const {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cfloat>
-#include <tuple>
 
+#include "ul2q/engine/dispatch.hpp"
 #include "ul2q/kernels/lanes.hpp"
 
 // Highway includes this file once more for each instruction set; see
@@ -12,10 +12,6 @@
 #define HWY_TARGET_INCLUDE "ul2q/engine/pooling_loops.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-
-namespace ul2q {
-using PoolingTable = std::tuple<PoolingLoops<float>, PoolingLoops<double>>;
-}
 
 HWY_BEFORE_NAMESPACE();
 namespace ul2q {
@@ -279,8 +275,9 @@ PoolingLoops<Dtype> MakeLoops() {
           &AveragePoolBackward<Dtype>};
 }
 
-const PoolingTable& Table() {
-  static const PoolingTable table{MakeLoops<float>(), MakeLoops<double>()};
+const EngineTable<PoolingLoops>& Table() {
+  static const EngineTable<PoolingLoops> table{MakeLoops<float>(),
+                                               MakeLoops<double>()};
   return table;
 }
 
@@ -293,14 +290,7 @@ HWY_AFTER_NAMESPACE();
 namespace ul2q {
 
 HWY_EXPORT(Table);
-
-template <typename Dtype>
-const PoolingLoops<Dtype>& GetPoolingLoops() {
-  return std::get<PoolingLoops<Dtype>>(HWY_DYNAMIC_DISPATCH(Table)());
-}
-
-template const PoolingLoops<float>& GetPoolingLoops();
-template const PoolingLoops<double>& GetPoolingLoops();
+UL2Q_DISPATCH(PoolingLoops);
 
 }  // namespace ul2q
 #endif

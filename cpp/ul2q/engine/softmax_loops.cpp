@@ -1,8 +1,8 @@
 #include "ul2q/engine/softmax_loops.hpp"
 
 #include <algorithm>
-#include <tuple>
 
+#include "ul2q/engine/dispatch.hpp"
 #include "ul2q/kernels/lanes.hpp"
 
 // Highway includes this file once more for each instruction set; see
@@ -13,10 +13,6 @@
 #include <hwy/highway.h>
 
 #include <hwy/contrib/math/math-inl.h>  // after highway.h
-
-namespace ul2q {
-using SoftmaxTable = std::tuple<SoftmaxLoops<float>, SoftmaxLoops<double>>;
-}
 
 HWY_BEFORE_NAMESPACE();
 namespace ul2q {
@@ -182,8 +178,9 @@ SoftmaxLoops<Dtype> MakeLoops() {
   return {&Forward<Dtype>, &Backward<Dtype>};
 }
 
-const SoftmaxTable& Table() {
-  static const SoftmaxTable table{MakeLoops<float>(), MakeLoops<double>()};
+const EngineTable<SoftmaxLoops>& Table() {
+  static const EngineTable<SoftmaxLoops> table{MakeLoops<float>(),
+                                               MakeLoops<double>()};
   return table;
 }
 
@@ -196,14 +193,7 @@ HWY_AFTER_NAMESPACE();
 namespace ul2q {
 
 HWY_EXPORT(Table);
-
-template <typename Dtype>
-const SoftmaxLoops<Dtype>& GetSoftmaxLoops() {
-  return std::get<SoftmaxLoops<Dtype>>(HWY_DYNAMIC_DISPATCH(Table)());
-}
-
-template const SoftmaxLoops<float>& GetSoftmaxLoops();
-template const SoftmaxLoops<double>& GetSoftmaxLoops();
+UL2Q_DISPATCH(SoftmaxLoops);
 
 }  // namespace ul2q
 #endif
