@@ -25,7 +25,9 @@ class Hdf5File {
   static Hdf5File Open(const std::string& path);
 
   /// Begins a file that takes its place when it is closed (NewFile); one that
-  /// is not closed is forgotten. Throws CaffeError.
+  /// is not closed is forgotten. Until then it is in memory: HDF5 would crash
+  /// at the process's exit over a file that it could not write. Throws
+  /// CaffeError.
   static Hdf5File Create(const std::string& path);
 
   Hdf5File(Hdf5File&& other) noexcept;
@@ -35,7 +37,7 @@ class Hdf5File {
   /// The path of the file that this thread writes, for messages.
   static const std::string& Written();
 
-  /// Closes the file; CaffeError if not all of it could be written.
+  /// Closes the file; WriteError if not all of it could be written.
   void Close();
 
   operator hid_t() const { return id_; }  // NOLINT: takes hid_t's place

@@ -89,6 +89,19 @@ void NewFile::Open() {
   }
 }
 
+void NewFile::Write(const char* data, std::size_t size) {
+  while (size > 0) {
+    const ssize_t written = write(descriptor_, data, size);
+    if (written < 0 && errno != EINTR) {
+      Fail();
+    }
+    const std::size_t done =
+        written > 0 ? static_cast<std::size_t>(written) : 0;
+    data += done;
+    size -= done;
+  }
+}
+
 void NewFile::Commit() {
   const bool replaces = name_ != target_;
   if (replaces && !Sync(descriptor_)) {

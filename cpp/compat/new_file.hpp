@@ -1,6 +1,7 @@
 #ifndef UL2Q_COMPAT_NEW_FILE_HPP_
 #define UL2Q_COMPAT_NEW_FILE_HPP_
 
+#include <cstddef>
 #include <string>
 
 #include "compat/caffe_error.hpp"
@@ -37,10 +38,10 @@ class NewFile {
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
 
-  /// Where to write, for who writes by a descriptor ...
+  /// Where to write.
   int descriptor() const { return descriptor_; }
-  /// ... and for who opens the file by its name.
-  const std::string& name() const { return name_; }
+  /// Writes all of it. Throws WriteError.
+  void Write(const char* data, std::size_t size);
 
   /// Brings the file to the disk and puts it in its place. Throws WriteError.
   void Commit();

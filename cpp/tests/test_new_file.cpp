@@ -293,9 +293,11 @@ TEST_F(NewFileTest, FollowsALink) {
 
 TEST_F(NewFileTest, WritesToADeviceItself) {
   NewFile file("/dev/null");
-  EXPECT_EQ(file.name(), "/dev/null");
+  file.Write("new", 3);
   file.Commit();
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  NewFile full("/dev/full");
+  EXPECT_THROW(full.Write("new", 3), WriteError);
 }
 
 TEST_F(NewFileTest, NamesWhatCannotBeWritten) {
