@@ -23,7 +23,7 @@ from ul2q import NetQuantization, prototxt_path, quantize_net
 BATCH = 100
 
 
-def _read_net(name: str, bits: int) -> caffe_pb2.NetParameter:
+def read_net(name: str, bits: int) -> caffe_pb2.NetParameter:
     """The net that trains, with inputs for its data and labels, and without what counts hits."""
     path = prototxt_path(f"{name}/train_test_float.prototxt")
     text = path.read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def _fill(net: Any) -> None:
 
 def main() -> None:
     """Time a net."""
-    param = _read_net(sys.argv[1], int(sys.argv[2]))
+    param = read_net(sys.argv[1], int(sys.argv[2]))
 
     @cache
     def solver() -> Any:

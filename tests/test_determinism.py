@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-NETS = Path(__file__).parents[1] / "benchmarks" / "nets"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 # Some iterations on made-up data; writes all parameters.
 TRAIN = """
@@ -18,8 +18,8 @@ import sys
 import caffe
 import numpy as np
 from caffe.proto import caffe_pb2
-from google.protobuf import text_format
-net = text_format.Parse(open(sys.argv[1]).read(), caffe_pb2.NetParameter())
+from caffe_worker import read_net
+net = read_net(sys.argv[1], bits=0)
 for shape in (layer.input_param.shape[0] for layer in net.layer if layer.type == "Input"):
     shape.dim[0] = 24
 solver = caffe.get_solver(caffe_pb2.SolverParameter(
@@ -36,8 +36,13 @@ def train(
     net: str, path: Path, *, iterations: int, threads: int = 2, **environment: str
 ) -> list[np.ndarray]:
     subprocess.run(
-        [sys.executable, "-c", TRAIN, NETS / f"{net}.prototxt", path, str(iterations)],
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), **environment},
+        [sys.executable, "-c", TRAIN, net, path, str(iterations)],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(BENCHMARKS),
+            "OMP_NUM_THREADS": str(threads),
+            **environment,
+        },
         check=True,
         timeout=120,
     )

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,13 +199,18 @@ def test_weights_that_have_diverged_are_no_snapshot(workspace: Workspace) -> Non
 # Caffe's own ways to write.
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file of this process gets beyond 2,000 bytes: EFBIG, as Python ignores SIGXFSZ."""
+    """No file of this process gets beyond 2,000 bytes: EFBIG, as Python ignores SIGXFSZ.
+
+    Not the one that pytest's own output may go to, either: for a few lines only.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def wide_solver(workspace: Workspace, **fields: Any) -> caffe.SGDSolver:
@@ -233,13 +239,11 @@ def test_a_full_disk_leaves_the_old_file(
     write: Any,
     fields: dict[str, Any],
     name: str,
-    request: pytest.FixtureRequest,
 ) -> None:
     solver = wide_solver(workspace, **fields)
     Path(name).write_bytes(b"old")
     before = set(Path().iterdir())
-    request.getfixturevalue("small_files")
-    with pytest.raises((caffe.CaffeError, OSError), match=name):
+    with small_files(), pytest.raises((caffe.CaffeError, OSError), match=name):
         write(solver)
     assert Path(name).read_bytes() == b"old"
     assert set(Path().iterdir()) == before

@@ -1,6 +1,6 @@
 #include "ul2q/engine/fused_batch_norm.hpp"
 
-#include <typeinfo>
+#include "ul2q/engine/plain_layer.hpp"
 
 namespace caffe {
 
@@ -11,32 +11,10 @@ using ul2q::kGroupRow;
 
 namespace {
 
-/// Layer i of a net, if it is a `Own` itself, from one blob to another and no
-/// loss; else null.
-template <template <typename> class Own, typename Dtype>
-shared_ptr<Own<Dtype>> PlainLayer(const Net<Dtype>& net, int i) {
-  if (i >= static_cast<int>(net.layers().size())) {
-    return nullptr;
-  }
-  const Layer<Dtype>& layer = *net.layers()[i];
-  if (typeid(layer) != typeid(Own<Dtype>) || net.bottom_vecs()[i].size() != 1 ||
-      net.top_vecs()[i].size() != 1 ||
-      layer.layer_param().loss_weight_size() > 0) {
-    return nullptr;
-  }
-  return boost::static_pointer_cast<Own<Dtype>>(net.layers()[i]);
-}
-
 template <typename Dtype>
 bool GoesBackward(const Net<Dtype>& net, int layer) {
   return net.layer_need_backward()[layer] &&
          net.bottom_need_backward()[layer][0];
-}
-
-/// Whether layer i goes on where the one before it ends.
-template <typename Dtype>
-bool Follows(const Net<Dtype>& net, int i) {
-  return net.bottom_vecs()[i][0] == net.top_vecs()[i - 1][0];
 }
 
 }  // namespace
@@ -44,8 +22,9 @@ bool Follows(const Net<Dtype>& net, int i) {
 template <typename Dtype>
 std::shared_ptr<FusedBatchNorm<Dtype>> FusedBatchNorm<Dtype>::At(
     const Net<Dtype>& net, int first) {
-  if (!PlainLayer<FastBatchNormLayer>(net, first) ||
-      !PlainLayer<FastScaleLayer>(net, first + 1) || !Follows(net, first + 1)) {
+  if (!PlainLayer<FastBatchNormLayer<Dtype>>(net, first) ||
+      !PlainLayer<FastScaleLayer<Dtype>>(net, first + 1) ||
+      !Follows(net, first + 1)) {
     return nullptr;
   }
   const ScaleParameter& scale =
@@ -55,7 +34,7 @@ std::shared_ptr<FusedBatchNorm<Dtype>> FusedBatchNorm<Dtype>::At(
   }
   const int third = first + 2;
   const bool has_relu =
-      PlainLayer<FastReLULayer>(net, third) && Follows(net, third);
+      PlainLayer<FastReLULayer<Dtype>>(net, third) && Follows(net, third);
   return std::shared_ptr<FusedBatchNorm>(
       new FusedBatchNorm(net, first, has_relu ? third : first + 1));
 }
@@ -64,9 +43,10 @@ template <typename Dtype>
 FusedBatchNorm<Dtype>::FusedBatchNorm(const Net<Dtype>& net, int first,
                                       int last)
     : ul2q::LayerGroup<Dtype>(first, last),
-      norm_(PlainLayer<FastBatchNormLayer>(net, first)),
-      scale_(PlainLayer<FastScaleLayer>(net, first + 1)),
-      relu_(last == first + 2 ? PlainLayer<FastReLULayer>(net, last) : nullptr),
+      norm_(PlainLayer<FastBatchNormLayer<Dtype>>(net, first)),
+      scale_(PlainLayer<FastScaleLayer<Dtype>>(net, first + 1)),
+      relu_(last == first + 2 ? PlainLayer<FastReLULayer<Dtype>>(net, last)
+                              : nullptr),
       x_(net.bottom_vecs()[first][0]),
       normalized_(net.top_vecs()[first][0]),
       scaled_(net.top_vecs()[first + 1][0]),

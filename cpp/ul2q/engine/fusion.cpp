@@ -1,6 +1,9 @@
 #include "ul2q/engine/fusion.hpp"
 
+#include <memory>
+
 #include "ul2q/engine/fused_batch_norm.hpp"
+#include "ul2q/engine/fused_convolution.hpp"
 
 namespace caffe {
 
@@ -10,7 +13,12 @@ typename ul2q::LayerGroups<Dtype>::Groups FindLayerGroups(
   typename ul2q::LayerGroups<Dtype>::Groups groups;
   const int layers = static_cast<int>(net.layers().size());
   for (int layer = 0; layer < layers; ++layer) {
-    if (auto group = FusedBatchNorm<Dtype>::At(net, layer)) {
+    std::shared_ptr<ul2q::LayerGroup<Dtype>> group =
+        FusedBatchNorm<Dtype>::At(net, layer);
+    if (!group) {
+      group = FuseConvolution(net, layer);
+    }
+    if (group) {
       layer = group->last();
       groups.push_back(group);
     }

@@ -7,9 +7,9 @@
 namespace caffe {
 
 /// The neighbours in a net that ul2q's engine runs as one pass over memory:
-/// BatchNorm, Scale and a ReLU, if one follows. Their blobs are those that the
-/// layers would make one by one, to rounding. Only layers of the engine itself
-/// are fused.
+/// BatchNorm, Scale and a ReLU, if one follows; when testing, a convolution and
+/// a ReLU in place. Their blobs are those that the layers would make one by
+/// one, to rounding. Only layers of the engine itself are fused.
 template <typename Dtype>
 typename ul2q::LayerGroups<Dtype>::Groups FindLayerGroups(
     const Net<Dtype>& net);

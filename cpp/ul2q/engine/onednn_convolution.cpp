@@ -275,6 +275,12 @@ class Describer {
     }
     plain_.top = FloatDesc(top_, memory::format_tag::nchw);
     attr_.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    forward_attr_ = attr_;
+    if (shape.relu_slope) {
+      dnnl::post_ops relu;
+      AppendRelu(*shape.relu_slope, &relu);
+      forward_attr_.set_post_ops(relu);
+    }
   }
 
   Pass Forward() const { return {DescribeForward(), kForward, plain_}; }
@@ -313,7 +319,7 @@ class Describer {
   auto DescribeForward() const {
     return DescribeBest(kForward, plain_, [&](memory::format_tag tag) {
       return Describe<typename Kind::Forward>(
-          attr_, dnnl::prop_kind::forward_training, Kind::kAlgorithm,
+          forward_attr_, dnnl::prop_kind::forward_training, Kind::kAlgorithm,
           FloatDesc(bottom_, tag), AnyWeights(), plain_.bias,
           FloatDesc(top_, tag), stride_, dilation_, pad_, pad_);
     });
@@ -321,7 +327,7 @@ class Describer {
 
   memory::dims bottom_, weights_, top_, stride_, dilation_, pad_;
   PlainFormats plain_;
-  dnnl::primitive_attr attr_;
+  dnnl::primitive_attr attr_, forward_attr_;
 };
 
 }  // namespace
@@ -330,7 +336,7 @@ bool ConvolutionShape::operator==(const ConvolutionShape& other) const {
   const auto fields = [](const ConvolutionShape& s) {
     return std::tie(s.is_deconvolution, s.has_bias, s.images, s.channels,
                     s.num_output, s.group, s.bottom, s.top, s.kernel, s.stride,
-                    s.pad, s.dilation);
+                    s.pad, s.dilation, s.relu_slope);
   };
   return fields(*this) == fields(other);
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace ul2q {
@@ -18,6 +19,8 @@ struct ConvolutionShape {
   bool has_bias;
   std::int64_t images, channels, num_output, group;
   Pair bottom, top, kernel, stride, pad, dilation;
+  /// Of a ReLU that the forward pass ends with, for negative values.
+  std::optional<float> relu_slope = std::nullopt;
 
   bool operator==(const ConvolutionShape& other) const;
 

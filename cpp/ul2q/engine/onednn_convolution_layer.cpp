@@ -5,6 +5,7 @@
 #include <dnnl.hpp>
 #include <type_traits>
 
+#include "compat/layer_scope.hpp"
 #include "ul2q/engine/engine.hpp"
 
 namespace caffe {
@@ -67,8 +68,39 @@ void OneDnnLayer<Base, Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
   }
   const ul2q::ConvolutionShape shape = ShapeOf(*bottom[0], *top[0]);
   if (!onednn_ || !(onednn_->shape() == shape)) {
+    with_relu_.reset();
     Try([&] { onednn_.reset(new ul2q::OneDnnConvolution(shape)); });
   }
+}
+
+template <template <typename> class Base, typename Dtype>
+bool OneDnnLayer<Base, Dtype>::ForwardAndRelu(
+    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top,
+    float negative_slope) {
+  {
+    const ul2q::LayerScope scope(this->layer_param_);
+    Reshape(bottom, top);
+  }
+  if (!onednn_) {
+    return false;
+  }
+  if (!with_relu_ || with_relu_->shape().relu_slope != negative_slope) {
+    ul2q::ConvolutionShape shape = onednn_->shape();
+    shape.relu_slope = negative_slope;
+    try {
+      with_relu_.reset(new ul2q::OneDnnConvolution(shape));
+    } catch (const dnnl::error&) {
+      return false;
+    }
+  }
+  struct WithRelu {
+    explicit WithRelu(bool* adds) : adds_relu(adds) { *adds_relu = true; }
+    ~WithRelu() { *adds_relu = false; }
+    bool* const adds_relu;
+  };
+  const WithRelu scope(&adds_relu_);
+  this->Forward(bottom, top);
+  return true;
 }
 
 template <template <typename> class Base, typename Dtype>
@@ -79,6 +111,7 @@ void OneDnnLayer<Base, Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
     return;
   }
   if constexpr (std::is_same_v<Dtype, float>) {
+    ul2q::OneDnnConvolution& onednn = adds_relu_ ? *with_relu_ : *onednn_;
     const float* weights = this->blobs_[0]->cpu_data();
     const std::uint64_t version =
         this->phase_ == TEST ? this->blobs_[0]->data()->version() : 0;
@@ -86,8 +119,8 @@ void OneDnnLayer<Base, Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
         this->bias_term_ ? this->blobs_[1]->cpu_data() : nullptr;
     try {
       for (std::size_t i = 0; i < bottom.size(); ++i) {
-        onednn_->Forward(bottom[i]->cpu_data(), weights, version, bias,
-                         top[i]->mutable_cpu_data());
+        onednn.Forward(bottom[i]->cpu_data(), weights, version, bias,
+                       top[i]->mutable_cpu_data());
       }
     } catch (const dnnl::error& error) {
       LOG(FATAL) << "oneDNN: " << error.what();

@@ -28,6 +28,11 @@ class OneDnnLayer : public Base<Dtype> {
   /// Whether oneDNN computes blobs of the present shape.
   bool is_by_onednn() const { return onednn_ != nullptr; }
 
+  /// Forward, and a ReLU in place on the top; false, and nothing is done, where
+  /// oneDNN does not do both.
+  bool ForwardAndRelu(const vector<Blob<Dtype>*>& bottom,
+                      const vector<Blob<Dtype>*>& top, float negative_slope);
+
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                    const vector<Blob<Dtype>*>& top) override;
@@ -45,6 +50,8 @@ class OneDnnLayer : public Base<Dtype> {
   void Try(const Make& make);
 
   std::unique_ptr<ul2q::OneDnnConvolution> onednn_;  ///< null: BVLC's computes
+  std::unique_ptr<ul2q::OneDnnConvolution> with_relu_;  ///< null before use
+  bool adds_relu_ = false;
 };
 
 template <typename Dtype>

@@ -47,6 +47,16 @@ typename Primitive::primitive_desc DescribeBackward(
 #endif
 }
 
+/// Adds a ReLU to what a primitive does to its result.
+inline void AppendRelu(float negative_slope, dnnl::post_ops* post_ops) {
+  constexpr auto kRelu = dnnl::algorithm::eltwise_relu;
+#if DNNL_VERSION_MAJOR >= 3
+  post_ops->append_eltwise(kRelu, negative_slope, 0);
+#else
+  post_ops->append_eltwise(1, kRelu, negative_slope, 0);
+#endif
+}
+
 }  // namespace ul2q
 
 #endif  // UL2Q_ENGINE_ONEDNN_PRIMITIVES_HPP_
