@@ -34,7 +34,7 @@ constexpr std::int64_t kPartBytes = 2 << 20;
 constexpr std::int64_t kWeightsPerPart = 4;
 
 /// Multiply-adds below which a second thread comes too late.
-constexpr std::int64_t kSmallWork = 1 << 22;
+constexpr std::int64_t kSmallWork = 1 << 23;
 
 dnnl::stream& Stream() {
   thread_local dnnl::stream stream(Cpu());
