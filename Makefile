@@ -95,7 +95,8 @@ bench-transform: ## measure the weight transform against a copy -> benchmarks/re
 
 # A tree of its own, with the project's Python files beside the instrumented modules.
 SANITIZE := build/sanitize
-SANITIZED_TESTS := $(wildcard $(addprefix tests/test_,pycaffe.py python_layer.py lifetimes.py bad_input.py logging.py layers.py))
+SANITIZED_TESTS := $(wildcard $(addprefix tests/test_,pycaffe.py python_layer.py lifetimes.py bad_input.py logging.py layers.py \
+  method_layers.py recurrent_layers.py quantized_activation.py statistics.py weight_views.py resume.py snapshots.py))
 SANITIZERS := UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$(CURDIR)/cpp/tests/sanitize/ubsan.supp \
   LSAN_OPTIONS=suppressions=$(CURDIR)/cpp/tests/sanitize/lsan.supp:print_suppressions=0
 
@@ -104,7 +105,7 @@ sanitize: build ## the binding tests under AddressSanitizer and UndefinedBehavio
 	  -DUL2Q_PYTHON=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
 	cmake --build $(SANITIZE)/cmake --parallel $$(nproc)
 	cmake --install $(SANITIZE)/cmake --prefix $(SANITIZE)/python
-	for file in python/ul2q/*.py python/ul2q/data; do ln -sfn $(CURDIR)/$$file $(SANITIZE)/python/ul2q/; done
+	for file in python/ul2q/*.py python/ul2q/{cli,data,report,sweep}; do ln -sfn $(CURDIR)/$$file $(SANITIZE)/python/ul2q/; done
 	cd $(SANITIZE)/cmake && $(SANITIZERS) ctest --output-on-failure --parallel $$(nproc)
 	# Python keeps much till the end of the process: leaks are looked for in the C++ tests. libstdc++ must be there before
 	# libasan looks for __cxa_throw.

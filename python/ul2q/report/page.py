@@ -11,7 +11,7 @@ from ul2q.paper import paper_net
 from ul2q.report.html_text import inline_svg, table
 from ul2q.report.runs import STATUSES
 from ul2q.report.views import View, layers_view, paper_view, runs_view, summary_view
-from ul2q.sweep.records import DONE
+from ul2q.sweep.records import DONE, WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,13 +146,18 @@ def _overview(runs: Sequence[Run], anchors: Mapping[Path, str]) -> str:
     """How many runs there are, and which are not what they should be."""
     finished = sum(run.status == DONE for run in runs)
     lines = [f"<p>{len(runs)} run{'s' * (len(runs) != 1)}, {finished} of them finished.</p>"]
+    links = {run.folder: f'<a href="#{anchors[run.folder]}">{escape(run.name)}</a>' for run in runs}
     for run in runs:
-        if run.status != DONE:
+        if run.status not in {DONE, WAITING}:
             reason = f": {escape(run.error)}" if run.error else ""
             lines.append(
-                f'<p><a href="#{anchors[run.folder]}">{escape(run.name)}</a>: '
-                f'<span class="bad">{escape(STATUSES[run.status])}</span>{_so_far(run)}{reason}</p>'
+                f'<p>{links[run.folder]}: <span class="bad">{escape(STATUSES[run.status])}</span>'
+                f"{_so_far(run)}{reason}</p>"
             )
+    waiting = [links[run.folder] for run in runs if run.status == WAITING]
+    if waiting:
+        state = escape(STATUSES[WAITING]).capitalize()
+        lines.append(f'<p><span class="bad">{state}</span>: {", ".join(waiting)}</p>')
     return "\n".join(lines)
 
 
