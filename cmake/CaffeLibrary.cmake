@@ -1,4 +1,4 @@
-# libcaffe and BVLC's `caffe` tool, built straight from its .cpp files.
+# libcaffe, built straight from BVLC's .cpp and .cu files.
 
 # caffe.proto imports our quantization.proto; C++ and Python get the same two.
 set(_proto_dir "${CMAKE_BINARY_DIR}/proto")
@@ -23,9 +23,14 @@ add_custom_command(
   COMMENT "Generating caffe.proto's C++ and Python")
 
 # BVLC's files, a repaired copy in the place of the original where there is one. A checkout's extra layers are found here.
-file(GLOB _sources CONFIGURE_DEPENDS RELATIVE ${CAFFE_ROOT}
-  ${CAFFE_ROOT}/src/caffe/*.cpp ${CAFFE_ROOT}/src/caffe/layers/*.cpp
-  ${CAFFE_ROOT}/src/caffe/solvers/*.cpp ${CAFFE_ROOT}/src/caffe/util/*.cpp)
+set(_patterns)
+foreach(folder caffe caffe/layers caffe/solvers caffe/util)
+  list(APPEND _patterns ${CAFFE_ROOT}/src/${folder}/*.cpp)
+  if(UL2Q_CUDA)
+    list(APPEND _patterns ${CAFFE_ROOT}/src/${folder}/*.cu)
+  endif()
+endforeach()
+file(GLOB _sources CONFIGURE_DEPENDS RELATIVE ${CAFFE_ROOT} ${_patterns})
 set(_caffe_sources)
 foreach(source IN LISTS _sources)
   if(EXISTS ${CAFFE_REPAIRED}/${source})
@@ -44,12 +49,18 @@ target_include_directories(caffe SYSTEM BEFORE PUBLIC
   ${PROJECT_SOURCE_DIR}/cpp/compat ${_proto_dir}/include ${_cpp_proto_dir}
   ${CAFFE_REPAIRED}/include ${CAFFE_ROOT}/include)
 target_compile_definitions(caffe PUBLIC
-  CPU_ONLY USE_HDF5 USE_LEVELDB USE_LMDB CAFFE_VERSION=1.0.0 BOOST_BIND_GLOBAL_PLACEHOLDERS)
+  USE_HDF5 USE_LEVELDB USE_LMDB CAFFE_VERSION=1.0.0 BOOST_BIND_GLOBAL_PLACEHOLDERS)
+if(UL2Q_CUDA)
+  target_sources(caffe PRIVATE cpp/compat/cuda_device.cpp)
+  target_link_libraries(caffe PUBLIC ul2q::cuda)
+else()
+  target_compile_definitions(caffe PUBLIC CPU_ONLY)
+endif()
 target_compile_options(caffe PRIVATE -w)  # the warnings of a finished code base are nobody's news
 target_link_libraries(caffe
   PUBLIC Boost::thread Boost::filesystem protobuf::libprotobuf glog::glog gflags
   PRIVATE ul2q::lmdb ul2q::leveldb ${HDF5_C_LIBRARIES} ${HDF5_C_HL_LIBRARIES}
   PUBLIC ul2q::openblas)
 target_include_directories(caffe SYSTEM PRIVATE ${HDF5_INCLUDE_DIRS})
-set_target_properties(caffe PROPERTIES INSTALL_RPATH "$ORIGIN;${UL2Q_OPENBLAS_DIR}")
+set_target_properties(caffe PROPERTIES INSTALL_RPATH "$ORIGIN;${UL2Q_OPENBLAS_DIR};${UL2Q_CUDA_LIBRARY_DIRS}")
 install(TARGETS caffe LIBRARY DESTINATION ul2q/lib)

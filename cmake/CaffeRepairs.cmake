@@ -191,5 +191,8 @@ include("${CMAKE_CURRENT_LIST_DIR}/ErrorRepairs.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/BindingRepairs.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/ResumeRepairs.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/PycaffeRepairs.cmake")
+if(UL2Q_CUDA)
+  include("${CMAKE_CURRENT_LIST_DIR}/CudaRepairs.cmake")
+endif()
 
 ul2q_write_repaired()

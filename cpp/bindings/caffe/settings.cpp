@@ -5,6 +5,9 @@
 #include <atomic>
 
 #include "bindings/caffe/bindings.hpp"
+#ifndef CPU_ONLY
+#include "compat/cuda_device.hpp"
+#endif
 
 namespace py = pybind11;
 
@@ -24,6 +27,8 @@ Settings settings;
 void SetModeGpu() {
 #ifdef CPU_ONLY
   LOG(FATAL) << "Cannot use the GPU: this Caffe was built without CUDA";
+#else
+  ul2q::RequireCudaDevice();
 #endif
   settings.mode = Caffe::GPU;
 }
@@ -59,9 +64,10 @@ void BindSettings(py::module_* m) {
       "Computes on the CPU from here on, in all threads.");
   m->def("set_mode_gpu", &SetModeGpu,
          "Computes on the GPU from here on, in all threads. CaffeError if "
-         "Caffe was built without CUDA.");
+         "Caffe was built without CUDA, or there is no GPU.");
   m->def("set_device", &Caffe::SetDevice, py::arg("device_id"),
-         "Chooses the GPU. CaffeError if Caffe was built without CUDA.");
+         "Chooses the GPU of the calling thread. CaffeError if Caffe was built "
+         "without CUDA, or there is no such GPU.");
   m->def("set_random_seed", &Caffe::set_random_seed, py::arg("seed"),
          "Seeds fillers, dropout and the random choices of data layers, in the "
          "calling thread: each thread draws from a generator of its own.");

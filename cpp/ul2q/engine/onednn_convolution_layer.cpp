@@ -13,9 +13,9 @@ namespace caffe {
 template <template <typename> class Base, typename Dtype>
 bool OneDnnLayer<Base, Dtype>::IsForOneDnn(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) const {
-  return std::is_same_v<Dtype, float> && this->num_spatial_axes_ == 2 &&
-         !this->force_nd_im2col_ && bottom[0]->count() > 0 &&
-         top[0]->count() > 0;
+  return Caffe::mode() == Caffe::CPU && std::is_same_v<Dtype, float> &&
+         this->num_spatial_axes_ == 2 && !this->force_nd_im2col_ &&
+         bottom[0]->count() > 0 && top[0]->count() > 0;
 }
 
 template <template <typename> class Base, typename Dtype>
