@@ -8,11 +8,7 @@ namespace {
 cudaError_t CountDevices() {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess) {
-    cudaGetLastError();  // lest the next check takes it for its own
-    return error;
-  }
-  return count > 0 ? cudaSuccess : cudaErrorNoDevice;
+  return error == cudaSuccess && count == 0 ? cudaErrorNoDevice : error;
 }
 
 /// Neither devices nor a driver come while a process runs.

@@ -103,11 +103,10 @@ void MapChannels(const ChannelLayout& layout, const In* in, Out* out,
   });
 }
 
-/// A seed for each channel, lest all round alike.
 template <typename Seed>
 Seed SeedOf(const ChannelLayout& layout, Seed seed, std::int64_t channel) {
-  if (seed && layout.channel_count() > 1) {
-    seed = RandomWord(*seed, static_cast<std::uint64_t>(channel));
+  if (seed) {
+    seed = SeedOfChannel(*seed, channel, layout.channel_count() > 1);
   }
   return seed;
 }

@@ -23,6 +23,9 @@ class NonFiniteError : public std::domain_error {
   using std::domain_error::domain_error;
 };
 
+template <typename Dtype>
+struct Recipe;  // kernels/recipe.hpp
+
 /// Turns an array into integer codes of a few bits and back: statistics ->
 /// scale and shift -> codes -> values.
 ///
@@ -61,6 +64,9 @@ class Quantizer {
   virtual int code_bits() const = 0;
   virtual std::int32_t lowest_code() const = 0;
   virtual std::int32_t highest_code() const = 0;
+
+  /// The same for a device.
+  virtual Recipe<Dtype> recipe() const = 0;
 };
 
 /// The values of the smallest and the largest code.

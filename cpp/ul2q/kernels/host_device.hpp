@@ -5,7 +5,7 @@
 // the loop that calls them, which is compiled for several instruction sets; a
 // function that stayed a function would be compiled for one.
 #ifdef __CUDACC__
-#define UL2Q_HOST_DEVICE __host__ __device__ __forceinline__
+#define UL2Q_HOST_DEVICE __host__ __device__ __attribute__((always_inline))
 #else
 #define UL2Q_HOST_DEVICE [[gnu::always_inline]]
 #endif

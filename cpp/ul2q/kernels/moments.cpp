@@ -9,23 +9,19 @@
 #include "ul2q/kernels/blocks.hpp"
 #include "ul2q/kernels/finite.hpp"
 #include "ul2q/kernels/loops.hpp"
+#include "ul2q/kernels/part_moments.hpp"
 #include "ul2q/kernels/sums.hpp"
 
 namespace ul2q {
 namespace {
-
-struct Block {
-  double count, mean;
-  double squares;  ///< Σ(w - mean)²
-  double min, max;
-};
 
 /// The squares of doubles may have lost so much to underflow.
 constexpr double kUnderflow = 0x1p-1000;
 
 /// Of the n elements of a block.
 template <typename Dtype>
-Block MomentsOf(const Dtype* w, std::int64_t n, const BlockSums<Dtype>& sums) {
+PartMoments MomentsOf(const Dtype* w, std::int64_t n,
+                      const BlockSums<Dtype>& sums) {
   const double count = static_cast<double>(n);
   double mean = sums.value / count;
   double squares = sums.square - sums.value * mean;
@@ -42,24 +38,12 @@ Block MomentsOf(const Dtype* w, std::int64_t n, const BlockSums<Dtype>& sums) {
   return {count, mean, squares < 0 ? 0 : squares, sums.min, sums.max};
 }
 
-Block Merge(const Block& a, const Block& b) {
-  Block merged;
-  merged.count = a.count + b.count;
-  const double delta = b.mean - a.mean;
-  merged.mean = a.mean + delta * (b.count / merged.count);
-  merged.squares = a.squares + b.squares +
-                   delta * delta * (a.count / merged.count) * b.count;
-  merged.min = std::min(a.min, b.min);
-  merged.max = std::max(a.max, b.max);
-  return merged;
-}
-
 /// Of at most a group of elements.
 template <typename Dtype>
-Block MomentsOfGroup(const Dtype* w, std::int64_t n) {
+PartMoments MomentsOfGroup(const Dtype* w, std::int64_t n) {
   BlockSums<Dtype> sums[kGroupSize / kBlockSize];
   std::get<MomentLoop<Dtype>>(Loops()).sum(w, n, w + kGroupSize, sums);
-  Block merged = MomentsOf(w, std::min(kBlockSize, n), sums[0]);
+  PartMoments merged = MomentsOf(w, std::min(kBlockSize, n), sums[0]);
   for (std::int64_t i = kBlockSize; i < n; i += kBlockSize) {
     merged = Merge(merged, MomentsOf(w + i, std::min(kBlockSize, n - i),
                                      sums[i / kBlockSize]));
@@ -68,8 +52,8 @@ Block MomentsOfGroup(const Dtype* w, std::int64_t n) {
 }
 
 template <typename Dtype>
-Block MomentsOfGroups(const Dtype* w, std::int64_t n) {
-  std::vector<Block> groups(GroupCount(n));
+PartMoments MomentsOfGroups(const Dtype* w, std::int64_t n) {
+  std::vector<PartMoments> groups(GroupCount(n));
   ForEachThread(n, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += kGroupSize) {
       groups[i / kGroupSize] =
@@ -88,7 +72,7 @@ Moments ComputeMoments(const Dtype* w, std::int64_t n) {
     return {};
   }
   // A small array needs no memory.
-  const Block total =
+  const PartMoments total =
       n <= kGroupSize ? MomentsOfGroup(w, n) : MomentsOfGroups(w, n);
   if (!std::isfinite(total.squares)) {
     ThrowNonFinite(w, n, "variance");

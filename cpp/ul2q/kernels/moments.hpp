@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "ul2q/kernels/host_device.hpp"
+
 namespace ul2q {
 
 /// Moments and range of an array; all 0 for an empty one.
@@ -15,8 +17,8 @@ struct Moments {
   double max = 0;
 
   /// Root of the mean square: the deviation about 0.
-  double rms() const { return std::hypot(mean, sigma); }
-  double max_magnitude() const { return std::max(-min, max); }
+  UL2Q_HOST_DEVICE double rms() const { return std::hypot(mean, sigma); }
+  UL2Q_HOST_DEVICE double max_magnitude() const { return std::max(-min, max); }
 };
 
 /// One pass over memory, in double precision and free of cancellation: sums of

@@ -18,7 +18,16 @@ UL2Q_HOST_DEVICE inline std::uint64_t RandomWord(std::uint64_t seed,
   return z ^ (z >> 31);
 }
 
-/// The same, uniform on [0, 1): as many bits as Dtype holds exactly.
+/// A seed for each of many channels, lest all round alike.
+UL2Q_HOST_DEVICE inline std::uint64_t SeedOfChannel(std::uint64_t seed,
+                                                    std::int64_t channel,
+                                                    bool has_many_channels) {
+  return has_many_channels
+             ? RandomWord(seed, static_cast<std::uint64_t>(channel))
+             : seed;
+}
+
+/// A random word made uniform on [0, 1): as many bits as Dtype holds exactly.
 template <typename Dtype>
 UL2Q_HOST_DEVICE inline Dtype RandomUniform(std::uint64_t seed,
                                             std::uint64_t index) {

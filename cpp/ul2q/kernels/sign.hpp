@@ -10,6 +10,7 @@ namespace ul2q {
 template <typename Dtype>
 struct SignGrid {
   struct Shape {
+    using Grid = SignGrid;
     static constexpr bool has_threshold = false;
     static constexpr int lowest = -1;
     static constexpr int highest = 1;
@@ -18,7 +19,7 @@ struct SignGrid {
 
   Dtype scale;
 
-  SignGrid(const ScaleShift<Dtype>& fit, const Shape&) : scale(fit.scale) {}
+  UL2Q_HOST_DEVICE SignGrid(const ScaleShift<Dtype>& fit, const Shape&) : scale(fit.scale) {}
 
   UL2Q_HOST_DEVICE Dtype Code(Dtype w) const {
     return w < 0 ? Dtype(-1) : Dtype(1);

@@ -10,6 +10,7 @@ namespace ul2q {
 template <typename Dtype>
 struct TernaryGrid {
   struct Shape {
+    using Grid = TernaryGrid;
     static constexpr bool has_threshold = true;
     static constexpr int lowest = -1;
     static constexpr int highest = 1;
@@ -19,7 +20,7 @@ struct TernaryGrid {
   Dtype scale;
   Dtype threshold;
 
-  TernaryGrid(const ScaleShift<Dtype>& fit, const Shape&)
+  UL2Q_HOST_DEVICE TernaryGrid(const ScaleShift<Dtype>& fit, const Shape&)
       : scale(fit.scale), threshold(fit.threshold) {}
 
   UL2Q_HOST_DEVICE Dtype Code(Dtype w) const {

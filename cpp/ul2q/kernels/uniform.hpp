@@ -27,6 +27,7 @@ UL2Q_HOST_DEVICE inline Dtype RoundHalfAway(Dtype x) {
 template <typename Dtype>
 struct UniformGrid {
   struct Shape {
+    using Grid = UniformGrid;
     static constexpr bool has_threshold = false;
     std::int32_t lowest;
     std::int32_t highest;
@@ -48,7 +49,7 @@ struct UniformGrid {
   Dtype highest;
   Dtype inverse;  ///< 1/scale; 0 where that overflows
 
-  UniformGrid(const ScaleShift<Dtype>& fit, const Shape& shape)
+  UL2Q_HOST_DEVICE UniformGrid(const ScaleShift<Dtype>& fit, const Shape& shape)
       : scale(fit.scale),
         shift(fit.shift),
         offset(shape.offset),

@@ -121,7 +121,12 @@ bool QuantizedLayer<Base, Dtype>::IsUpToDate(const Parameter& parameter) const {
   if (this->phase_ == TRAIN && parameter.is_stochastic()) {
     return false;  // each pass rounds anew
   }
-  return parameter.version != 0 &&
+#ifndef CPU_ONLY
+  if (parameter.device && parameter.device->has_failed()) {
+    return false;  // which says what is wrong
+  }
+#endif
+  return parameter.version != 0 && parameter.mode == Caffe::mode() &&
          parameter.version == master.data()->version() &&
          parameter.copy->shape() == master.shape();
 }
@@ -129,12 +134,10 @@ bool QuantizedLayer<Base, Dtype>::IsUpToDate(const Parameter& parameter) const {
 template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::Quantize(Parameter* parameter) {
   const Blob<Dtype>& master = *this->blobs_[parameter->index];
-  const Dtype* values = master.cpu_data();
   if (!parameter->copy) {
     parameter->copy.reset(new Blob<Dtype>());
   }
-  Blob<Dtype>& copy = *parameter->copy;
-  copy.ReshapeLike(master);
+  parameter->copy->ReshapeLike(master);
   typename ul2q::Quantizer<Dtype>::Seed seed;
   if (this->phase_ == TRAIN && parameter->is_stochastic()) {
     seed = caffe_rng_rand();
@@ -142,15 +145,45 @@ void QuantizedLayer<Base, Dtype>::Quantize(Parameter* parameter) {
   parameter->version = 0;
   const std::uint64_t version = master.data()->version();
   try {
-    parameter->fits =
-        ul2q::QuantizeChannels(*parameter->quantizer, LayoutOf(*parameter),
-                               values, seed, copy.mutable_cpu_data());
+    QuantizeWithFits(parameter, LayoutOf(*parameter), seed);
   } catch (const ul2q::NonFiniteError& error) {
     LOG(FATAL) << "the " << parameter->field << " blob " << error.what()
                << ": training has diverged (lower base_lr, or clip the "
                << "gradients with clip_gradients)";
   }
   parameter->version = version;
+  parameter->mode = Caffe::mode();
+}
+
+template <template <typename> class Base, typename Dtype>
+void QuantizedLayer<Base, Dtype>::QuantizeWithFits(
+    Parameter* parameter, ul2q::ChannelLayout layout,
+    typename ul2q::Quantizer<Dtype>::Seed seed) {
+  const Blob<Dtype>& master = *this->blobs_[parameter->index];
+  Blob<Dtype>& copy = *parameter->copy;
+  const ul2q::Quantizer<Dtype>& quantizer = *parameter->quantizer;
+#ifndef CPU_ONLY
+  if (Caffe::mode() == Caffe::GPU) {
+    if (!parameter->device) {
+      parameter->device.reset(new ul2q::DeviceQuantizer<Dtype>(quantizer));
+    }
+    ul2q::DeviceQuantizer<Dtype>& device = *parameter->device;
+    const bool has_failed = device.has_failed();
+    if (has_failed) {
+      device.ForgetFailure();
+    }
+    if (has_failed || device.is_searched()) {
+      // After a failure it says what is wrong.
+      device.SetFits(ul2q::FitChannels(quantizer, layout, master.cpu_data()));
+    } else {
+      device.Fit(layout, master.gpu_data());
+    }
+    device.Quantize(layout, master.gpu_data(), seed, copy.mutable_gpu_data());
+    return;
+  }
+#endif
+  parameter->fits = ul2q::QuantizeChannels(quantizer, layout, master.cpu_data(),
+                                           seed, copy.mutable_cpu_data());
 }
 
 template <template <typename> class Base, typename Dtype>
@@ -165,6 +198,13 @@ void QuantizedLayer<Base, Dtype>::QuantizeParameters() {
 }
 
 template <template <typename> class Base, typename Dtype>
+void QuantizedLayer<Base, Dtype>::QuantizeForBackward() {
+  if (!copies_are_set_ || quantized_.front().mode != Caffe::mode()) {
+    QuantizeParameters();
+  }
+}
+
+template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::Forward_cpu(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   QuantizeParameters();
@@ -176,9 +216,7 @@ template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::Backward_cpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
-  if (!copies_are_set_) {
-    QuantizeParameters();  // no forward pass went before, or it failed
-  }
+  QuantizeForBackward();
   for (Parameter& parameter : quantized_) {
     Blob<Dtype>& copy = *parameter.copy;
     if (parameter.is_clipped()) {
@@ -202,6 +240,43 @@ void QuantizedLayer<Base, Dtype>::Backward_cpu(
     }
   }
 }
+
+#ifndef CPU_ONLY
+template <template <typename> class Base, typename Dtype>
+void QuantizedLayer<Base, Dtype>::Forward_gpu(
+    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  QuantizeParameters();
+  const Loan loan(this);
+  Base<Dtype>::Forward_gpu(bottom, top);
+}
+
+template <template <typename> class Base, typename Dtype>
+void QuantizedLayer<Base, Dtype>::Backward_gpu(
+    const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+    const vector<Blob<Dtype>*>& bottom) {
+  QuantizeForBackward();
+  for (Parameter& parameter : quantized_) {
+    Blob<Dtype>& copy = *parameter.copy;
+    if (parameter.is_clipped()) {
+      caffe_gpu_set(copy.count(), Dtype(0), copy.mutable_gpu_diff());
+    } else {
+      copy.ShareDiff(*this->blobs_[parameter.index]);
+    }
+  }
+  {
+    const Loan loan(this);
+    Base<Dtype>::Backward_gpu(top, propagate_down, bottom);
+  }
+  for (const Parameter& parameter : quantized_) {
+    if (parameter.is_clipped()) {
+      Blob<Dtype>& master = *this->blobs_[parameter.index];
+      parameter.device->AddGradientWithinLevels(
+          LayoutOf(parameter), master.gpu_data(), parameter.copy->gpu_diff(),
+          master.mutable_gpu_diff());
+    }
+  }
+}
+#endif  // CPU_ONLY
 
 template <template <typename> class Base, typename Dtype>
 shared_ptr<Layer<Dtype>> NewQuantizedLayer(const LayerParameter& param) {

@@ -11,6 +11,9 @@
 #include "ul2q/channels.hpp"
 #include "ul2q/layers/quantized_blob.hpp"
 #include "ul2q/quantizer.hpp"
+#ifndef CPU_ONLY
+#include "ul2q/device/device_quantizer.hpp"
+#endif
 
 namespace caffe {
 
@@ -37,7 +40,10 @@ namespace caffe {
  * belongs to values within the outermost levels. The gradient to the bottom
  * uses the copy of the last forward pass.
  *
- * A copy is made anew when its master may have been written to since.
+ * A copy is made anew when its master may have been written to since. In GPU
+ * mode the device makes it, with its scales and shifts, and nothing waits for
+ * the device; so values that are not finite are reported by a later pass. With
+ * `fit: EMPIRICAL` the CPU fits, which the device waits for.
  */
 template <template <typename> class Base, typename Dtype>
 class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
@@ -59,6 +65,13 @@ class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
   void Backward_cpu(const vector<Blob<Dtype>*>& top,
                     const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
+#ifndef CPU_ONLY
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom,
+                   const vector<Blob<Dtype>*>& top) override;
+  void Backward_gpu(const vector<Blob<Dtype>*>& top,
+                    const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+#endif
 
   /// Puts the quantised copies in the place of their masters while it lives.
   class Loan {
@@ -84,9 +97,14 @@ class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
     QuantizerParameter options;
     std::unique_ptr<ul2q::Quantizer<Dtype>> quantizer;
     shared_ptr<Blob<Dtype>> copy;  ///< the quantised values; null before use
-    vector<ul2q::ScaleShift<Dtype>> fits;  ///< of the copy's channels
+    /// Of the copy's channels; in GPU mode the device has them.
+    vector<ul2q::ScaleShift<Dtype>> fits;
+#ifndef CPU_ONLY
+    std::unique_ptr<ul2q::DeviceQuantizer<Dtype>> device;  ///< null before use
+#endif
     /// Of the master's memory when the copy was made; 0: not known.
     std::uint64_t version = 0;
+    Caffe::Brew mode = Caffe::CPU;  ///< in which the copy was made
 
     bool is_clipped() const {
       return options.gradient() == QuantizerParameter::CLIPPED;
@@ -108,6 +126,10 @@ class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
                     const QuantizerParameter& options);
   ul2q::ChannelLayout LayoutOf(const Parameter& parameter) const;
   void Quantize(Parameter* parameter);
+  void QuantizeWithFits(Parameter* parameter, ul2q::ChannelLayout layout,
+                        typename ul2q::Quantizer<Dtype>::Seed seed);
+  /// For a backward pass without a forward pass, or in another mode, before it.
+  void QuantizeForBackward();
 
   bool copies_are_set_ = false;  ///< false after a pass that failed
 };

@@ -12,12 +12,13 @@ namespace {
 template <typename Dtype>
 class BinaryQuantizer : public GridQuantizer<SignGrid, Dtype> {
  public:
+  // EMPIRICAL as well: there is no better fit.
   explicit BinaryQuantizer(const QuantizerOptions&)
-      : GridQuantizer<SignGrid, Dtype>({}) {}
+      : GridQuantizer<SignGrid, Dtype>({}, {FitRule::kMagnitude}, Fit::kExact) {
+  }
 
   ScaleShift<Dtype> FitTo(const Dtype* w, std::int64_t n) const override {
-    // EMPIRICAL as well: there is no better one.
-    return {static_cast<Dtype>(MeanMagnitude(w, n))};
+    return {this->rule_.template Scale<Dtype>(MeanMagnitude(w, n))};
   }
 };
 

@@ -16,28 +16,37 @@ typename UniformGrid<Dtype>::Shape ShapeOf(const QuantizerOptions& options) {
   return {0, 2 * half - 1, Dtype(0)};
 }
 
+FitRule RuleOf(const QuantizerOptions& options, const ScaleRounding& rounding) {
+  const int half = 1 << (*options.bits - 1);
+  FitRule rule;
+  rule.statistic =
+      options.is_signed ? FitRule::kMaxMagnitude : FitRule::kMaxAboveZero;
+  rule.divisor = options.is_signed ? half : 2 * half - 1;
+  rule.rounding = rounding;
+  return rule;
+}
+
 }  // namespace
 
 template <typename Dtype>
-ClipQuantizer<Dtype>::ClipQuantizer(const QuantizerOptions& options)
-    : GridQuantizer<UniformGrid, Dtype>(ShapeOf<Dtype>(options)),
-      options_(options) {}
+ClipQuantizer<Dtype>::ClipQuantizer(const QuantizerOptions& options,
+                                    const ScaleRounding& rounding)
+    : GridQuantizer<UniformGrid, Dtype>(ShapeOf<Dtype>(options),
+                                        RuleOf(options, rounding), options.fit),
+      bits_(*options.bits) {}
 
 template <typename Dtype>
 ScaleShift<Dtype> ClipQuantizer<Dtype>::FitTo(const Dtype* w,
                                               std::int64_t n) const {
   const Moments moments = ComputeMoments(w, n);
-  const double scale = options_.is_signed
-                           ? moments.max_magnitude() / -this->lowest_code()
-                           : std::max(moments.max, 0.0) / this->highest_code();
-  const ScaleShift<Dtype> fit = Covering({static_cast<Dtype>(scale)});
+  const auto fit = this->rule_.template Of<Dtype>(moments);
   this->CheckedFor(fit, {moments.min, moments.max});
-  if (options_.fit != Fit::kEmpirical) {
+  if (this->fit_ != Fit::kEmpirical) {
     return fit;
   }
   // A step that spares the many small values may clip many large ones.
   std::vector<ScaleShift<Dtype>> smaller;
-  for (int halvings = 1; halvings < *options_.bits + 3; ++halvings) {
+  for (int halvings = 1; halvings < bits_ + 3; ++halvings) {
     smaller.push_back({std::ldexp(fit.scale, -halvings)});
   }
   return this->Empirical(fit, smaller, w, n, false);

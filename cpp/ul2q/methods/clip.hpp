@@ -14,18 +14,14 @@ namespace ul2q {
 template <typename Dtype>
 class ClipQuantizer : public GridQuantizer<UniformGrid, Dtype> {
  public:
-  explicit ClipQuantizer(const QuantizerOptions& options);
+  /// With a rounding that does not make scales smaller.
+  explicit ClipQuantizer(const QuantizerOptions& options,
+                         const ScaleRounding& rounding = {});
 
   ScaleShift<Dtype> FitTo(const Dtype* w, std::int64_t n) const override;
 
- protected:
-  /// Nearest, but not below: a scale that covers what `fit` covers.
-  virtual ScaleShift<Dtype> Covering(const ScaleShift<Dtype>& fit) const {
-    return fit;
-  }
-
  private:
-  QuantizerOptions options_;
+  const int bits_;
 };
 
 }  // namespace ul2q

@@ -17,7 +17,8 @@ class FixedPointQuantizer : public ClipQuantizer<Dtype> {
   using Fitted = ScaleShift<Dtype>;
 
   explicit FixedPointQuantizer(const QuantizerOptions& options)
-      : ClipQuantizer<Dtype>(options), rounding_(options.rounding) {}
+      : ClipQuantizer<Dtype>(options, {ScaleRounding::kPowerOfTwoAbove}),
+        rounding_(options.rounding) {}
 
   Fitted Nearest(const Fitted& fit) const override {
     // scale = fraction · 2^exponent, 1/2 <= fraction < 1. Nearest in the scale
@@ -50,17 +51,6 @@ class FixedPointQuantizer : public ClipQuantizer<Dtype> {
     ForEachStochasticCode(fit, w, n, *seed, [=](std::int64_t i, Dtype code) {
       values[i] = grid.Value(code);
     });
-  }
-
- protected:
-  Fitted Covering(const Fitted& fit) const override {
-    // Exact, unlike log2: scale = fraction · 2^exponent, 1/2 <= fraction < 1.
-    int exponent = 0;
-    const Dtype fraction = std::frexp(fit.scale, &exponent);
-    if (fraction == Dtype(0.5)) {
-      return fit;
-    }
-    return {fit.scale > 0 ? std::ldexp(Dtype(1), exponent) : Dtype(0)};
   }
 
  private:

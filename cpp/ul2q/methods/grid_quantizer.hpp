@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "ul2q/kernels/arrays.hpp"
+#include "ul2q/kernels/fit_rule.hpp"
 #include "ul2q/kernels/least_squares.hpp"
+#include "ul2q/kernels/recipe.hpp"
 #include "ul2q/method.hpp"
 #include "ul2q/quantizer.hpp"
 
@@ -37,11 +39,15 @@ class GridQuantizer : public Quantizer<Dtype> {
   int code_bits() const override { return shape_.code_bits(); }
   std::int32_t lowest_code() const override { return shape_.lowest; }
   std::int32_t highest_code() const override { return shape_.highest; }
+  Recipe<Dtype> recipe() const override {
+    return {rule_, shape_, fit_ == Fit::kEmpirical};
+  }
 
  protected:
   using Shape = typename Grid<Dtype>::Shape;
 
-  explicit GridQuantizer(const Shape& shape) : shape_(shape) {}
+  GridQuantizer(const Shape& shape, const FitRule& rule, Fit fit)
+      : rule_(rule), fit_(fit), shape_(shape) {}
 
   Grid<Dtype> GridOf(const Fitted& fit) const { return {fit, shape_}; }
 
@@ -49,10 +55,8 @@ class GridQuantizer : public Quantizer<Dtype> {
   /// need not be. Throws NonFiniteError.
   Fitted CheckedFor(const Fitted& fit,
                     std::initializer_list<double> extremes) const {
-    const Grid<Dtype> grid = GridOf(fit);
     for (const double extreme : extremes) {
-      if (!std::isfinite(fit.scale) ||
-          !std::isfinite(grid.Value(grid.Code(static_cast<Dtype>(extreme))))) {
+      if (!IsFinite(fit, shape_, extreme)) {
         throw NonFiniteError(
             "holds values so large that their quantised values overflow");
       }
@@ -92,8 +96,11 @@ class GridQuantizer : public Quantizer<Dtype> {
         .Best(starts);
   }
 
+  const FitRule rule_;  ///< of the method's own fit
+  const Fit fit_;
+
  private:
-  Shape shape_;
+  const Shape shape_;
 };
 
 /// For Method's two makers.

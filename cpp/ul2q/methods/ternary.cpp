@@ -8,11 +8,11 @@ template <typename Dtype>
 ScaleShift<Dtype> TernaryQuantizer<Dtype>::FitTo(const Dtype* w,
                                                  std::int64_t n) const {
   ScaleShift<Dtype> fit;
-  fit.threshold = static_cast<Dtype>(0.7 * MeanMagnitude(w, n));
-  fit.scale = static_cast<Dtype>(MeanMagnitudeAbove(w, n, fit.threshold));
-  fit = this->Nearest(fit);
+  fit.threshold = this->rule_.template Threshold<Dtype>(MeanMagnitude(w, n));
+  fit.scale = this->rule_.template Scale<Dtype>(
+      MeanMagnitudeAbove(w, n, fit.threshold));
   this->CheckedFor(fit, {fit.scale});
-  if (fit_ == Fit::kEmpirical) {
+  if (this->fit_ == Fit::kEmpirical) {
     fit = this->Empirical(fit, {}, w, n, false);
   }
   return fit;

@@ -13,13 +13,21 @@ namespace ul2q {
 template <typename Dtype>
 class TernaryQuantizer : public GridQuantizer<TernaryGrid, Dtype> {
  public:
-  explicit TernaryQuantizer(const QuantizerOptions& options)
-      : GridQuantizer<TernaryGrid, Dtype>({}), fit_(options.fit) {}
+  explicit TernaryQuantizer(const QuantizerOptions& options,
+                            const ScaleRounding& rounding = {})
+      : GridQuantizer<TernaryGrid, Dtype>({}, RuleWith(rounding), options.fit) {
+  }
 
   ScaleShift<Dtype> FitTo(const Dtype* w, std::int64_t n) const override;
 
  private:
-  Fit fit_;
+  static FitRule RuleWith(const ScaleRounding& rounding) {
+    FitRule rule;
+    rule.statistic = FitRule::kMagnitudeAboveThreshold;
+    rule.threshold_factor = 0.7;
+    rule.rounding = rounding;
+    return rule;
+  }
 };
 
 }  // namespace ul2q

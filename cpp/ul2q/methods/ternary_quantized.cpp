@@ -3,8 +3,6 @@
 // The scale of TERNARY, rounded to an integer of `bits` bits times a power of
 // two.
 
-#include <cmath>
-
 #include "ul2q/methods/ternary.hpp"
 
 namespace ul2q {
@@ -14,19 +12,14 @@ template <typename Dtype>
 class TernaryQuantizedQuantizer : public TernaryQuantizer<Dtype> {
  public:
   explicit TernaryQuantizedQuantizer(const QuantizerOptions& options)
-      : TernaryQuantizer<Dtype>(options), bits_(*options.bits) {}
+      : TernaryQuantizer<Dtype>(
+            options, {ScaleRounding::kShortInteger, *options.bits}) {}
 
   ScaleShift<Dtype> Nearest(const ScaleShift<Dtype>& fit) const override {
-    int exponent = 0;
-    const Dtype fraction = std::frexp(fit.scale, &exponent);
     ScaleShift<Dtype> nearest = fit;
-    nearest.scale =
-        std::ldexp(std::round(std::ldexp(fraction, bits_)), exponent - bits_);
+    nearest.scale = this->rule_.rounding(fit.scale);
     return nearest;
   }
-
- private:
-  int bits_;  ///< of the scale
 };
 
 const MethodRegistration registration([] {

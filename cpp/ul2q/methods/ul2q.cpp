@@ -39,24 +39,23 @@ class Ul2qQuantizer : public GridQuantizer<UniformGrid, Dtype> {
   using Fitted = ScaleShift<Dtype>;
 
   explicit Ul2qQuantizer(const QuantizerOptions& options)
-      : GridQuantizer<UniformGrid, Dtype>(ShapeOf(options)),
-        options_(options) {}
+      : GridQuantizer<UniformGrid, Dtype>(ShapeOf(options), RuleOf(options),
+                                          options.fit),
+        range_rule_(RangeRule(options)) {}
 
   Fitted FitTo(const Dtype* w, std::int64_t n) const override {
     const Moments moments = ComputeMoments(w, n);
-    Fitted fit;
-    fit.scale = static_cast<Dtype>(Scale(moments));
-    fit.shift = static_cast<Dtype>(has_mean() ? moments.mean : 0.0);
+    const Fitted fit = this->rule_.template Of<Dtype>(moments);
     this->CheckedFor(fit, {moments.min, moments.max});
-    if (options_.fit != Fit::kEmpirical) {
+    if (this->fit_ != Fit::kEmpirical) {
       return fit;
     }
-    Fitted range = fit;
-    range.scale = static_cast<Dtype>(RangeScale(moments));
-    if (has_mean()) {
+    const bool has_mean = this->rule_.shift_is_mean;
+    Fitted range = range_rule_.template Of<Dtype>(moments);
+    if (has_mean) {
       range.shift = static_cast<Dtype>(moments.min / 2 + moments.max / 2);
     }
-    return this->CheckedFor(this->Empirical(fit, {range}, w, n, has_mean()),
+    return this->CheckedFor(this->Empirical(fit, {range}, w, n, has_mean),
                             {moments.min, moments.max});
   }
 
@@ -70,31 +69,36 @@ class Ul2qQuantizer : public GridQuantizer<UniformGrid, Dtype> {
     return {1 - half, half, Dtype(0.5)};
   }
 
-  bool has_mean() const { return options_.shift == Shift::kMean; }
-
-  double Scale(const Moments& moments) const {
-    const int bits = *options_.bits;
-    if (!options_.is_signed) {
+  static FitRule RuleOf(const QuantizerOptions& options) {
+    const int bits = *options.bits;
+    FitRule rule;
+    if (!options.is_signed) {
       // max(x, 0) has half the mean square of x.
-      return kRectified[bits - 1] * std::sqrt(2.0) * moments.rms();
+      rule.statistic = FitRule::kRms;
+      rule.factor = kRectified[bits - 1] * std::sqrt(2.0);
+      return rule;
     }
-    if (options_.fit == Fit::kPaper && bits > kPaperBits) {
-      return RangeScale(moments);
+    if (options.fit == Fit::kPaper && bits > kPaperBits) {
+      return RangeRule(options);
     }
-    const double* steps = options_.fit == Fit::kPaper ? kPaper : kExact;
-    return steps[bits - 1] * (has_mean() ? moments.sigma : moments.rms());
+    rule.shift_is_mean = options.shift == Shift::kMean;
+    rule.statistic = rule.shift_is_mean ? FitRule::kSigma : FitRule::kRms;
+    rule.factor = (options.fit == Fit::kPaper ? kPaper : kExact)[bits - 1];
+    return rule;
   }
 
   /// The outermost levels at the ends of the data.
-  double RangeScale(const Moments& moments) const {
-    const double steps = (1 << *options_.bits) - 1;
-    if (has_mean()) {
-      return (moments.max - moments.min) / steps;
-    }
-    return (options_.is_signed ? 2 : 1) * moments.max_magnitude() / steps;
+  static FitRule RangeRule(const QuantizerOptions& options) {
+    FitRule rule;
+    rule.shift_is_mean = options.shift == Shift::kMean;
+    rule.statistic =
+        rule.shift_is_mean ? FitRule::kRange : FitRule::kMaxMagnitude;
+    rule.factor = options.is_signed && !rule.shift_is_mean ? 2 : 1;
+    rule.divisor = (1 << *options.bits) - 1;
+    return rule;
   }
 
-  QuantizerOptions options_;
+  const FitRule range_rule_;
 };
 
 const MethodRegistration registration([] {

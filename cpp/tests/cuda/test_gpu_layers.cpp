@@ -1,0 +1,171 @@
+// What the GPU computes against what the CPU does. Skipped without a GPU.
+
+#include <cuda_runtime_api.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/layer_factory.hpp"
+#include "caffe/proto/caffe.pb.h"
+#include "compat/cuda_device.hpp"
+#include "support.hpp"
+#include "ul2q/device/device_quantizer.hpp"
+#include "ul2q/method.hpp"
+
+namespace ul2q {
+namespace {
+
+using caffe::Blob;
+using caffe::Caffe;
+
+template <typename Dtype>
+class GpuTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HasCudaDevice()) {
+      GTEST_SKIP() << "no CUDA device";
+    }
+  }
+  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
+};
+TYPED_TEST_SUITE(GpuTest, Dtypes);
+
+/// Methods with every width that they take, as prototxt.
+std::vector<std::string> Quantizers() {
+  std::vector<std::string> quantizers = {"method: BINARY bits: 1",
+                                         "method: TERNARY bits: 2",
+                                         "method: TERNARY_QUANTIZED bits: 4",
+                                         "bits: 3 shift: ZERO",
+                                         "bits: 4 fit: PAPER",
+                                         "bits: 12 fit: PAPER",
+                                         "bits: 2 fit: EMPIRICAL",
+                                         "bits: 2 gradient: CLIPPED"};
+  for (int bits = 1; bits <= 16; ++bits) {
+    for (const char* method : {"UL2Q", "CLIP", "FIXED_POINT"}) {
+      quantizers.push_back("method: " + std::string(method) +
+                           " bits: " + std::to_string(bits));
+    }
+  }
+  return quantizers;
+}
+
+/// A layer in one mode, all of its arrays from the same seeds.
+template <typename Dtype>
+class Run {
+ public:
+  Run(const std::string& layer, Caffe::Brew mode) {
+    Caffe::set_mode(mode);
+    bottom_.Reshape({2, 4, 6, 5});
+    FillNormal(1, &bottom_);
+    const auto param = FromText<caffe::LayerParameter>(layer);
+    layer_ = caffe::LayerRegistry<Dtype>::CreateLayer(param);
+    const std::vector<Blob<Dtype>*> bottoms = {&bottom_}, tops = {&top_};
+    layer_->SetUp(bottoms, tops);
+    for (std::size_t i = 0; i < layer_->blobs().size(); ++i) {
+      FillNormal(2 + i, layer_->blobs()[i].get(), 0.1, 0.5);
+      SetDiff(Normal<Dtype>(layer_->blobs()[i]->count(), 4 + i),
+              layer_->blobs()[i].get());
+    }
+    for (int pass = 0; pass < 2; ++pass) {
+      layer_->Forward(bottoms, tops);
+      SetDiff(Normal<Dtype>(top_.count(), 6), &top_);
+      layer_->Backward(tops, {true}, bottoms);
+    }
+  }
+
+  /// Sums may differ by roundings, and a weight on the border between two codes
+  /// then has the other: so codes of few bits and many roundings.
+  void ExpectCloseTo(const Run& other) const {
+    ExpectClose(Data(other.top_), Data(top_), "top");
+    ExpectClose(Diff(other.bottom_), Diff(bottom_), "bottom gradient");
+    for (std::size_t i = 0; i < layer_->blobs().size(); ++i) {
+      ExpectClose(Diff(*other.layer_->blobs()[i]), Diff(*layer_->blobs()[i]),
+                  "gradient");
+      EXPECT_EQ(Data(*other.layer_->blobs()[i]), Data(*layer_->blobs()[i]));
+    }
+  }
+
+ private:
+  Blob<Dtype> bottom_, top_;
+  boost::shared_ptr<caffe::Layer<Dtype>> layer_;
+};
+
+TYPED_TEST(GpuTest, LayersComputeAsOnTheCpu) {
+  const char* layers[] = {
+      "type: 'QuantizedConvolution' convolution_param { num_output: 6 "
+      "kernel_size: 3 group: 2 pad: 1 }",
+      "type: 'QuantizedDeconvolution' convolution_param { num_output: 6 "
+      "kernel_size: 2 group: 2 }",
+      "type: 'QuantizedInnerProduct' inner_product_param { num_output: 7 }",
+      "type: 'QuantizedInnerProduct' inner_product_param { num_output: 7 "
+      "transpose: true }"};
+  for (const std::string layer : layers) {
+    for (const std::string& options : Quantizers()) {
+      for (const char* granularity : {"TENSOR", "CHANNEL"}) {
+        const std::string text =
+            "name: 'layer' " + layer + " quantization_param { weight { " +
+            options + " granularity: " + granularity + " } bias { bits: 8 } }";
+        SCOPED_TRACE(text);
+        const Run<TypeParam> cpu(text, Caffe::CPU);
+        const Run<TypeParam> gpu(text, Caffe::GPU);
+        gpu.ExpectCloseTo(cpu);
+        if (this->HasFatalFailure()) {
+          return;
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(GpuTest, ArraysOfAllSizesAreQuantisedAsOnTheCpu) {
+  for (const int n : {1, 2, 255, 8192, 8193, 1'000'003, 100'000'000}) {
+    SCOPED_TRACE(n);
+    const auto layout = ChannelLayout::Whole(n);
+    const auto quantizer = MakeQuantizer<TypeParam>("ul2q", {2});
+    Blob<TypeParam> w({n}), values({n}), again({n});
+    FillNormal(1, &w);
+    DeviceQuantizer<TypeParam> device(*quantizer);
+    for (Blob<TypeParam>* out : {&values, &again}) {
+      device.Fit(layout, w.gpu_data());
+      device.Quantize(layout, w.gpu_data(), {}, out->mutable_gpu_data());
+    }
+    EXPECT_FALSE(device.has_failed());
+    // The same bits each time.
+    EXPECT_TRUE(
+        std::equal(values.cpu_data(), values.cpu_data() + n, again.cpu_data()));
+    QuantizeChannels<TypeParam>(*quantizer, layout, w.cpu_data(), {},
+                                again.mutable_cpu_data());
+    int others = 0;
+    for (int i = 0; i < n; ++i) {
+      const double difference =
+          std::abs(values.cpu_data()[i] - again.cpu_data()[i]);
+      others += difference > 1e-5;
+    }
+    // Those on the border between two codes.
+    EXPECT_LE(others, n / 1'000'000);
+  }
+}
+
+TYPED_TEST(GpuTest, ValuesThatAreNotFiniteAreReportedByALaterPass) {
+  Caffe::set_mode(Caffe::GPU);
+  const auto layer = caffe::LayerRegistry<TypeParam>::CreateLayer(
+      FromText<caffe::LayerParameter>(
+          "name: 'ip' type: 'QuantizedInnerProduct' inner_product_param { "
+          "num_output: 2 } quantization_param { weight { bits: 2 } }"));
+  Blob<TypeParam> bottom({1, 3}), top;
+  const std::vector<Blob<TypeParam>*> bottoms = {&bottom}, tops = {&top};
+  layer->SetUp(bottoms, tops);
+  layer->blobs()[0]->mutable_cpu_data()[4] =
+      std::numeric_limits<TypeParam>::quiet_NaN();
+  layer->Forward(bottoms, tops);
+  cudaDeviceSynchronize();
+  ExpectWords(MessageOf<CaffeError>([&] { layer->Forward(bottoms, tops); }),
+              {"ip", "weight", "NaN", "element 4 of 6", "diverged"});
+}
+
+}  // namespace
+}  // namespace ul2q

@@ -1,0 +1,71 @@
+#ifndef UL2Q_DEVICE_DEVICE_QUANTIZER_HPP_
+#define UL2Q_DEVICE_DEVICE_QUANTIZER_HPP_
+
+#include <cstddef>
+#include <vector>
+
+#include "ul2q/channels.hpp"
+#include "ul2q/kernels/recipe.hpp"
+#include "ul2q/quantizer.hpp"
+
+namespace ul2q {
+
+/// Memory of the calling thread's CUDA device.
+class DeviceMemory {
+ public:
+  DeviceMemory() = default;
+  ~DeviceMemory();
+  DeviceMemory(const DeviceMemory&) = delete;
+  DeviceMemory& operator=(const DeviceMemory&) = delete;
+
+  /// At least `bytes`, not 0; what was in it is lost where it grows. Throws
+  /// CaffeError.
+  void* Reserve(std::size_t bytes);
+  void* get() const { return memory_; }
+
+ private:
+  void* memory_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Does on the current CUDA device what a Quantizer does on the CPU, to the
+/// rounding of sums. Arrays are in the device's memory, and the fits stay
+/// there: calls only enqueue kernels on the default stream. All throw
+/// CaffeError.
+template <typename Dtype>
+class DeviceQuantizer {
+ public:
+  explicit DeviceQuantizer(const Quantizer<Dtype>& quantizer);
+  ~DeviceQuantizer();
+
+  /// Whether the CPU has to fit: EMPIRICAL searches.
+  bool is_searched() const { return recipe_.is_searched; }
+
+  /// Fits each channel of w.
+  void Fit(const ChannelLayout& layout, const Dtype* w);
+  /// Takes fits of the CPU's, one for each channel, which are copied.
+  void SetFits(const std::vector<ScaleShift<Dtype>>& fits);
+
+  // By the last fits:
+  void Quantize(const ChannelLayout& layout, const Dtype* w,
+                typename Quantizer<Dtype>::Seed seed, Dtype* values);
+  void AddGradientWithinLevels(const ChannelLayout& layout, const Dtype* w,
+                               const Dtype* gradient, Dtype* sum);
+
+  /// Whether a fit so far found elements or levels that are not finite; the
+  /// device may still be about to find them. Does not wait for it.
+  bool has_failed() const;
+  void ForgetFailure();
+
+ private:
+  ScaleShift<Dtype>* fits() const;
+
+  const Recipe<Dtype> recipe_;
+  DeviceMemory fits_;
+  DeviceMemory working_memory_;
+  int* status_ = nullptr;  ///< in the host's memory; kernels write to it
+};
+
+}  // namespace ul2q
+
+#endif  // UL2Q_DEVICE_DEVICE_QUANTIZER_HPP_

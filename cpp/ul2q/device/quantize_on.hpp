@@ -1,0 +1,103 @@
+#ifndef UL2Q_DEVICE_QUANTIZE_ON_HPP_
+#define UL2Q_DEVICE_QUANTIZE_ON_HPP_
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <variant>
+
+#include "ul2q/channels.hpp"
+#include "ul2q/device/block_algorithms.hpp"
+#include "ul2q/kernels/recipe.hpp"
+
+namespace ul2q {
+
+// Quantizer's functions by the kernels of block_algorithms.hpp. All pointers
+// are to memory of the executor's device; executor.Launch(blocks, kernel) runs
+// kernel(block, index, shared) for each of the blocks, one launch after the
+// other.
+
+/// Bytes of working memory a chunk, for a fit.
+constexpr std::size_t kChunkMemory = sizeof(PartMoments);
+
+/// fits[channel] for each channel of w, which is not empty. *status becomes 1
+/// where an element or a level is not finite. The recipe's fit is not searched
+/// for.
+template <typename Executor, typename Dtype>
+void FitOn(const Executor& executor, const Recipe<Dtype>& recipe,
+           const Chunks& chunks, const Dtype* w, void* memory,
+           ScaleShift<Dtype>* fits, int* status) {
+  const FitRule& rule = recipe.rule;
+  const std::int64_t channels = chunks.channel_count();
+  if (rule.is_of_moments()) {
+    auto* parts = static_cast<PartMoments*>(memory);
+    executor.Launch(chunks.count(), SumMoments<Dtype>{chunks, w, parts});
+    std::visit(
+        [&](const auto& shape) {
+          using Shape = std::decay_t<decltype(shape)>;
+          executor.Launch(channels,
+                          FitMoments<Dtype, Shape>{chunks, parts, rule, shape,
+                                                   fits, status});
+        },
+        recipe.shape);
+    return;
+  }
+  using Sum = SumMagnitudes<Dtype>;
+  auto* sums = static_cast<typename Sum::Sums*>(memory);
+  const FitMagnitude<Dtype> fit = {chunks.channel_size(), rule, fits, status};
+  executor.Launch(chunks.count(), Sum{chunks, {w}, sums});
+  executor.Launch(channels,
+                  ForChannelSums<Sum, FitMagnitude<Dtype>>{chunks, sums, fit});
+  if (rule.statistic == FitRule::kMagnitudeAboveThreshold) {
+    using SumAbove = SumMagnitudesAbove<Dtype>;
+    auto* above = static_cast<typename SumAbove::Sums*>(memory);
+    const FitMagnitudeAbove<Dtype> fit_above = {rule, fits, status};
+    executor.Launch(chunks.count(), SumAbove{chunks, {w, fits}, above});
+    executor.Launch(channels,
+                    ForChannelSums<SumAbove, FitMagnitudeAbove<Dtype>>{
+                        chunks, above, fit_above});
+  }
+}
+
+/// The codes' values, nearest or, with a seed, rounded at random.
+template <typename Executor, typename Dtype>
+void QuantizeOn(const Executor& executor, const Recipe<Dtype>& recipe,
+                const Chunks& chunks, const ScaleShift<Dtype>* fits,
+                const Dtype* w, typename Quantizer<Dtype>::Seed seed,
+                Dtype* values) {
+  if (seed) {
+    using Body = QuantizeElementAtRandom<Dtype>;
+    const auto& shape = std::get<typename Body::Shape>(recipe.shape);
+    const Body body = {fits,   shape, w,
+                       values, *seed, chunks.channel_count() > 1};
+    executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
+    return;
+  }
+  std::visit(
+      [&](const auto& shape) {
+        using Body = QuantizeElement<Dtype, std::decay_t<decltype(shape)>>;
+        const Body body = {fits, shape, w, values};
+        executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
+      },
+      recipe.shape);
+}
+
+/// sum += gradient where w lies within the outermost levels of its channel.
+template <typename Executor, typename Dtype>
+void AddGradientWithinLevelsOn(const Executor& executor,
+                               const Recipe<Dtype>& recipe,
+                               const Chunks& chunks,
+                               const ScaleShift<Dtype>* fits, const Dtype* w,
+                               const Dtype* gradient, Dtype* sum) {
+  std::visit(
+      [&](const auto& shape) {
+        using Body = AddGradientOfElement<Dtype, std::decay_t<decltype(shape)>>;
+        const Body body = {fits, shape, w, gradient, sum};
+        executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
+      },
+      recipe.shape);
+}
+
+}  // namespace ul2q
+
+#endif  // UL2Q_DEVICE_QUANTIZE_ON_HPP_
