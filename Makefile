@@ -5,7 +5,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize system clean
+.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize \
+  cuda check-cuda test-gpu system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -66,7 +67,7 @@ lint: build ## ruff, mypy, clang-format (warnings of the C++ compiler are errors
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	find cpp benchmarks -name '*.[ch]pp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	find cpp benchmarks -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
@@ -112,6 +113,32 @@ sanitize: build ## the binding tests under AddressSanitizer and UndefinedBehavio
 	$(SANITIZERS) ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	  PYTHONPATH=$(CURDIR)/$(SANITIZE)/python PYTHONMALLOC=malloc \
 	  $(BIN)/python -m pytest -p no:cacheprovider --capture=sys $(SANITIZED_TESTS)
+
+# A tree of its own; without Python modules, which compile as they do without CUDA.
+CUDA := build/cuda
+CUDA_ARCHITECTURES ?= 75;80;90
+CUDA_CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)/cuda
+
+cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (about 25 minutes the first time)
+	@root=$$(nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^.*TOP=//p'); \
+	major=$$(nvcc --version | sed -n 's/.*release \([0-9]*\).*/\1/p'); \
+	case $$major in 12) packages='nvidia-cublas-cu12 nvidia-curand-cu12';; *) packages="nvidia-cublas==$$major.* nvidia-curand";; esac; \
+	if ! compgen -G "$$root/lib64/libcublas.so*" >/dev/null && [ ! -e $(CUDA_CACHE)/$$major/fetched ]; then \
+	  echo "Fetching cuBLAS and cuRAND (500 MB) into $(CUDA_CACHE)/$$major"; \
+	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(CUDA_CACHE)/$$major $$packages; touch $(CUDA_CACHE)/$$major/fetched; fi; \
+	cmake -S . -B $(CUDA) $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DUL2Q_CUDA=ON -DUL2Q_PYTHON=OFF -DUL2Q_TESTS=ON \
+	  -DUL2Q_WERROR=ON -DCMAKE_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -DUL2Q_CUDA_PACKAGES=$(CUDA_CACHE)/$$major -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
+	cmake --build $(CUDA) --parallel $$(nproc)
+	cd $(CUDA) && ctest --output-on-failure --parallel $$(nproc)
+
+# The same unless it has been done for the very same sources and compiler before.
+check-cuda:
+	@stamp=$(CUDA_CACHE)/passed-$$( (nvcc --version; find CMakeLists.txt cmake cpp pyproject.toml -type f | LC_ALL=C sort | xargs sha256sum) | sha256sum | cut -c1-16); \
+	if [ -e $$stamp ]; then echo "CUDA: these sources passed before"; exit 0; fi; \
+	$(MAKE) --no-print-directory cuda; mkdir -p $(CUDA_CACHE); touch $$stamp
+
+test-gpu: cuda ## the tests that need a GPU, under compute-sanitizer where it is installed; they are skipped without one
+	cd $(CUDA) && $$(command -v compute-sanitizer || true) cpp/tests/ul2q_tests --gtest_filter='Gpu*'
 
 clean: ## remove what was built (not data, runs and the environment)
 	rm -rf build python/caffe python/ul2q/{bin,lib,prototxt} python/ul2q/*.so *.egg-info python/*.egg-info
