@@ -116,7 +116,7 @@ sanitize: build ## the binding tests under AddressSanitizer and UndefinedBehavio
 
 # A tree of its own; without Python modules, which compile as they do without CUDA.
 CUDA := build/cuda
-CUDA_ARCHITECTURES ?= 75;80;90
+CUDA_ARCHITECTURES ?= 75-real;80-real;90
 CUDA_CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)/cuda
 
 cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (about 25 minutes the first time)

@@ -7,7 +7,7 @@ set(UL2Q_CUDA_PACKAGES "" CACHE PATH "A folder of Python packages with nvidia-cu
 
 # Turing, Ampere (A100) and Hopper; newer processors compile the last one's PTX as they start.
 if(NOT CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 75 80 90 CACHE STRING "CUDA architectures to compile for")
+  set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90 CACHE STRING "CUDA architectures to compile for")
 endif()
 include(CheckLanguage)
 check_language(CUDA)

@@ -26,9 +26,10 @@ void Check(cudaError_t error) {
 bool HasCudaDevice() { return WhyNoDevice() == cudaSuccess; }
 
 void RequireCudaDevice() {
-  CHECK(HasCudaDevice()) << "Cannot use the GPU: CUDA finds none ("
-                         << cudaGetErrorString(WhyNoDevice())
-                         << "); CPU mode needs none";
+  if (!HasCudaDevice()) {
+    LOG(FATAL) << "Cannot use the GPU: CUDA finds none ("
+               << cudaGetErrorString(WhyNoDevice()) << "); CPU mode needs none";
+  }
 }
 
 int ThreadDevice() {

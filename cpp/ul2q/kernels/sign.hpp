@@ -19,7 +19,8 @@ struct SignGrid {
 
   Dtype scale;
 
-  UL2Q_HOST_DEVICE SignGrid(const ScaleShift<Dtype>& fit, const Shape&) : scale(fit.scale) {}
+  UL2Q_HOST_DEVICE SignGrid(const ScaleShift<Dtype>& fit, const Shape&)
+      : scale(fit.scale) {}
 
   UL2Q_HOST_DEVICE Dtype Code(Dtype w) const {
     return w < 0 ? Dtype(-1) : Dtype(1);
