@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize \
-  cuda check-cuda test-gpu system clean
+  cuda test-gpu system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -119,7 +119,7 @@ CUDA := build/cuda
 CUDA_ARCHITECTURES ?= 75-real;80-real;90
 CUDA_CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)/cuda
 
-cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (about 25 minutes the first time)
+cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (long, the first time)
 	@root=$$(nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^.*TOP=//p'); \
 	major=$$(nvcc --version | sed -n 's/.*release \([0-9]*\).*/\1/p'); \
 	case $$major in 12) packages='nvidia-cublas-cu12 nvidia-curand-cu12';; *) packages="nvidia-cublas==$$major.* nvidia-curand";; esac; \
@@ -130,12 +130,6 @@ cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU
 	  -DUL2Q_WERROR=ON -DCMAKE_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -DUL2Q_CUDA_PACKAGES=$(CUDA_CACHE)/$$major -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
 	cmake --build $(CUDA) --parallel $$(nproc)
 	cd $(CUDA) && ctest --output-on-failure --parallel $$(nproc)
-
-# The same unless it has been done for the very same sources and compiler before.
-check-cuda:
-	@stamp=$(CUDA_CACHE)/passed-$$( (nvcc --version; find CMakeLists.txt cmake cpp pyproject.toml -type f | LC_ALL=C sort | xargs sha256sum) | sha256sum | cut -c1-16); \
-	if [ -e $$stamp ]; then echo "CUDA: these sources passed before"; exit 0; fi; \
-	$(MAKE) --no-print-directory cuda; mkdir -p $(CUDA_CACHE); touch $$stamp
 
 test-gpu: cuda ## the tests that need a GPU, under compute-sanitizer where it is installed; they are skipped without one
 	cd $(CUDA) && $$(command -v compute-sanitizer || true) cpp/tests/ul2q_tests --gtest_filter='Gpu*'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ul2q.progress import Reporter, Step, reporter
@@ -23,8 +23,11 @@ def terminal() -> Iterator[tuple[TextIO, list[str]]]:
     shown: list[str] = []
     with os.fdopen(slave, "w") as stream:
         yield stream, shown
-        stream.flush()
-        shown.append(os.read(master, 1 << 16).decode())
+    parts = []
+    with suppress(OSError):  # EIO, when all has been read
+        while part := os.read(master, 1 << 16):
+            parts.append(part)
+    shown.append(b"".join(parts).decode())
     os.close(master)
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -464,6 +465,14 @@ def screen(text: str) -> list[str]:
     return [line for line in rows if line]
 
 
+def received(terminal: int) -> str:
+    """What a terminal was sent; it may come in several pieces."""
+    pieces = []
+    while select.select([terminal], [], [], 0.3)[0]:
+        pieces.append(os.read(terminal, 100000))
+    return b"".join(pieces).decode()
+
+
 def test_the_live_table(tmp_path: Path) -> None:
     height, width = 8, 90
     ours, theirs = pty.openpty()
@@ -482,9 +491,9 @@ def test_the_live_table(tmp_path: Path) -> None:
             failed.error, done.accuracy = "out of patience, and more of that " * 5, 0.75
             table.changed(one)
         table.say("hello")
-        written = os.read(ours, 100000).decode()
+        written = received(ours)
         table.close()
-        left = screen(written + os.read(ours, 100000).decode())
+        left = screen(written + received(ours))
     shown = screen(written)
     os.close(ours)
     assert [line.split()[0] for line in shown] == [
