@@ -109,9 +109,11 @@ def measure(net: str, rounds: int, threads: int) -> dict[str, Result]:
         worker.ask("train 2")
         results[name] = Result({task: [] for task in TASKS}, worker.ask("memory"))
     for task, (command, least_seconds) in TASKS.items():
-        # As many repetitions as fill the time, as far as a first try tells.
+        # As many repetitions as fill the time, as far as a try tells when all is set up.
+        for worker in workers.values():
+            worker.ask(command.format(n=2))
         repetitions = {
-            name: max(1, round(least_seconds / worker.ask(command.format(n=1))))
+            name: max(1, round(least_seconds / worker.ask(command.format(n=2))))
             for name, worker in workers.items()
         }
         for _ in range(rounds):
