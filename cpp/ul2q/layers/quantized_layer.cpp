@@ -213,32 +213,45 @@ void QuantizedLayer<Base, Dtype>::Forward_cpu(
 }
 
 template <template <typename> class Base, typename Dtype>
-void QuantizedLayer<Base, Dtype>::Backward_cpu(
-    const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
-    const vector<Blob<Dtype>*>& bottom) {
+template <typename ZeroDiff, typename Pass, typename AddGradient>
+void QuantizedLayer<Base, Dtype>::BackwardBy(const ZeroDiff& zero_diff,
+                                             const Pass& pass,
+                                             const AddGradient& add_gradient) {
   QuantizeForBackward();
   for (Parameter& parameter : quantized_) {
-    Blob<Dtype>& copy = *parameter.copy;
     if (parameter.is_clipped()) {
-      caffe_set(copy.count(), Dtype(0), copy.mutable_cpu_diff());
+      zero_diff(parameter.copy.get());
     } else {
       // Anew each time: a net may have made the master share another's diff.
-      copy.ShareDiff(*this->blobs_[parameter.index]);
+      parameter.copy->ShareDiff(*this->blobs_[parameter.index]);
     }
   }
   {
     const Loan loan(this);
-    Base<Dtype>::Backward_cpu(top, propagate_down, bottom);
+    pass();
   }
   for (const Parameter& parameter : quantized_) {
     if (parameter.is_clipped()) {
-      Blob<Dtype>& master = *this->blobs_[parameter.index];
-      ul2q::AddGradientWithinLevels(*parameter.quantizer, LayoutOf(parameter),
-                                    parameter.fits, master.cpu_data(),
-                                    parameter.copy->cpu_diff(),
-                                    master.mutable_cpu_diff());
+      add_gradient(parameter, this->blobs_[parameter.index].get());
     }
   }
+}
+
+template <template <typename> class Base, typename Dtype>
+void QuantizedLayer<Base, Dtype>::Backward_cpu(
+    const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+    const vector<Blob<Dtype>*>& bottom) {
+  BackwardBy(
+      [](Blob<Dtype>* copy) {
+        caffe_set(copy->count(), Dtype(0), copy->mutable_cpu_diff());
+      },
+      [&] { Base<Dtype>::Backward_cpu(top, propagate_down, bottom); },
+      [&](const Parameter& parameter, Blob<Dtype>* master) {
+        ul2q::AddGradientWithinLevels(*parameter.quantizer, LayoutOf(parameter),
+                                      parameter.fits, master->cpu_data(),
+                                      parameter.copy->cpu_diff(),
+                                      master->mutable_cpu_diff());
+      });
 }
 
 #ifndef CPU_ONLY
@@ -254,27 +267,16 @@ template <template <typename> class Base, typename Dtype>
 void QuantizedLayer<Base, Dtype>::Backward_gpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
-  QuantizeForBackward();
-  for (Parameter& parameter : quantized_) {
-    Blob<Dtype>& copy = *parameter.copy;
-    if (parameter.is_clipped()) {
-      caffe_gpu_set(copy.count(), Dtype(0), copy.mutable_gpu_diff());
-    } else {
-      copy.ShareDiff(*this->blobs_[parameter.index]);
-    }
-  }
-  {
-    const Loan loan(this);
-    Base<Dtype>::Backward_gpu(top, propagate_down, bottom);
-  }
-  for (const Parameter& parameter : quantized_) {
-    if (parameter.is_clipped()) {
-      Blob<Dtype>& master = *this->blobs_[parameter.index];
-      parameter.device->AddGradientWithinLevels(
-          LayoutOf(parameter), master.gpu_data(), parameter.copy->gpu_diff(),
-          master.mutable_gpu_diff());
-    }
-  }
+  BackwardBy(
+      [](Blob<Dtype>* copy) {
+        caffe_gpu_set(copy->count(), Dtype(0), copy->mutable_gpu_diff());
+      },
+      [&] { Base<Dtype>::Backward_gpu(top, propagate_down, bottom); },
+      [&](const Parameter& parameter, Blob<Dtype>* master) {
+        parameter.device->AddGradientWithinLevels(
+            LayoutOf(parameter), master->gpu_data(), parameter.copy->gpu_diff(),
+            master->mutable_gpu_diff());
+      });
 }
 #endif  // CPU_ONLY
 

@@ -130,6 +130,12 @@ class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
                         typename ul2q::Quantizer<Dtype>::Seed seed);
   /// For a backward pass without a forward pass, or in another mode, before it.
   void QuantizeForBackward();
+  /// A backward pass in either mode: Base's is `pass`; a clipped parameter's
+  /// copy has a diff of its own, which `zero_diff` clears and `add_gradient`
+  /// brings to the master.
+  template <typename ZeroDiff, typename Pass, typename AddGradient>
+  void BackwardBy(const ZeroDiff& zero_diff, const Pass& pass,
+                  const AddGradient& add_gradient);
 
   bool copies_are_set_ = false;  ///< false after a pass that failed
 };
