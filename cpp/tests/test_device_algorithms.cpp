@@ -36,6 +36,18 @@ class LoopQuantizer {
   }
   bool has_failed() const { return status_ != 0; }
 
+  ScaleShift<Dtype> Average(const MovingAverage<Dtype>& average,
+                            ScaleShift<Dtype> fit) {
+    AverageFitOn(LoopExecutor(), recipe_, average, &fit, &status_);
+    return fit;
+  }
+
+  bool HasOddElement(const std::vector<Dtype>& w) const {
+    int status = 0;
+    CheckOn(LoopExecutor(), chunks_, w.data(), &status);
+    return status != 0;
+  }
+
   std::vector<Dtype> Quantize(const std::vector<ScaleShift<Dtype>>& fits,
                               const std::vector<Dtype>& w,
                               typename Quantizer<Dtype>::Seed seed) const {
@@ -52,6 +64,14 @@ class LoopQuantizer {
     AddGradientWithinLevelsOn(LoopExecutor(), recipe_, chunks_, fits.data(),
                               w.data(), gradient.data(), sum.data());
     return sum;
+  }
+
+  std::vector<Dtype> PassGradient(const std::vector<ScaleShift<Dtype>>& fits,
+                                  const std::vector<Dtype>& w,
+                                  std::vector<Dtype> gradient) const {
+    PassGradientWithinLevelsOn(LoopExecutor(), recipe_, chunks_, fits.data(),
+                               w.data(), gradient.data(), gradient.data());
+    return gradient;
   }
 
  private:
@@ -238,7 +258,49 @@ TYPED_TEST(DeviceAlgorithmsTest, QuantiseAsTheCpuForTheSameFits) {
       AddGradientWithinLevels(*quantizer, layout, fits, w.data(),
                               gradient.data(), sum.data());
       EXPECT_EQ(added, sum);
+      std::vector<TypeParam> passed(w.size());
+      AddGradientWithinLevels(*quantizer, layout, fits, w.data(),
+                              gradient.data(), passed.data());
+      EXPECT_EQ(loops.PassGradient(fits, w, gradient), passed);
     }
+  }
+}
+
+TYPED_TEST(DeviceAlgorithmsTest, AverageFits) {
+  const struct {
+    const char* method;
+    QuantizerOptions options;
+    TypeParam scales[3], used;
+  } cases[] = {
+      // The average is (9/16 · 8 + 3/4 · 4 + 2) / (9/16 + 3/4 + 1) = 152/37.
+      {"clip", {4}, {8, 4, 2}, TypeParam(152) / 37},
+      {"fixed_point", {4}, {8, 4, 2}, 4},
+      {"ternary_quantized", {2}, {8, 4, 2}, 4},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.method);
+    const auto quantizer = MakeQuantizer<TypeParam>(test.method, test.options);
+    LoopQuantizer<TypeParam> loops(*quantizer, ChannelLayout::Whole(1));
+    TypeParam fit[3] = {}, weight = 0;
+    ScaleShift<TypeParam> used;
+    for (const TypeParam scale : test.scales) {
+      used = loops.Average({0.75, fit, &weight}, {scale, -scale, 2 * scale});
+    }
+    // The definition: what came k fits ago counts keep^k.
+    const double keep = 0.75, weights = keep * keep + keep + 1;
+    const double average = (keep * keep * 8 + keep * 4 + 2) / weights;
+    const double epsilon = 4 * std::numeric_limits<TypeParam>::epsilon();
+    EXPECT_NEAR(fit[0], average, epsilon * average);
+    EXPECT_NEAR(fit[1], -average, epsilon * average);
+    EXPECT_NEAR(fit[2], 2 * average, epsilon * 2 * average);
+    EXPECT_NEAR(weight, (1 - keep) * weights, epsilon);
+    EXPECT_NEAR(used.scale, test.used, epsilon * test.used);
+    EXPECT_EQ(used.threshold, fit[2]);
+    // A batch that fails leaves the average.
+    loops.Fit({std::numeric_limits<TypeParam>::quiet_NaN()});
+    EXPECT_EQ(loops.Average({0.75, fit, &weight}, {100, 0, 0}).scale,
+              used.scale);
+    EXPECT_NEAR(fit[0], average, epsilon * average);
   }
 }
 
@@ -286,11 +348,20 @@ TYPED_TEST(DeviceAlgorithmsTest, ReportWhatIsNotFinite) {
     loops.Fit(w);
     EXPECT_TRUE(loops.has_failed()) << method;
   }
+  // Without a fit.
+  LoopQuantizer<TypeParam> loops(*MakeQuantizer<TypeParam>("binary", {1}),
+                                 layout);
+  auto x = Normal<TypeParam>(layout.size(), 10);
+  EXPECT_FALSE(loops.HasOddElement(x));
+  for (const TypeParam bad : {Limits::quiet_NaN(), -Limits::infinity()}) {
+    x.back() = bad;
+    EXPECT_TRUE(loops.HasOddElement(x)) << bad;
+  }
   // The largest level overflows, though its value does not.
   const auto clip = MakeQuantizer<TypeParam>("fixed_point", {1});
-  LoopQuantizer<TypeParam> loops(*clip, ChannelLayout::Whole(1));
-  loops.Fit({Limits::max()});
-  EXPECT_TRUE(loops.has_failed());
+  LoopQuantizer<TypeParam> largest(*clip, ChannelLayout::Whole(1));
+  largest.Fit({Limits::max()});
+  EXPECT_TRUE(largest.has_failed());
 }
 
 TEST(RecipeTest, EmpiricalFitsAreSearchedFor) {

@@ -44,8 +44,7 @@ class Quantizer {
   /// Scale and shift for `w`. Throws NonFiniteError.
   virtual ScaleShift<Dtype> FitTo(const Dtype* w, std::int64_t n) const = 0;
 
-  /// The nearest fit that the method can have: the average of two powers of two
-  /// need not be one.
+  /// The nearest fit that the method can have.
   virtual ScaleShift<Dtype> Nearest(const ScaleShift<Dtype>& fit) const = 0;
 
   /// The code of each element.

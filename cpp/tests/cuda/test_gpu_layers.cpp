@@ -14,6 +14,7 @@
 #include "compat/cuda_device.hpp"
 #include "support.hpp"
 #include "ul2q/device/device_quantizer.hpp"
+#include "ul2q/layers/quantized_blob.hpp"
 #include "ul2q/method.hpp"
 
 namespace ul2q {
@@ -119,6 +120,94 @@ TYPED_TEST(GpuTest, LayersComputeAsOnTheCpu) {
       }
     }
   }
+}
+
+/// Three training passes and one test pass of an activation layer in one mode.
+template <typename Dtype>
+struct ActivationRun {
+  std::vector<std::vector<Dtype>> tops, gradients;
+  std::vector<Dtype> averages;
+  ScaleShift<Dtype> fit;
+
+  ActivationRun(const std::string& options, bool in_place, Caffe::Brew mode) {
+    Caffe::set_mode(mode);
+    auto param = FromText<caffe::LayerParameter>(
+        "name: 'q' type: 'QuantizedActivation' phase: TRAIN "
+        "quantization_param { activation { " +
+        options + " moving_average_fraction: 0.5 } }");
+    Blob<Dtype> bottom({4, 100}), own_top;
+    Blob<Dtype>& top = in_place ? bottom : own_top;
+    const std::vector<Blob<Dtype>*> bottoms = {&bottom}, all_tops = {&top};
+    const auto layer = caffe::LayerRegistry<Dtype>::CreateLayer(param);
+    layer->SetUp(bottoms, all_tops);
+    for (unsigned pass = 0; pass < 3; ++pass) {
+      FillNormal(1 + pass, &bottom, 0.5, 1 + pass);
+      layer->Forward(bottoms, all_tops);
+      tops.push_back(Data(top));
+      SetDiff(Normal<Dtype>(top.count(), 10 + pass), &top);
+      layer->Backward(all_tops, {true}, bottoms);
+      gradients.push_back(Diff(bottom));
+    }
+    param.set_phase(caffe::TEST);
+    for (const auto& blob : layer->blobs()) {
+      blob->ToProto(param.add_blobs());
+    }
+    averages = Data(*layer->blobs()[0]);
+    averages.push_back(Data(*layer->blobs()[1])[0]);
+    const auto test_layer = caffe::LayerRegistry<Dtype>::CreateLayer(param);
+    test_layer->SetUp(bottoms, all_tops);
+    FillNormal(5, &bottom);
+    test_layer->Forward(bottoms, all_tops);
+    tops.push_back(Data(top));
+    fit = dynamic_cast<caffe::HasQuantizedActivation<Dtype>&>(*test_layer)
+              .quantized_activation()
+              ->fit;
+  }
+};
+
+TYPED_TEST(GpuTest, ActivationsAreQuantisedAsOnTheCpu) {
+  std::vector<std::string> quantizers = Quantizers();
+  for (const char* method : {"UL2Q", "CLIP", "FIXED_POINT"}) {
+    quantizers.push_back("method: " + std::string(method) +
+                         " bits: 4 signed: false");
+  }
+  quantizers.push_back("bits: 2 gradient: IDENTITY");
+  for (const std::string& options : quantizers) {
+    for (const bool in_place : {false, true}) {
+      SCOPED_TRACE(options + (in_place ? ", in place" : ""));
+      const ActivationRun<TypeParam> cpu(options, in_place, Caffe::CPU);
+      const ActivationRun<TypeParam> gpu(options, in_place, Caffe::GPU);
+      for (std::size_t pass = 0; pass < cpu.tops.size(); ++pass) {
+        ExpectClose(cpu.tops[pass], gpu.tops[pass], "top");
+      }
+      for (std::size_t pass = 0; pass < cpu.gradients.size(); ++pass) {
+        ExpectClose(cpu.gradients[pass], gpu.gradients[pass], "gradient");
+      }
+      ExpectClose(cpu.averages, gpu.averages, "averages");
+      EXPECT_NEAR(cpu.fit.scale, gpu.fit.scale, 1e-5 * cpu.fit.scale);
+    }
+  }
+}
+
+TYPED_TEST(GpuTest, ActivationsThatAreNotFiniteEnterNoAverage) {
+  Caffe::set_mode(Caffe::GPU);
+  const auto layer = caffe::LayerRegistry<TypeParam>::CreateLayer(
+      FromText<caffe::LayerParameter>(
+          "name: 'q' type: 'QuantizedActivation' phase: TRAIN "
+          "quantization_param { activation { bits: 4 } }"));
+  Blob<TypeParam> bottom({400}), top;
+  const std::vector<Blob<TypeParam>*> bottoms = {&bottom}, tops = {&top};
+  layer->SetUp(bottoms, tops);
+  FillNormal(1, &bottom);
+  layer->Forward(bottoms, tops);
+  const auto before = Data(*layer->blobs()[0]);
+  bottom.mutable_cpu_data()[7] = std::numeric_limits<TypeParam>::infinity();
+  layer->Forward(bottoms, tops);
+  EXPECT_EQ(Data(*layer->blobs()[0]), before);
+  FillNormal(2, &bottom);
+  ExpectWords(MessageOf<CaffeError>([&] { layer->Forward(bottoms, tops); }),
+              {"'q'", "bottom", "earlier pass", "diverged"});
+  layer->Forward(bottoms, tops);  // which goes on
 }
 
 TYPED_TEST(GpuTest, ArraysOfAllSizesAreQuantisedAsOnTheCpu) {

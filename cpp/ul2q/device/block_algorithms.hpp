@@ -11,6 +11,7 @@
 #include "ul2q/device/chunks.hpp"
 #include "ul2q/kernels/fit_rule.hpp"
 #include "ul2q/kernels/host_device.hpp"
+#include "ul2q/kernels/moving_average.hpp"
 #include "ul2q/kernels/part_moments.hpp"
 #include "ul2q/kernels/random.hpp"
 #include "ul2q/kernels/terms.hpp"
@@ -294,6 +295,48 @@ struct FitMagnitudeAbove {
   }
 };
 
+/// Adds fits[0] to the average, unless it has failed; fits[0] becomes the
+/// nearest to the average that the rule can have.
+template <typename Dtype>
+struct AverageFirstFit {
+  struct Shared {};
+
+  FitRule rule;
+  MovingAverage<Dtype> average;
+  ScaleShift<Dtype>* fits;
+  const int* status;
+
+  template <typename Block>
+  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t, Shared*) const {
+    block.ForEachThread([&](int thread) {
+      if (thread == 0) {
+        if (*status == 0) {
+          average.Add(fits[0]);
+        }
+        fits[0] = rule.Nearest(average.Get());
+      }
+    });
+  }
+};
+
+/// *fits = fit: unlike a copy, no wait for the kernels before it.
+template <typename Dtype>
+struct SetFirstFit {
+  struct Shared {};
+
+  ScaleShift<Dtype> fit;
+  ScaleShift<Dtype>* fits;
+
+  template <typename Block>
+  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t, Shared*) const {
+    block.ForEachThread([&](int thread) {
+      if (thread == 0) {
+        *fits = fit;
+      }
+    });
+  }
+};
+
 /// body(channel, i) for the elements i, of the channel, and body.Start(channel)
 /// once in each thread, which gives what it takes third.
 template <typename Body>
@@ -362,24 +405,70 @@ struct QuantizeElementAtRandom {
   }
 };
 
-/// sum[i] += gradient[i] where w[i] lies within the outermost levels
+/// Whether an element lies within the outermost levels of its channel.
 template <typename Dtype, typename Shape>
-struct AddGradientOfElement {
+struct WithinLevels {
   const ScaleShift<Dtype>* fits;
   Shape shape;
   const Dtype* w;
-  const Dtype* gradient;
-  Dtype* sum;
 
-  UL2Q_HOST_DEVICE Levels<Dtype> Start(std::int64_t channel) const {
+  UL2Q_HOST_DEVICE Levels<Dtype> Of(std::int64_t channel) const {
     const typename Shape::Grid grid(fits[channel], shape);
     return {grid.Value(static_cast<Dtype>(shape.lowest)),
             grid.Value(static_cast<Dtype>(shape.highest))};
   }
+  UL2Q_HOST_DEVICE bool operator()(const Levels<Dtype>& levels,
+                                   std::int64_t i) const {
+    return levels.lowest <= w[i] && w[i] <= levels.highest;
+  }
+};
+
+/// sum[i] += gradient[i] where w[i] lies within the levels
+template <typename Dtype, typename Shape>
+struct AddGradientOfElement {
+  WithinLevels<Dtype, Shape> is_within;
+  const Dtype* gradient;
+  Dtype* sum;
+
+  UL2Q_HOST_DEVICE Levels<Dtype> Start(std::int64_t channel) const {
+    return is_within.Of(channel);
+  }
   UL2Q_HOST_DEVICE void operator()(const Levels<Dtype>& levels, std::int64_t i,
                                    std::int64_t) const {
-    if (levels.lowest <= w[i] && w[i] <= levels.highest) {
+    if (is_within(levels, i)) {
       sum[i] += gradient[i];
+    }
+  }
+};
+
+/// passed[i] = gradient[i] where w[i] lies within the levels, else 0
+template <typename Dtype, typename Shape>
+struct PassGradientOfElement {
+  WithinLevels<Dtype, Shape> is_within;
+  const Dtype* gradient;
+  Dtype* passed;
+
+  UL2Q_HOST_DEVICE Levels<Dtype> Start(std::int64_t channel) const {
+    return is_within.Of(channel);
+  }
+  UL2Q_HOST_DEVICE void operator()(const Levels<Dtype>& levels, std::int64_t i,
+                                   std::int64_t) const {
+    passed[i] = is_within(levels, i) ? gradient[i] : Dtype(0);
+  }
+};
+
+/// *status = 1 where an element is not finite
+template <typename Dtype>
+struct CheckElement {
+  struct Nothing {};
+  const Dtype* w;
+  int* status;
+
+  UL2Q_HOST_DEVICE Nothing Start(std::int64_t) const { return {}; }
+  UL2Q_HOST_DEVICE void operator()(Nothing, std::int64_t i,
+                                   std::int64_t) const {
+    if (!std::isfinite(w[i])) {
+      *status = 1;
     }
   }
 };

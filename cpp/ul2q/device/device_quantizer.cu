@@ -89,6 +89,24 @@ void DeviceQuantizer<Dtype>::SetFits(
 }
 
 template <typename Dtype>
+void DeviceQuantizer<Dtype>::SetFit(const ScaleShift<Dtype>& fit) {
+  fits_.Reserve(sizeof(fit));
+  CudaExecutor().Launch(1, SetFirstFit<Dtype>{fit, fits()});
+}
+
+template <typename Dtype>
+void DeviceQuantizer<Dtype>::AverageFit(const MovingAverage<Dtype>& average) {
+  AverageFitOn(CudaExecutor(), recipe_, average, fits(), status_);
+}
+
+template <typename Dtype>
+ScaleShift<Dtype> DeviceQuantizer<Dtype>::fit() const {
+  ScaleShift<Dtype> fit;
+  Check(cudaMemcpy(&fit, fits(), sizeof(fit), cudaMemcpyDeviceToHost));
+  return fit;
+}
+
+template <typename Dtype>
 void DeviceQuantizer<Dtype>::Quantize(const ChannelLayout& layout,
                                       const Dtype* w,
                                       typename Quantizer<Dtype>::Seed seed,
@@ -102,6 +120,20 @@ void DeviceQuantizer<Dtype>::AddGradientWithinLevels(
     Dtype* sum) {
   AddGradientWithinLevelsOn(CudaExecutor(), recipe_, Chunks(layout), fits(), w,
                             gradient, sum);
+}
+
+template <typename Dtype>
+void DeviceQuantizer<Dtype>::PassGradientWithinLevels(
+    const ChannelLayout& layout, const Dtype* w, const Dtype* gradient,
+    Dtype* passed) {
+  PassGradientWithinLevelsOn(CudaExecutor(), recipe_, Chunks(layout), fits(), w,
+                             gradient, passed);
+}
+
+template <typename Dtype>
+void DeviceQuantizer<Dtype>::CheckFinite(const ChannelLayout& layout,
+                                         const Dtype* w) {
+  CheckOn(CudaExecutor(), Chunks(layout), w, status_);
 }
 
 template <typename Dtype>

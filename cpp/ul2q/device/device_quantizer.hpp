@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ul2q/channels.hpp"
+#include "ul2q/kernels/moving_average.hpp"
 #include "ul2q/kernels/recipe.hpp"
 #include "ul2q/quantizer.hpp"
 
@@ -45,15 +46,28 @@ class DeviceQuantizer {
   void Fit(const ChannelLayout& layout, const Dtype* w);
   /// Takes fits of the CPU's, one for each channel, which are copied.
   void SetFits(const std::vector<ScaleShift<Dtype>>& fits);
+  // Of an array that is one channel:
+  /// Takes a fit of the CPU's, without a wait.
+  void SetFit(const ScaleShift<Dtype>& fit);
+  /// Adds the last fit to the average, whose arrays are the device's, and makes
+  /// the average the fit.
+  void AverageFit(const MovingAverage<Dtype>& average);
+  /// The last fit, which is waited for.
+  ScaleShift<Dtype> fit() const;
 
-  // By the last fits:
+  // By the last fits, of any number of channels:
   void Quantize(const ChannelLayout& layout, const Dtype* w,
                 typename Quantizer<Dtype>::Seed seed, Dtype* values);
   void AddGradientWithinLevels(const ChannelLayout& layout, const Dtype* w,
                                const Dtype* gradient, Dtype* sum);
+  /// `gradient` and `passed` may be the same.
+  void PassGradientWithinLevels(const ChannelLayout& layout, const Dtype* w,
+                                const Dtype* gradient, Dtype* passed);
 
-  /// Whether a fit so far found elements or levels that are not finite; the
-  /// device may still be about to find them. Does not wait for it.
+  /// Looks for elements that are not finite, as a fit does.
+  void CheckFinite(const ChannelLayout& layout, const Dtype* w);
+  /// Whether a fit or a check so far found elements or levels that are not
+  /// finite; the device may still be about to find them. Does not wait for it.
   bool has_failed() const;
   void ForgetFailure();
 

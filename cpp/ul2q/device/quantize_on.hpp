@@ -59,6 +59,24 @@ void FitOn(const Executor& executor, const Recipe<Dtype>& recipe,
   }
 }
 
+/// Adds fits[0] to the average, unless it has failed, and makes it what the
+/// recipe's method makes of the average.
+template <typename Executor, typename Dtype>
+void AverageFitOn(const Executor& executor, const Recipe<Dtype>& recipe,
+                  const MovingAverage<Dtype>& average, ScaleShift<Dtype>* fits,
+                  const int* status) {
+  executor.Launch(1,
+                  AverageFirstFit<Dtype>{recipe.rule, average, fits, status});
+}
+
+/// *status becomes 1 where an element is not finite.
+template <typename Executor, typename Dtype>
+void CheckOn(const Executor& executor, const Chunks& chunks, const Dtype* w,
+             int* status) {
+  using Body = CheckElement<Dtype>;
+  executor.Launch(chunks.count(), ForEachElement<Body>{chunks, {w, status}});
+}
+
 /// The codes' values, nearest or, with a seed, rounded at random.
 template <typename Executor, typename Dtype>
 void QuantizeOn(const Executor& executor, const Recipe<Dtype>& recipe,
@@ -92,7 +110,25 @@ void AddGradientWithinLevelsOn(const Executor& executor,
   std::visit(
       [&](const auto& shape) {
         using Body = AddGradientOfElement<Dtype, std::decay_t<decltype(shape)>>;
-        const Body body = {fits, shape, w, gradient, sum};
+        const Body body = {{fits, shape, w}, gradient, sum};
+        executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
+      },
+      recipe.shape);
+}
+
+/// passed = gradient where w lies within the outermost levels, else 0; they may
+/// be the same array.
+template <typename Executor, typename Dtype>
+void PassGradientWithinLevelsOn(const Executor& executor,
+                                const Recipe<Dtype>& recipe,
+                                const Chunks& chunks,
+                                const ScaleShift<Dtype>* fits, const Dtype* w,
+                                const Dtype* gradient, Dtype* passed) {
+  std::visit(
+      [&](const auto& shape) {
+        using Shape = std::decay_t<decltype(shape)>;
+        using Body = PassGradientOfElement<Dtype, Shape>;
+        const Body body = {{fits, shape, w}, gradient, passed};
         executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
       },
       recipe.shape);

@@ -33,6 +33,19 @@ struct ScaleRounding {
     }
     return std::ldexp(std::round(std::ldexp(fraction, bits)), exponent - bits);
   }
+
+  /// The nearest of the scales that it rounds to. Nearest in the scale itself,
+  /// not in its logarithm: the squared error grows with that distance.
+  template <typename Dtype>
+  UL2Q_HOST_DEVICE Dtype Nearest(Dtype scale) const {
+    if (kind != kPowerOfTwoAbove || !(scale > 0)) {
+      return (*this)(scale);
+    }
+    int exponent = 0;
+    const Dtype fraction = std::frexp(scale, &exponent);
+    return std::ldexp(Dtype(1),
+                      fraction < Dtype(0.75) ? exponent - 1 : exponent);
+  }
 };
 
 /// How a fit follows from statistics of the array: the formula of each method,
@@ -74,6 +87,14 @@ struct FitRule {
     fit.scale = Scale<Dtype>(StatisticOf(moments));
     fit.shift = static_cast<Dtype>(shift_is_mean ? moments.mean : 0.0);
     return fit;
+  }
+
+  /// The nearest fit that the method can have: the average of two powers of two
+  /// need not be one.
+  template <typename Dtype>
+  UL2Q_HOST_DEVICE ScaleShift<Dtype> Nearest(
+      const ScaleShift<Dtype>& fit) const {
+    return {rounding.Nearest(fit.scale), fit.shift, fit.threshold};
   }
 
  private:

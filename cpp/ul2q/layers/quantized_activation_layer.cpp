@@ -3,12 +3,14 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "caffe/layer_factory.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
 #include "ul2q/kernels/blocks.hpp"
 #include "ul2q/kernels/finite.hpp"
+#include "ul2q/kernels/moving_average.hpp"
 #include "ul2q/layers/quantizer_parameter.hpp"
 
 namespace caffe {
@@ -59,7 +61,10 @@ void QuantizedActivationLayer<Dtype>::LayerSetUp(
   }
   SetUpAverages();
   FixAverages();
-  fit_.reset();
+  ForgetFit();
+#ifndef CPU_ONLY
+  device_.reset();
+#endif
 }
 
 template <typename Dtype>
@@ -101,7 +106,7 @@ void QuantizedActivationLayer<Dtype>::Reshape(
   NeuronLayer<Dtype>::Reshape(bottom, top);
   if (input_.shape() != bottom[0]->shape()) {
     input_.ReshapeLike(*bottom[0]);  // takes memory only where it is used
-    fit_.reset();
+    ForgetFit();
   }
 }
 
@@ -121,73 +126,118 @@ QuantizedActivationLayer<Dtype>::Average() const {
 
 template <typename Dtype>
 void QuantizedActivationLayer<Dtype>::AddToAverage(const Fit& batch) {
-  const double keep = options_.moving_average_fraction();
-  const Fit average = Average();
-  const double weight = keep * this->blobs_[kWeight]->cpu_data()[0] + 1 - keep;
-  const auto moved = [&](Dtype from, Dtype to) {
-    const double step = static_cast<double>(to) - from;
-    return static_cast<Dtype>(from + (1 - keep) / weight * step);
-  };
-  Dtype* averages = this->blobs_[kAverages]->mutable_cpu_data();
-  averages[kScale] = moved(average.scale, batch.scale);
-  averages[kShift] = moved(average.shift, batch.shift);
-  averages[kThreshold] = moved(average.threshold, batch.threshold);
-  this->blobs_[kWeight]->mutable_cpu_data()[0] = static_cast<Dtype>(weight);
+  Average();  // which refuses what cannot be
+  ul2q::MovingAverage<Dtype>{options_.moving_average_fraction(),
+                             this->blobs_[kAverages]->mutable_cpu_data(),
+                             this->blobs_[kWeight]->mutable_cpu_data()}
+      .Add(batch);
+}
+
+template <typename Dtype>
+bool QuantizedActivationLayer<Dtype>::LacksAverage() {
+  if (this->phase_ == TRAIN || this->blobs_[kWeight]->cpu_data()[0] != 0) {
+    return false;
+  }
+  if (!has_warned_) {
+    LOG(WARNING) << "Layer '" << this->layer_param_.name() << "' (" << type()
+                 << "): no training pass has set the scale; until "
+                 << "one has, each batch is quantised by its own";
+    has_warned_ = true;
+  }
+  return true;
+}
+
+template <typename Dtype>
+typename ul2q::Quantizer<Dtype>::Seed QuantizedActivationLayer<Dtype>::NewSeed()
+    const {
+  typename ul2q::Quantizer<Dtype>::Seed seed;
+  if (this->phase_ == TRAIN &&
+      options_.rounding() == QuantizerParameter::STOCHASTIC) {
+    seed = caffe_rng_rand();
+  }
+  return seed;
+}
+
+template <typename Dtype>
+void QuantizedActivationLayer<Dtype>::RefuseValues(
+    const std::string& what) const {
+  LOG(FATAL) << "the bottom blob " << what
+             << (this->phase_ == TRAIN
+                     ? ": training has diverged (lower base_lr, or clip the "
+                       "gradients with clip_gradients), or the data are bad"
+                     : ": the data or the weights are bad");
 }
 
 template <typename Dtype>
 typename QuantizedActivationLayer<Dtype>::Fit
 QuantizedActivationLayer<Dtype>::FitFor(const Dtype* x, int n) {
-  if (this->phase_ == TRAIN) {
-    AddToAverage(quantizer_->FitTo(x, n));
-  } else if (this->blobs_[kWeight]->cpu_data()[0] == 0) {
-    if (!has_warned_) {
-      LOG(WARNING) << "Layer '" << this->layer_param_.name() << "' (" << type()
-                   << "): no training pass has set the scale; until "
-                   << "one has, each batch is quantised by its own";
-      has_warned_ = true;
+  try {
+    if (this->phase_ == TRAIN) {
+      AddToAverage(quantizer_->FitTo(x, n));
+    } else if (LacksAverage()) {
+      return quantizer_->FitTo(x, n);
+    } else {
+      CheckFinite(x, n);
     }
-    return quantizer_->FitTo(x, n);
-  } else {
-    CheckFinite(x, n);
+  } catch (const ul2q::NonFiniteError& error) {
+    RefuseValues(error.what());
   }
   return quantizer_->Nearest(Average());
 }
 
 template <typename Dtype>
+void QuantizedActivationLayer<Dtype>::ForgetFit() {
+  fit_.reset();
+#ifndef CPU_ONLY
+  fit_is_on_device_ = false;
+#endif
+}
+
+template <typename Dtype>
+std::optional<typename QuantizedActivationLayer<Dtype>::Fit>
+QuantizedActivationLayer<Dtype>::LastFit() const {
+#ifndef CPU_ONLY
+  if (fit_is_on_device_) {
+    return device_->fit();
+  }
+#endif
+  return fit_;
+}
+
+template <typename Dtype>
+void QuantizedActivationLayer<Dtype>::RequireFit() const {
+  bool has_fit = fit_.has_value();
+#ifndef CPU_ONLY
+  has_fit |= fit_is_on_device_;
+#endif
+  if (!has_fit) {
+    LOG(FATAL) << "a backward pass needs a forward pass of the same shape "
+               << "before it";
+  }
+}
+
+template <typename Dtype>
 std::optional<QuantizedActivation<Dtype>>
 QuantizedActivationLayer<Dtype>::quantized_activation() const {
-  if (!fit_) {
+  const std::optional<Fit> fit = LastFit();
+  if (!fit) {
     return std::nullopt;
   }
-  return {{*fit_, ul2q::OutermostLevels(*quantizer_, *fit_),
+  return {{*fit, ul2q::OutermostLevels(*quantizer_, *fit),
            quantizer_->code_bits()}};
 }
 
 template <typename Dtype>
 void QuantizedActivationLayer<Dtype>::Forward_cpu(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  fit_.reset();
+  ForgetFit();
   const int n = bottom[0]->count();
   if (n == 0) {
     return;  // nothing to average either
   }
   const Dtype* x = bottom[0]->cpu_data();
-  Fit fit;
-  try {
-    fit = FitFor(x, n);
-  } catch (const ul2q::NonFiniteError& error) {
-    LOG(FATAL) << "the bottom blob " << error.what()
-               << (this->phase_ == TRAIN
-                       ? ": training has diverged (lower base_lr, or clip the "
-                         "gradients with clip_gradients), or the data are bad"
-                       : ": the data or the weights are bad");
-  }
-  typename ul2q::Quantizer<Dtype>::Seed seed;
-  if (this->phase_ == TRAIN &&
-      options_.rounding() == QuantizerParameter::STOCHASTIC) {
-    seed = caffe_rng_rand();
-  }
+  const Fit fit = FitFor(x, n);
+  const auto seed = NewSeed();
   if (bottom[0] == top[0]) {
     caffe_copy(n, x, input_.mutable_cpu_data());
   }
@@ -203,22 +253,19 @@ void QuantizedActivationLayer<Dtype>::Backward_cpu(
   if (!propagate_down[0] || n == 0) {
     return;
   }
-  if (!fit_) {
-    LOG(FATAL) << "a backward pass needs a forward pass of the same shape "
-               << "before it";
-  }
+  RequireFit();
   if (bottom[0] == top[0]) {
     caffe_copy(n, input_.cpu_data(), bottom[0]->mutable_cpu_data());
   }
   const Dtype* top_diff = top[0]->cpu_diff();
   Dtype* bottom_diff = bottom[0]->mutable_cpu_diff();
-  if (options_.has_gradient() &&
-      options_.gradient() == QuantizerParameter::IDENTITY) {
+  if (passes_all()) {
     caffe_copy(n, top_diff, bottom_diff);
     return;
   }
   const Dtype* x = bottom[0]->cpu_data();
-  const ul2q::Levels<Dtype> levels = ul2q::OutermostLevels(*quantizer_, *fit_);
+  const ul2q::Levels<Dtype> levels =
+      ul2q::OutermostLevels(*quantizer_, *LastFit());
   ul2q::ForEachBlock(n, [=](std::int64_t, std::int64_t begin,
                             std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
@@ -227,6 +274,88 @@ void QuantizedActivationLayer<Dtype>::Backward_cpu(
     }
   });
 }
+
+#ifndef CPU_ONLY
+template <typename Dtype>
+ul2q::DeviceQuantizer<Dtype>& QuantizedActivationLayer<Dtype>::Device() {
+  if (!device_) {
+    device_.reset(new ul2q::DeviceQuantizer<Dtype>(*quantizer_));
+  }
+  return *device_;
+}
+
+template <typename Dtype>
+void QuantizedActivationLayer<Dtype>::FitOnDevice(const Blob<Dtype>& bottom) {
+  ul2q::DeviceQuantizer<Dtype>& device = Device();
+  if (device.has_failed()) {
+    device.ForgetFailure();
+    RefuseValues("held NaN or infinite values in an earlier pass");
+  }
+  if (device.is_searched()) {
+    device.SetFit(FitFor(bottom.cpu_data(), bottom.count()));
+    return;
+  }
+  const auto layout = ul2q::ChannelLayout::Whole(bottom.count());
+  if (this->phase_ == TRAIN) {
+    device.Fit(layout, bottom.gpu_data());
+    if (this->blobs_[kAverages]->data()->head() != SyncedMemory::HEAD_AT_GPU) {
+      Average();  // from a filler, a file or a script; no copy
+    }
+    device.AverageFit({options_.moving_average_fraction(),
+                       this->blobs_[kAverages]->mutable_gpu_data(),
+                       this->blobs_[kWeight]->mutable_gpu_data()});
+  } else if (LacksAverage()) {
+    device.Fit(layout, bottom.gpu_data());
+  } else {
+    device.CheckFinite(layout, bottom.gpu_data());
+    device.SetFit(quantizer_->Nearest(Average()));
+  }
+}
+
+template <typename Dtype>
+void QuantizedActivationLayer<Dtype>::Forward_gpu(
+    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
+  ForgetFit();
+  const int n = bottom[0]->count();
+  if (n == 0) {
+    return;
+  }
+  ul2q::DeviceQuantizer<Dtype>& device = Device();
+  FitOnDevice(*bottom[0]);
+  const auto seed = NewSeed();
+  if (bottom[0] == top[0]) {
+    caffe_copy(n, bottom[0]->gpu_data(), input_.mutable_gpu_data());
+  }
+  device.Quantize(ul2q::ChannelLayout::Whole(n), bottom[0]->gpu_data(), seed,
+                  top[0]->mutable_gpu_data());
+  fit_is_on_device_ = true;
+}
+
+template <typename Dtype>
+void QuantizedActivationLayer<Dtype>::Backward_gpu(
+    const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
+    const vector<Blob<Dtype>*>& bottom) {
+  const int n = bottom[0]->count();
+  if (!propagate_down[0] || n == 0) {
+    return;
+  }
+  RequireFit();
+  if (bottom[0] == top[0]) {
+    caffe_copy(n, input_.gpu_data(), bottom[0]->mutable_gpu_data());
+  }
+  if (passes_all()) {
+    caffe_copy(n, top[0]->gpu_diff(), bottom[0]->mutable_gpu_diff());
+    return;
+  }
+  ul2q::DeviceQuantizer<Dtype>& device = Device();
+  if (!fit_is_on_device_) {
+    device.SetFit(*fit_);
+  }
+  device.PassGradientWithinLevels(ul2q::ChannelLayout::Whole(n),
+                                  bottom[0]->gpu_data(), top[0]->gpu_diff(),
+                                  bottom[0]->mutable_gpu_diff());
+}
+#endif  // CPU_ONLY
 
 INSTANTIATE_CLASS(QuantizedActivationLayer);
 REGISTER_LAYER_CLASS(QuantizedActivation);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -10,6 +11,9 @@
 #include "caffe/proto/caffe.pb.h"
 #include "ul2q/layers/quantized_blob.hpp"
 #include "ul2q/quantizer.hpp"
+#ifndef CPU_ONLY
+#include "ul2q/device/device_quantizer.hpp"
+#endif
 
 namespace caffe {
 
@@ -56,6 +60,11 @@ namespace caffe {
  * ReLU, looks there for its own output, and would find zeros where small values
  * were quantised. After a backward pass the blob therefore holds the values
  * that are not quantised.
+ *
+ * In GPU mode the device fits, averages and quantises, and no training pass
+ * waits for it; so values that are not finite are reported by a later pass.
+ * They never enter the averages. With `fit: EMPIRICAL` the CPU fits, which the
+ * device waits for.
  */
 template <typename Dtype>
 class QuantizedActivationLayer : public NeuronLayer<Dtype>,
@@ -80,6 +89,13 @@ class QuantizedActivationLayer : public NeuronLayer<Dtype>,
   void Backward_cpu(const vector<Blob<Dtype>*>& top,
                     const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
+#ifndef CPU_ONLY
+  void Forward_gpu(const vector<Blob<Dtype>*>& bottom,
+                   const vector<Blob<Dtype>*>& top) override;
+  void Backward_gpu(const vector<Blob<Dtype>*>& top,
+                    const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override;
+#endif
 
  private:
   using Fit = ul2q::ScaleShift<Dtype>;
@@ -88,16 +104,38 @@ class QuantizedActivationLayer : public NeuronLayer<Dtype>,
   /// Lets no solver touch the averages.
   void FixAverages();
   /// How the `n` values x are to be quantised; in TRAIN, averages what fits
-  /// them. Throws NonFiniteError.
+  /// them. Throws CaffeError where they are not finite.
   Fit FitFor(const Dtype* x, int n);
   Fit Average() const;
   void AddToAverage(const Fit& batch);
+  /// Whether each batch is quantised by its own fit, which it warns of.
+  bool LacksAverage();
+  typename ul2q::Quantizer<Dtype>::Seed NewSeed() const;
+  /// Throws CaffeError.
+  void RefuseValues(const std::string& what) const;
+  bool passes_all() const {
+    return options_.has_gradient() &&
+           options_.gradient() == QuantizerParameter::IDENTITY;
+  }
+  void ForgetFit();
+  /// Throws CaffeError unless there is a last fit.
+  void RequireFit() const;
+  /// Of the last forward pass; none before it, after a failure, and after a
+  /// change of shape.
+  std::optional<Fit> LastFit() const;
+#ifndef CPU_ONLY
+  ul2q::DeviceQuantizer<Dtype>& Device();
+  /// Fits to the bottom on the device, without waiting for it.
+  void FitOnDevice(const Blob<Dtype>& bottom);
+#endif
 
   QuantizerParameter options_;
   std::unique_ptr<ul2q::Quantizer<Dtype>> quantizer_;
-  /// Of the last forward pass; none before it, after a failure, and after a
-  /// change of shape.
-  std::optional<Fit> fit_;
+  std::optional<Fit> fit_;  ///< of the last forward pass, if the CPU made it
+#ifndef CPU_ONLY
+  std::unique_ptr<ul2q::DeviceQuantizer<Dtype>> device_;  ///< null before use
+  bool fit_is_on_device_ = false;
+#endif
   Blob<Dtype> input_;  ///< in place: the bottom of the last forward pass
   bool has_warned_ = false;
 };

@@ -1,8 +1,6 @@
 // Fixed point: the integers of CLIP times a power of two, the smallest that is
 // no less than CLIP's scale.
 
-#include <cmath>
-
 #include "ul2q/kernels/blocks.hpp"
 #include "ul2q/kernels/random.hpp"
 #include "ul2q/methods/clip.hpp"
@@ -19,18 +17,6 @@ class FixedPointQuantizer : public ClipQuantizer<Dtype> {
   explicit FixedPointQuantizer(const QuantizerOptions& options)
       : ClipQuantizer<Dtype>(options, {ScaleRounding::kPowerOfTwoAbove}),
         rounding_(options.rounding) {}
-
-  Fitted Nearest(const Fitted& fit) const override {
-    // scale = fraction · 2^exponent, 1/2 <= fraction < 1. Nearest in the scale
-    // itself, not in its logarithm: the squared error grows with that distance.
-    int exponent = 0;
-    const Dtype fraction = std::frexp(fit.scale, &exponent);
-    if (!(fit.scale > 0)) {
-      return {};
-    }
-    return {
-        std::ldexp(Dtype(1), fraction < Dtype(0.75) ? exponent - 1 : exponent)};
-  }
 
   void Encode(const Fitted& fit, const Dtype* w, std::int64_t n, Seed seed,
               std::int32_t* codes) const override {

@@ -22,7 +22,9 @@ class GridQuantizer : public Quantizer<Dtype> {
   using typename Quantizer<Dtype>::Seed;
   using Fitted = ScaleShift<Dtype>;
 
-  Fitted Nearest(const Fitted& fit) const override { return fit; }
+  Fitted Nearest(const Fitted& fit) const override {
+    return rule_.Nearest(fit);
+  }
 
   void Encode(const Fitted& fit, const Dtype* w, std::int64_t n, Seed,
               std::int32_t* codes) const override {

@@ -14,12 +14,6 @@ class TernaryQuantizedQuantizer : public TernaryQuantizer<Dtype> {
   explicit TernaryQuantizedQuantizer(const QuantizerOptions& options)
       : TernaryQuantizer<Dtype>(
             options, {ScaleRounding::kShortInteger, *options.bits}) {}
-
-  ScaleShift<Dtype> Nearest(const ScaleShift<Dtype>& fit) const override {
-    ScaleShift<Dtype> nearest = fit;
-    nearest.scale = this->rule_.rounding(fit.scale);
-    return nearest;
-  }
 };
 
 const MethodRegistration registration([] {
