@@ -1,7 +1,8 @@
 """Drives CMake: libcaffe, the plugin, the `caffe` tool and the Python modules into the package.
 
 CMake keeps its tree in build/cmake, so that a second build only does what changed. Options for it
-come in the environment variable CMAKE_ARGS, e.g. CMAKE_ARGS="-DCAFFE_SOURCE_DIR=$HOME/caffe".
+come in the environment variable CMAKE_ARGS, e.g. CMAKE_ARGS="-DCAFFE_SOURCE_DIR=$HOME/caffe", or
+from pip (cmake/build_backend.py).
 """
 
 from __future__ import annotations

@@ -115,3 +115,52 @@ def test_libraries_are_found_by_relative_path_and_blas_shares_openmp(environment
     assert len(system) == 1
     assert "openmp" in system[0]
     assert [path for path in loaded if "libgomp" in path]
+
+
+# Options for CMake
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with ul2q's build backend, whose setup.py writes down CMAKE_ARGS."""
+    (tmp_path / "cmake").mkdir()
+    (tmp_path / "cmake/build_backend.py").write_bytes(
+        (ROOT / "cmake/build_backend.py").read_bytes()
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        "[build-system]\nrequires = []\nbuild-backend = 'build_backend'\nbackend-path = ['cmake']\n"
+        "[project]\nname = 'small'\nversion = '1'\n"
+    )
+    (tmp_path / "setup.py").write_text(
+        "import os, pathlib, setuptools\n"
+        "pathlib.Path('args').write_text(os.environ['CMAKE_ARGS'])\n"
+        "setuptools.setup(py_modules=[])\n"
+    )
+    return tmp_path
+
+
+def _wheel(project: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    options = [f"--config-settings={setting}" for setting in settings]
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"),
+            *("--wheel-dir", str(project), *options, str(project)),
+        ],
+        env=BARE | {"CMAKE_ARGS": "-DFIRST=1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_pip_hands_options_to_cmake_after_those_of_the_environment(project: Path) -> None:
+    run = _wheel(project, "cmake.define.FLAGS=-O2 -g", "cmake.define.UL2Q_CUDA=ON")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (project / "args").read_text() == "-DFIRST=1 '-DFLAGS=-O2 -g' -DUL2Q_CUDA=ON"
+
+
+def test_pip_tells_of_a_setting_that_is_none(project: Path) -> None:
+    run = _wheel(project, "cmake.defines.UL2Q_CUDA=ON")
+    assert run.returncode != 0
+    message = "unknown config setting 'cmake.defines.UL2Q_CUDA'; write cmake.define.OPTION=VALUE"
+    assert message in run.stdout + run.stderr
