@@ -953,7 +953,7 @@ case("call: layers of a forward pass", "layers_.size()")(
 case("call: negative shape", "shape[i] >= 0")(
     lambda folder: make_net(folder, WEIGHTS).blobs["x"].reshape(-1, 3)
 )
-case("call: GPU", "built without CUDA")(lambda _: caffe.set_mode_gpu())
+case("call: GPU", "Cannot use the GPU")(lambda _: caffe.set_mode_gpu())
 case("call: solver_count", "solver_count is 0", error=ValueError)(
     lambda _: caffe.set_solver_count(0)
 )
