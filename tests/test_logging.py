@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,8 @@ import caffe
 import lmdb
 import pytest
 from caffe.proto import caffe_pb2
+
+from tests.python_process import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,18 +69,6 @@ def solver(net_file: Path, **fields: Any) -> Any:
         caffe_pb2.SolverParameter(
             net=str(net_file), base_lr=0.1, lr_policy="fixed", display=1, **fields
         )
-    )
-
-
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    quiet = {name: value for name, value in os.environ.items() if not name.startswith("GLOG_")}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=quiet | environment,
     )
 
 

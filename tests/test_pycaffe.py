@@ -8,8 +8,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -22,6 +20,8 @@ import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+
+from tests.python_process import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,18 +101,6 @@ def parameters(net: Any) -> list[Any]:
 def assert_same(got: list[Any], want: list[Any]) -> None:
     for a, b in zip(got, want, strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    quiet = {name: value for name, value in os.environ.items() if not name.startswith("GLOG_")}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=quiet | environment,
-    )
 
 
 # Blobs
