@@ -366,6 +366,26 @@ def test_a_dry_run_only_lists(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+@pytest.mark.usefixtures("workspace")
+def test_results_stand_in_the_order_of_the_file() -> None:
+    """Neither in that of the alphabet nor in that in which the runs were done."""
+    spec = SPEC.replace("{float: , ul2q: [1, 2]}", "{ul2q: [2, 1], binary: , float: }")
+    float_, two, one, binary = (
+        f"mini-{run}-seed1" for run in ("float", "ul2q-2bit", "ul2q-1bit", "binary-1bit")
+    )
+    for only, rows in (
+        (("--only", "*binary*"), [float_, binary]),
+        (("--only", "*1bit*"), [float_, one, binary]),
+        ((), [float_, two, one, binary]),
+        (("--only", "*binary*"), [float_, two, one, binary]),
+    ):
+        assert sweep(*only, spec=spec) == 0
+        assert [row["run"] for row in results()] == rows
+    # What the file has no longer comes last.
+    assert sweep("--only", float_, spec=spec.replace("[2, 1], binary: ", "1")) == 0
+    assert [row["run"] for row in results()] == [float_, one, binary, two]
+
+
 def damage_a_record() -> None:
     Path("runs", RUNS[0], "run.json").write_text("{", encoding="utf-8")
 

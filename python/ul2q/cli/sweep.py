@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ul2q.sweep.spec import read_spec
 
     spec = read_spec(arguments.spec)
-    plan = select(plan_runs(spec), arguments.only)
+    all_runs = plan_runs(spec)
+    plan = select(all_runs, arguments.only)
     runs = arguments.runs or Path("runs") / arguments.spec.stem
     if arguments.dry_run:
         print_table(*runs_table(plan, runs))
@@ -77,6 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     records = run_sweep(
         plan,
         runs,
+        order=[run.name for run in all_runs],
         spec=spec.text,
         jobs=arguments.jobs,
         retry_failed=arguments.retry_failed,

@@ -59,6 +59,7 @@ def run_sweep(
     plan: Sequence[Run],
     runs: Path,
     *,
+    order: Sequence[str],
     spec: str,
     jobs: int = 1,
     retry_failed: bool = False,
@@ -73,6 +74,8 @@ def run_sweep(
     Args:
         plan: the runs, each after its float run.
         runs: the folder for them, made if missing; docs/sweep.md says what is there.
+        order: names of runs as results.csv is to have them, also of such as are not in `plan`;
+            others that stand in the folder come after them.
         spec: the text of the sweep's file, kept as sweep.yaml.
         jobs: how many run at a time; they share the threads.
         retry_failed: go on with runs that failed.
@@ -96,7 +99,7 @@ def run_sweep(
         write_file(runs / "sweep.yaml", spec.encode(), force=True)
         iterations = {run.name: run.solver.max_iter for run in plan}
         display = make_display(stream, runs, records, iterations)
-        _Sweep(plan, runs, records, jobs, lock, display).run()
+        _Sweep(plan, runs, order, records, jobs, lock, display).run()
     return records
 
 
@@ -203,6 +206,7 @@ class _Sweep:
         self,
         plan: Sequence[Run],
         runs: Path,
+        order: Sequence[str],
         records: Sequence[Record],
         jobs: int,
         lock: int,
@@ -211,6 +215,7 @@ class _Sweep:
         self._plan = {run.name: run for run in plan}
         self._records = {record.run: record for record in records}
         self._runs = runs
+        self._order = order
         self._jobs = jobs
         self._lock = lock
         self._display = display
@@ -308,10 +313,10 @@ class _Sweep:
         self._display.changed(record)
 
     def _write_results(self) -> None:
-        """The runs of this sweep, then what else is in the folder."""
-        write_results(
-            self._runs, list((self._records | read_records(self._runs) | self._records).values())
-        )
+        """All runs in the folder, those of another call of the sweep too."""
+        records = read_records(self._runs) | self._records
+        names = dict.fromkeys((*self._order, *records))
+        write_results(self._runs, [records[name] for name in names if name in records])
 
 
 def share_of_threads(jobs: int) -> dict[str, str]:
