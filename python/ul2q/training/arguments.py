@@ -1,0 +1,67 @@
+"""The arguments of a run: whether they go together, and the command that goes on with it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ul2q import tensorboard as event_files
+from ul2q.training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+KEPT = 2  # snapshots, unless --keep says otherwise
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Those of `ul2q.training.train`, which says what they are."""
+
+    solver: Path
+    weights: Sequence[Path]
+    snapshot: Path | None
+    resume: bool
+    run: Path | None
+    data: Path | None
+    settings: Sequence[str]
+    epochs: int | None
+    keep: int
+    best: bool
+    tensorboard: bool
+
+    def check(self) -> None:
+        """Refuse what does not go together, under the names that the options of `ul2q train` have.
+
+        Raises:
+            TensorBoardError: tensorboardX is missing.
+            TrainingError: the arguments contradict each other.
+        """
+        if self.weights and self.snapshot is not None:
+            raise TrainingError(
+                "give --snapshot to go on with a run or --weights to begin from weights, not both"
+            )
+        if self.resume and self.snapshot is not None:
+            raise TrainingError("give --resume or --snapshot, not both")
+        for option, given in (("--resume", self.resume), ("--tensorboard", self.tensorboard)):
+            if given and self.run is None:
+                raise TrainingError(f"{option} needs the run's folder: add --run DIR")
+        if self.keep < 0:
+            raise TrainingError(f"--keep must be at least 0 (all), it is {self.keep}")
+        if self.tensorboard:
+            event_files.check_installed()
+
+    def command_to_go_on(self, snapshot: Path) -> str:
+        """The shell command that goes on with the run, of which `snapshot` is the solver state."""
+        command = ["ul2q", "train", str(self.solver)]
+        options = (("--run", self.run), ("--data", self.data), ("--epochs", self.epochs))
+        for name, value in options:
+            command += [name, str(value)] if value is not None else []
+        for setting in self.settings:
+            command += ["--set", setting]
+        command += ["--keep", str(self.keep)] if self.keep != KEPT else []
+        command += ["--best"] * self.best + ["--tensorboard"] * self.tensorboard
+        command += ["--snapshot", str(snapshot)] if self.run is None else ["--resume"]
+        return shlex.join(command)

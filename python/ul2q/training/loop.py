@@ -1,0 +1,235 @@
+"""The loop of a solver: iterations, with tests, snapshots and reports on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import caffe
+import numpy as np
+
+from ul2q.divergence import DivergenceWatch
+from ul2q.net_outputs import weighted_loss
+from ul2q.progress import Reporter, Step
+from ul2q.stopping import StopRequest, StopRequested
+from ul2q.training.errors import Interrupted, TrainingError
+from ul2q.training.logs import RunLogs
+from ul2q.training.result import TrainResult
+from ul2q.training.snapshot_writer import SnapshotWriter
+from ul2q.training.start import load_initial_weights, restore_first_intact
+from ul2q.training.testing import NetTests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from ul2q.snapshots import Snapshot
+    from ul2q.solver_file import Plan
+    from ul2q.training.arguments import Arguments
+
+
+class SolverLoop:
+    """Solver::Solve of BVLC's solver.cpp, with reports on the way."""
+
+    def __init__(
+        self,
+        solver: caffe.SGDSolver,
+        plan: Plan,
+        progress: Reporter,
+        stop: StopRequest,
+        arguments: Arguments,
+    ) -> None:
+        """Begin; then call `begin` or `go_on_from`, and `run`.
+
+        Args:
+            solver: the solver, built from `plan.param`.
+            plan: what the run does.
+            progress: told of every iteration and test.
+            stop: asked after each iteration and batch of a test.
+            arguments: what the run leaves behind, and how to go on with it.
+        """
+        self._solver = solver
+        self._plan = plan
+        self._progress = progress
+        self._stop = stop
+        self._arguments = arguments
+        self._snapshots = SnapshotWriter(solver, plan, keep=arguments.keep, warn=progress.warning)
+        self._tests = NetTests(solver, plan, progress, stop.check)
+        self._logs: RunLogs | None = None
+        self._losses: deque[float] = deque(maxlen=plan.param.average_loss)
+        self._watch = DivergenceWatch()
+        self._resumed_at: int | None = None
+        self._began = time.perf_counter()
+
+    def begin(self, weights: Sequence[Path], *, anew: bool) -> None:
+        """Load the weights that the run begins from; `anew`: over the logs of one that died."""
+        load_initial_weights(self._solver, weights)
+        if anew:
+            self._resumed_at = 0
+
+    def go_on_from(self, candidates: Sequence[Snapshot]) -> None:
+        """Go on from the first of these snapshots that is intact."""
+        snapshot = restore_first_intact(self._solver, candidates, self._progress.warning)
+        self._resumed_at = self._solver.iter
+        self._progress.note(f"going on from {snapshot.state}")
+        self._snapshots.go_on_from(snapshot)
+        if self._solver.iter > self._plan.param.max_iter:
+            raise TrainingError(
+                f"{snapshot.state} has {self._solver.iter} iterations, more than max_iter, "
+                f"{self._plan.param.max_iter}: raise max_iter"
+            )
+
+    def run(self) -> None:
+        """All iterations, the snapshot after them, the last test; logs in the run folder."""
+        last = self._plan.param.max_iter
+        try:
+            if self._arguments.best:
+                self._tests.keep_best(resume=bool(self._resumed_at))
+            if self._arguments.run is not None:
+                self._open_logs(self._arguments.run)
+            self._progress.start(self._solver.iter, last)
+            while self._solver.iter < last:
+                self._iterate()
+                self._stop.check()
+            if self._plan.param.snapshot_after_train:
+                self._snapshots.write()
+            with self._undone_by_a_stop():
+                self._finish()
+            if self._snapshots.error is not None:
+                raise TrainingError(
+                    f"the last snapshot could not be written: {self._snapshots.error}"
+                ) from self._snapshots.error
+        finally:
+            self._progress.close()
+            if self._logs is not None:
+                self._logs.close()
+
+    def interrupted(self, signum: int) -> TrainingError | Interrupted:
+        """Write a snapshot; what to raise then."""
+        self._snapshots.write()
+        iteration, snapshot = self._solver.iter, self._snapshots.current
+        if snapshot is None:
+            return TrainingError(
+                f"interrupted after {iteration} iterations, and the snapshot could not be "
+                f"written: {self._snapshots.error}"
+            )
+        command = self._arguments.command_to_go_on(snapshot.state)
+        return Interrupted(signum, iteration, snapshot.state, command)
+
+    def result(self) -> TrainResult:
+        """What has been done."""
+        snapshot = self._snapshots.current
+        return TrainResult(
+            iterations=self._solver.iter,
+            seconds=time.perf_counter() - self._began,
+            train_loss=self._mean_loss(),
+            test=self._tests.outputs,
+            tested_at=self._tests.tested_at,
+            snapshot=None if snapshot is None else snapshot.state,
+            weights=None if snapshot is None else snapshot.weights,
+            log=None if self._logs is None else self._logs.path,
+            data=self._plan.data,
+            best=self._tests.best,
+            best_weights=self._tests.best_weights,
+        )
+
+    def _open_logs(self, run: Path) -> None:
+        self._logs = RunLogs(
+            run,
+            self._solver,
+            began=self._began,
+            resume_at=self._resumed_at,
+            test_compute_loss=self._plan.param.test_compute_loss,
+            tensorboard=self._arguments.tensorboard,
+        )
+        if self._resumed_at:
+            self._watch = DivergenceWatch(self._logs.mean_loss_before(DivergenceWatch.SPAN))
+
+    def _iterate(self) -> None:
+        iteration = self._solver.iter
+        tested = False
+        if self._plan.tests_before(iteration):
+            with self._undone_by_a_stop():
+                tested = self._tests.run()
+        rate = float(self._solver.lr)
+        try:
+            self._solver.step(1)
+        except caffe.CaffeError as error:
+            raise TrainingError(f"iteration {iteration}: {error}") from error
+        loss = float(self._solver.loss)
+        # Weights that have diverged are no snapshot to go on from.
+        if self._plan.snapshots_at(self._solver.iter) and math.isfinite(loss):
+            self._snapshots.write()
+        self._report_loss(iteration, loss, rate, tested=tested)
+        if self._watch(loss):
+            self._progress.warning(
+                f"iteration {iteration}: training looks divergent: the loss, smoothed over "
+                f"{self._watch.SPAN} iterations, is {self._watch.smooth:.4g}, and was "
+                f"{self._watch.beginning:.4g} in the beginning; lower base_lr, or set "
+                "clip_gradients"
+            )
+
+    def _finish(self) -> None:
+        """The loss and the test of the finished net, where display and test_interval ask."""
+        iteration = self._solver.iter
+        rate = float(self._solver.lr)
+        loss = None
+        if self._plan.displays(iteration):
+            self._solver.net.forward()
+            loss = weighted_loss(self._solver.net)
+        tested = self._plan.tests_after_training() and self._tests.run()
+        if loss is not None:
+            self._report_loss(iteration, loss, rate, tested=tested)
+        elif tested:
+            self._write_row(iteration, rate, None)
+
+    @contextmanager
+    def _undone_by_a_stop(self) -> Iterator[None]:
+        """What was read of the data in the block counts as not read if a stop ends it."""
+        before = self._solver._resume_state()
+        try:
+            yield
+        except StopRequested:
+            self._solver._restore_resume_state(before)
+            raise
+
+    def _report_loss(self, iteration: int, loss: float, rate: float, *, tested: bool) -> None:
+        """Tell and log the loss of an iteration; raise TrainingError if it is not finite."""
+        self._losses.append(loss)
+        mean = self._mean_loss()
+        display = self._plan.displays(iteration)
+        self._progress.step(Step(iteration, self._solver.iter, mean, rate, display))
+        finite = math.isfinite(loss)
+        if display or tested or not finite:
+            self._write_row(iteration, rate, mean)
+        if not finite:
+            raise TrainingError(
+                f"iteration {iteration}: the loss is {loss}; training has diverged"
+                f"{_first_not_finite(self._solver.net)}: lower base_lr, or check data and fillers"
+            )
+        if display and self._logs is not None:
+            try:
+                self._logs.write_statistics(iteration)
+            except ValueError as error:
+                raise TrainingError(
+                    f"iteration {iteration}: training has diverged: {error}"
+                ) from error
+
+    def _write_row(self, iteration: int, rate: float, train_loss: float | None) -> None:
+        if self._logs is not None:
+            tests = self._tests.outputs if self._tests.tested_at == iteration else ()
+            self._logs.write(iteration, rate, train_loss=train_loss, tests=tests)
+
+    def _mean_loss(self) -> float:
+        return sum(self._losses) / len(self._losses) if self._losses else math.nan
+
+
+def _first_not_finite(net: caffe.Net) -> str:
+    """` at layer '…'` for the first layer whose top is not finite, else nothing."""
+    for layer, tops in net.top_names.items():
+        if not all(np.isfinite(net.blobs[top].data).all() for top in tops):
+            return f" at layer {layer!r}"
+    return ""

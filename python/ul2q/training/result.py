@@ -1,0 +1,47 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ul2q.snapshots import Best
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to.
+
+    Attributes:
+        iterations: how many iterations the net has now, those before a resume included.
+        seconds: how long this run took, tests and snapshots included.
+        train_loss: the last train loss, averaged over the solver's `average_loss` iterations;
+            NaN if the snapshot left nothing to do.
+        test: the mean outputs in the last test, by output, one dict a test net; empty if there
+            was no test.
+        tested_at: the iteration of the last test; None if there was none.
+        snapshot: the .solverstate; None if the solver's `snapshot_after_train` is false.
+        weights: the .caffemodel beside it.
+        log: the CSV log; None without a run folder.
+        data: the databases of the train net, then of the test nets.
+        finished: the run to be resumed was finished already: nothing has been done, and the
+            numbers are those of its log.
+        best: the best test; None if it was not to be kept, or there was none.
+        best_weights: the .caffemodel of that test.
+    """
+
+    iterations: int
+    seconds: float
+    train_loss: float
+    test: tuple[dict[str, float], ...]
+    tested_at: int | None
+    snapshot: Path | None
+    weights: Path | None
+    log: Path | None
+    data: tuple[Path, ...]
+    finished: bool = False
+    best: Best | None = None
+    best_weights: Path | None = None

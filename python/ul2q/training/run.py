@@ -1,0 +1,153 @@
+"""A run, from a solver file to what it came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import caffe
+from google.protobuf import text_format
+
+from ul2q.output_file import write_file
+from ul2q.progress import Reporter
+from ul2q.snapshots import find_snapshots, remove_leftovers
+from ul2q.solver_file import Plan, make_plan
+from ul2q.stopping import StopRequested, stop_on_signals
+from ul2q.training.arguments import KEPT, Arguments
+from ul2q.training.errors import TrainingError
+from ul2q.training.finished import finished_result
+from ul2q.training.logs import refuse_existing_logs
+from ul2q.training.loop import SolverLoop
+from ul2q.training.start import snapshot_to_go_on_from
+from ul2q.weights import check_weights_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ul2q.training.result import TrainResult
+
+
+def train(
+    solver: Path,
+    *,
+    weights: Sequence[Path] = (),
+    snapshot: Path | None = None,
+    resume: bool = False,
+    run: Path | None = None,
+    data: Path | None = None,
+    settings: Sequence[str] = (),
+    epochs: int | None = None,
+    keep: int = KEPT,
+    best: bool = False,
+    tensorboard: bool = False,
+    progress: Reporter | None = None,
+) -> TrainResult:
+    """Run a solver to its `max_iter`: the same losses and tests as `caffe train` at the same seed.
+
+    SIGINT and SIGTERM (in the main thread) let the iteration end, write a snapshot and raise
+    Interrupted. Going on from a snapshot gives the weights that the run would have had without an
+    interruption, bit for bit. A snapshot that cannot be written is reported, and ends the run
+    only if it is the last.
+
+    Args:
+        solver: a SolverParameter as text; its nets stand relative to the working directory or
+            to this file.
+        weights: .caffemodel files to begin from, in place of the solver's `weights`.
+        snapshot: a .solverstate to go on from.
+        resume: go on from the newest intact snapshot in `run`, or begin if there is none. A run
+            that is finished is left as it is.
+        run: a folder, made if missing, for log.csv, the snapshots and solver.prototxt, the solver
+            as it was run. log.csv has the columns iteration, seconds, learning_rate, train_loss
+            and test_<output> for each output of the test net (test0_<output>, test1_<output>, …
+            with more nets). A row holds the loss and the rate of that iteration and the test
+            before it; the last row stands for the finished net. train_loss is averaged over the
+            solver's `average_loss` iterations, counted anew after a resume. Going on from a
+            snapshot drops the rows from its iteration on. A net with quantised layers has
+            quantization.csv beside it: the columns of `statistics.StatisticsLog`, a row an
+            iteration that the solver displays.
+        data: a folder with train_lmdb and test_lmdb for the Data layers to read.
+        settings: fields of the solver to change, each a KEY=VALUE; see
+            `solver_settings.apply_settings`.
+        epochs: passes over the training data, in place of max_iter.
+        keep: how many snapshots of this run stay, the newest; 0 for all.
+        best: keep the weights of the best test as <snapshot_prefix>_best.caffemodel: the highest
+            output of the first test net's first Accuracy layer, or the lowest loss.
+        tensorboard: write log.csv's numbers for TensorBoard, too, into `run`.
+        progress: told of every iteration and test.
+
+    Raises:
+        FileNotFoundError: a file or a database is missing.
+        PrototxtError: a prototxt or a setting is faulty.
+        WeightsError: a weights file is none, or does not belong to the net.
+        SnapshotError: the same of a snapshot.
+        RunLogError: the run folder holds a log and the run does not go on, or another run's log.
+        TensorBoardError: tensorboardX is missing.
+        TrainingError: the arguments contradict each other, no snapshot is intact, or one is
+            beyond max_iter; the loss is not finite; the last snapshot could not be written.
+        caffe.CaffeError: Caffe refuses a net or the solver.
+        Interrupted: see above.
+    """
+    arguments = Arguments(
+        solver=solver,
+        weights=weights,
+        snapshot=snapshot,
+        resume=resume,
+        run=run,
+        data=data,
+        settings=settings,
+        epochs=epochs,
+        keep=keep,
+        best=best,
+        tensorboard=tensorboard,
+    )
+    arguments.check()
+    progress = progress or Reporter()
+    if snapshot is None and not resume and run is not None:
+        refuse_existing_logs(run)
+    candidates = [snapshot_to_go_on_from(snapshot)] if snapshot is not None else []
+    plan = make_plan(solver, run=run, data=data, settings=settings, epochs=epochs)
+    if resume and run is not None:
+        remove_leftovers(plan.param.snapshot_prefix)
+        candidates = find_snapshots(plan.param.snapshot_prefix)
+        finished = finished_result(plan, run, candidates, best=best)
+        if finished is not None:
+            return finished
+    if not candidates:
+        weights = weights or plan.weights
+    for path in weights:
+        check_weights_file(path)
+    if run is not None:
+        _record(plan, solver, run)
+
+    with stop_on_signals() as stop:
+        loop = SolverLoop(_build(plan, solver), plan, progress, stop, arguments)
+        if candidates:
+            loop.go_on_from(candidates)
+        else:
+            loop.begin(weights, anew=resume)
+        try:
+            loop.run()
+        except StopRequested as request:
+            raise loop.interrupted(request.signum) from None
+    return loop.result()
+
+
+def _build(plan: Plan, path: Path) -> caffe.SGDSolver:
+    if plan.param.HasField("solver_mode") and plan.param.solver_mode == plan.param.GPU:
+        try:
+            caffe.set_mode_gpu()
+            caffe.set_device(plan.param.device_id)
+        except caffe.CaffeError as error:
+            raise TrainingError(f"{path}: solver_mode GPU: {error}") from error
+    else:
+        caffe.set_mode_cpu()
+    return caffe.get_solver(plan.param)
+
+
+def _record(plan: Plan, solver: Path, run: Path) -> None:
+    """Write the solver as it is run into the run folder, unless it is read from there."""
+    path = run / "solver.prototxt"
+    if path.exists() and path.samefile(solver):
+        return
+    text = text_format.MessageToString(plan.effective, as_utf8=True)
+    write_file(path, text.encode(), force=True)

@@ -1,0 +1,90 @@
+"""What a run begins with: weights, or the snapshot that it goes on from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import caffe
+import numpy as np
+
+from ul2q.errors import UserError
+from ul2q.snapshots import Snapshot, SnapshotError, as_snapshot, check_fits, check_snapshot
+from ul2q.training.errors import TrainingError
+from ul2q.weights import load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+def snapshot_to_go_on_from(path: Path) -> Snapshot:
+    """The snapshot that `--snapshot` names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SnapshotError: it is no solver state.
+        TrainingError: it holds weights.
+    """
+    if path.name.endswith((".caffemodel", ".caffemodel.h5")):
+        raise TrainingError(
+            f"{path} holds weights alone, which --weights takes; --snapshot takes a .solverstate"
+        )
+    return as_snapshot(path)
+
+
+def load_initial_weights(solver: caffe.SGDSolver, weights: Sequence[Path]) -> None:
+    """Copy the layers of these files into the solver's nets, those for tests too.
+
+    Raises:
+        WeightsError: a file is damaged, or has no layer of the train net.
+    """
+    for path in weights:
+        load_weights(solver.net, path, complete=False)
+        for net in solver.test_nets:
+            net.copy_from(str(path))
+
+
+def restore_first_intact(
+    solver: caffe.SGDSolver, snapshots: Sequence[Snapshot], warn: Callable[[str], None]
+) -> Snapshot:
+    """Put a solver into the state of the first of these snapshots that is intact.
+
+    Args:
+        solver: the solver.
+        snapshots: at least one.
+        warn: told of each that is not intact.
+
+    Returns:
+        The snapshot.
+
+    Raises:
+        TrainingError: there are several, and none is intact. What is wrong with a single one is
+            raised as it is.
+    """
+    errors = []
+    for snapshot in snapshots:
+        try:
+            _restore(solver, snapshot)
+        except (UserError, OSError, caffe.CaffeError) as error:
+            if len(snapshots) == 1:
+                raise
+            errors.append(f"{snapshot.state}: {error}")
+            warn(f"snapshot {snapshot.state} cannot be used: {error}")
+            continue
+        return snapshot
+    raise TrainingError(
+        f"no snapshot can be gone on from; remove them to begin anew: {'; '.join(errors)}"
+    )
+
+
+def _restore(solver: caffe.SGDSolver, snapshot: Snapshot) -> None:
+    check_snapshot(snapshot)
+    check_fits(snapshot, solver.net)
+    hdf5 = snapshot.state.suffix == ".h5"
+    parameters = [blob for layer in solver.net.params.values() for blob in layer]
+    if hdf5:  # Caffe leaves what such a file lacks as it is
+        for blob in parameters:
+            blob.data[...] = np.nan
+    solver.restore(str(snapshot.state))
+    if hdf5 and any(np.isnan(blob.data).any() for blob in parameters):
+        raise SnapshotError(f"{snapshot.weights} lacks layers of the net, or is damaged")

@@ -1,0 +1,88 @@
+"""The tests of a net while it trains, and the best of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ul2q.net_outputs import mean_outputs
+from ul2q.snapshots import Best, BestKeeper, rating
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import caffe
+
+    from ul2q.progress import Reporter
+    from ul2q.solver_file import Plan
+
+
+class NetTests:
+    """Runs a solver's test nets, as Solver::TestAll of BVLC's solver.cpp does.
+
+    Attributes:
+        outputs: the mean outputs in the last test, by output, one dict a test net; empty before
+            any test.
+        tested_at: the iteration of the last test; None before any.
+    """
+
+    def __init__(
+        self,
+        solver: caffe.SGDSolver,
+        plan: Plan,
+        progress: Reporter,
+        after_batch: Callable[[], None],
+    ) -> None:
+        """Begin.
+
+        Args:
+            solver: the solver of the nets.
+            plan: what the run does.
+            progress: told of every test.
+            after_batch: called after each batch; what it raises ends the test.
+        """
+        self.outputs: tuple[dict[str, float], ...] = ()
+        self.tested_at: int | None = None
+        self._solver = solver
+        self._plan = plan
+        self._progress = progress
+        self._after_batch = after_batch
+        self._keeper: BestKeeper | None = None
+
+    def keep_best(self, *, resume: bool) -> None:
+        """Keep the weights of the best test from now on, or go on with what stands there."""
+        self._keeper = BestKeeper(self._plan.param.snapshot_prefix, resume=resume)
+
+    def run(self) -> bool:
+        """Test all test nets with the weights as they are; False if there are none."""
+        results: list[dict[str, float]] = []
+        for net, iterations in zip(self._solver.test_nets, self._plan.param.test_iter, strict=True):
+            net.share_with(self._solver.net)
+            outputs, loss = mean_outputs(net, iterations, after_batch=self._after_batch)
+            if self._plan.param.test_compute_loss:
+                outputs["total_loss"] = loss
+            if self._keeper is not None and not results:
+                self._keep_if_best(self._keeper, rating(net, self._solver.iter, outputs, loss))
+            results.append(outputs)
+        if not results:
+            return False
+        self.outputs = tuple(results)
+        self.tested_at = self._solver.iter
+        self._progress.test(self._solver.iter, self.outputs)
+        return True
+
+    @property
+    def best(self) -> Best | None:
+        """The best test; None if it is not kept, or there was none."""
+        return None if self._keeper is None else self._keeper.best
+
+    @property
+    def best_weights(self) -> Path | None:
+        """The .caffemodel of that test."""
+        return None if self._keeper is None or self._keeper.best is None else self._keeper.weights
+
+    def _keep_if_best(self, keeper: BestKeeper, test: Best) -> None:
+        try:
+            keeper.offer(self._solver.net, test)
+        except OSError as error:
+            self._progress.warning(f"the best weights could not be written: {error}")
