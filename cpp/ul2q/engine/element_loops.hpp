@@ -4,21 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ul2q/kernels/blocks.hpp"
-
 namespace ul2q {
-
-/// Calls body(begin, end) with shares of [0, n) for loops of a few operations
-/// an element, which need more elements than others to be worth threads.
-template <typename Body>
-void ForEachShare(std::int64_t n, const Body& body) {
-  constexpr std::int64_t kWorthThreads = std::int64_t{1} << 18;
-  if (n < kWorthThreads) {
-    body(std::int64_t{0}, n);
-  } else {
-    ForEachThread(n, body);
-  }
-}
 
 /// Formulas on n elements, each loop compiled for several instruction sets. An
 /// output may be an input of the same element.

@@ -16,7 +16,7 @@ void Copy(const Dtype* from, int64_t n, Dtype* to) {
   if (from == to) {
     return;
   }
-  ul2q::ForEachShare(n, [=](int64_t begin, int64_t end) {
+  ul2q::ForEachThread(n, [=](int64_t begin, int64_t end) {
     std::copy(from + begin, from + end, to + begin);
   });
 }
@@ -64,7 +64,7 @@ void FastDropoutLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
   }
   const unsigned* mask = this->rand_vec_.cpu_data();
   const auto apply = ul2q::GetElementLoops<Dtype>().mask;
-  ul2q::ForEachShare(count, [&](int64_t begin, int64_t end) {
+  ul2q::ForEachThread(count, [&](int64_t begin, int64_t end) {
     apply(dy + begin, mask + begin, end - begin, this->scale_, dx + begin);
   });
 }

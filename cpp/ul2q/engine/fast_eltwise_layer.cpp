@@ -2,6 +2,7 @@
 
 #include "ul2q/engine/element_loops.hpp"
 #include "ul2q/engine/engine.hpp"
+#include "ul2q/kernels/blocks.hpp"
 
 namespace caffe {
 namespace {
@@ -26,7 +27,7 @@ void FastEltwiseLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                    ? this->max_idx_.mutable_cpu_data()
                    : nullptr;
   const auto& loops = ul2q::GetEltwiseLoops<Dtype>();
-  ul2q::ForEachShare(top[0]->count(), [&](int64_t begin, int64_t end) {
+  ul2q::ForEachThread(top[0]->count(), [&](int64_t begin, int64_t end) {
     switch (this->op_) {
       case EltwiseParameter::SUM:
         loops.sum(x, this->coeffs_, begin, end - begin, y);
@@ -55,7 +56,7 @@ void FastEltwiseLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
   const int* index =
       this->op_ == EltwiseParameter::MAX ? this->max_idx_.cpu_data() : nullptr;
   const auto& loops = ul2q::GetEltwiseLoops<Dtype>();
-  ul2q::ForEachShare(top[0]->count(), [&](int64_t begin, int64_t end) {
+  ul2q::ForEachThread(top[0]->count(), [&](int64_t begin, int64_t end) {
     const int64_t n = end - begin;
     switch (this->op_) {
       case EltwiseParameter::SUM:

@@ -2,6 +2,7 @@
 
 #include "ul2q/engine/element_loops.hpp"
 #include "ul2q/engine/engine.hpp"
+#include "ul2q/kernels/blocks.hpp"
 
 namespace caffe {
 
@@ -12,7 +13,7 @@ void FastReLULayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
   const auto relu = ul2q::GetElementLoops<Dtype>().relu;
-  ul2q::ForEachShare(bottom[0]->count(), [&](int64_t begin, int64_t end) {
+  ul2q::ForEachThread(bottom[0]->count(), [&](int64_t begin, int64_t end) {
     relu(x + begin, end - begin, slope, y + begin);
   });
 }
@@ -29,7 +30,7 @@ void FastReLULayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   const auto relu_backward = ul2q::GetElementLoops<Dtype>().relu_backward;
-  ul2q::ForEachShare(bottom[0]->count(), [&](int64_t begin, int64_t end) {
+  ul2q::ForEachThread(bottom[0]->count(), [&](int64_t begin, int64_t end) {
     relu_backward(x + begin, dy + begin, end - begin, slope, dx + begin);
   });
 }
