@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize \
-  cuda test-gpu system clean
+  cuda test-gpu check-cuda system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -94,6 +94,9 @@ bench-transform: ## measure the weight transform against a copy -> benchmarks/re
 	GOMP_SPINCOUNT=10000 build/cmake/benchmarks/transform_benchmark prototxt/{lenet,cifarnet,vgg7_64,resnet18}/deploy_2bit.prototxt | tee build/transform.md
 	@mv build/transform.md benchmarks/results/transform.md
 
+# $(call link-python,FOLDER): the project's Python files beside the modules of a tree that is not installed.
+link-python = for file in python/ul2q/*.py python/ul2q/{cli,data,report,sweep,training}; do ln -sfn $(CURDIR)/$$file $(1)/ul2q/; done
+
 # A tree of its own, with the project's Python files beside the instrumented modules.
 SANITIZE := build/sanitize
 SANITIZED_TESTS := $(wildcard $(addprefix tests/test_,pycaffe.py python_layer.py lifetimes.py bad_input.py logging.py layers.py \
@@ -106,7 +109,7 @@ sanitize: build ## the binding tests under AddressSanitizer and UndefinedBehavio
 	  -DUL2Q_PYTHON=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
 	cmake --build $(SANITIZE)/cmake --parallel $$(nproc)
 	cmake --install $(SANITIZE)/cmake --prefix $(SANITIZE)/python
-	for file in python/ul2q/*.py python/ul2q/{cli,data,report,sweep}; do ln -sfn $(CURDIR)/$$file $(SANITIZE)/python/ul2q/; done
+	$(call link-python,$(SANITIZE)/python)
 	cd $(SANITIZE)/cmake && $(SANITIZERS) ctest --output-on-failure --parallel $$(nproc)
 	# Python keeps much till the end of the process: leaks are looked for in the C++ tests. libstdc++ must be there before
 	# libasan looks for __cxa_throw.
@@ -114,25 +117,37 @@ sanitize: build ## the binding tests under AddressSanitizer and UndefinedBehavio
 	  PYTHONPATH=$(CURDIR)/$(SANITIZE)/python PYTHONMALLOC=malloc \
 	  $(BIN)/python -m pytest -p no:cacheprovider --capture=sys $(SANITIZED_TESTS)
 
-# A tree of its own; without Python modules, which compile as they do without CUDA.
+# A tree of its own, like $(SANITIZE).
 CUDA := build/cuda
 CUDA_ARCHITECTURES ?= 75-real;80-real;90
 CUDA_CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)/cuda
+CUDA_PYTEST := PYTHONPATH=$(CURDIR)/$(CUDA)/python $(BIN)/python -m pytest -p no:cacheprovider
 
-cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (long, the first time)
+cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (some 20 minutes the first time)
 	@root=$$(nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^.*TOP=//p'); \
 	major=$$(nvcc --version | sed -n 's/.*release \([0-9]*\).*/\1/p'); \
 	case $$major in 12) packages='nvidia-cublas-cu12 nvidia-curand-cu12';; *) packages="nvidia-cublas==$$major.* nvidia-curand";; esac; \
 	if ! compgen -G "$$root/lib64/libcublas.so*" >/dev/null && [ ! -e $(CUDA_CACHE)/$$major/fetched ]; then \
 	  echo "Fetching cuBLAS and cuRAND (500 MB) into $(CUDA_CACHE)/$$major"; \
 	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(CUDA_CACHE)/$$major $$packages; touch $(CUDA_CACHE)/$$major/fetched; fi; \
-	cmake -S . -B $(CUDA) $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DUL2Q_CUDA=ON -DUL2Q_PYTHON=OFF -DUL2Q_TESTS=ON \
+	cmake -S . -B $(CUDA) $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DCMAKE_INSTALL_MESSAGE=NEVER -DUL2Q_CUDA=ON -DUL2Q_TESTS=ON \
 	  -DUL2Q_WERROR=ON -DCMAKE_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -DUL2Q_CUDA_PACKAGES=$(CUDA_CACHE)/$$major -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
 	cmake --build $(CUDA) --parallel $$(nproc)
+	cmake --install $(CUDA) --prefix $(CUDA)/python >/dev/null
+	$(call link-python,$(CUDA)/python)
 	cd $(CUDA) && ctest --output-on-failure --parallel $$(nproc)
 
-test-gpu: cuda ## the tests that need a GPU, under compute-sanitizer where it is installed; they are skipped without one
-	cd $(CUDA) && $$(command -v compute-sanitizer || true) cpp/tests/ul2q_tests --gtest_filter='Gpu*'
+test-gpu: cuda build ## the tests that need a GPU, in C++ under compute-sanitizer where it is installed; they are skipped without one
+	cd $(CUDA) && sanitizer=$$(command -v compute-sanitizer || true) && $${sanitizer:+$$sanitizer --error-exitcode 1} cpp/tests/ul2q_tests --gtest_filter='Gpu*'
+	$(CUDA_PYTEST) tests/test_gpu.py
+
+check-cuda: build ## what CI does where there is nvcc: `make cuda` and Python tests of it, unless the same sources have passed on this machine
+	@command -v nvcc >/dev/null || { echo "No nvcc, so the CUDA build is not tried"; exit 0; }; \
+	sources=$$( (nvcc --version; find CMakeLists.txt Makefile cmake cpp -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
+	if [ -e $(CUDA_CACHE)/passed-$$sources ]; then echo "The CUDA build has passed with these sources"; exit 0; fi; \
+	$(MAKE) --no-print-directory cuda; \
+	$(CUDA_PYTEST) tests/test_pycaffe.py tests/test_layers.py tests/test_quantized_activation.py tests/test_gpu.py; \
+	mkdir -p $(CUDA_CACHE); touch $(CUDA_CACHE)/passed-$$sources
 
 clean: ## remove what was built (not data, runs and the environment)
 	rm -rf build python/caffe python/ul2q/{bin,lib,prototxt} python/ul2q/*.so *.egg-info python/*.egg-info
