@@ -130,7 +130,7 @@ cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU
 	if ! compgen -G "$$root/lib64/libcublas.so*" >/dev/null && [ ! -e $(CUDA_CACHE)/$$major/fetched ]; then \
 	  echo "Fetching cuBLAS and cuRAND (500 MB) into $(CUDA_CACHE)/$$major"; \
 	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(CUDA_CACHE)/$$major $$packages; touch $(CUDA_CACHE)/$$major/fetched; fi; \
-	cmake -S . -B $(CUDA) $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DCMAKE_INSTALL_MESSAGE=NEVER -DUL2Q_CUDA=ON -DUL2Q_TESTS=ON \
+	cmake -S . -B $(CUDA) $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DCMAKE_INSTALL_MESSAGE=NEVER -DUL2Q_CUDA=ON -DUL2Q_PYTHON=ON -DUL2Q_TESTS=ON \
 	  -DUL2Q_WERROR=ON -DCMAKE_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -DUL2Q_CUDA_PACKAGES=$(CUDA_CACHE)/$$major -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
 	cmake --build $(CUDA) --parallel $$(nproc)
 	cmake --install $(CUDA) --prefix $(CUDA)/python >/dev/null
