@@ -35,6 +35,7 @@ _PANEL = (4.6, 3.0)
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", "--", "-.", ":")
 _MOST_POINTS = 400  # of a curve; a screen does not show more
+_COMPARED_POINTS = 40  # of one among many curves, whose noise would hide the others
 _MOST_BARS = 256
 _MOST_RATE_STEPS = 8
 
@@ -131,7 +132,8 @@ def comparison_figure(groups: Sequence[Group]) -> Figure | None:
         for i, run in enumerate(run for run in group.runs if run.log):
             if run.log is not None:
                 label = "_" if i else plain(group.label)
-                _draw_series(losses, run.log, "train_loss", label, **style | {"marker": None})
+                smooth = style | {"marker": None, "most": _COMPARED_POINTS}
+                _draw_series(losses, run.log, "train_loss", label, **smooth)
                 for column in run.log.test_columns("accuracy")[:1]:
                     _draw_tests(accuracies, run.log, column, label, **style)
     _label_losses(losses, "train loss")
@@ -228,11 +230,13 @@ def _draw_quantization(axes: Axes, log: Log) -> None:
     _finish(axes, "quantisation loss")
 
 
-def _draw_series(axes: Axes, log: Log, column: str, label: str, **style: Any) -> None:
-    """A column over the iterations, a long one thinned out to means."""
+def _draw_series(
+    axes: Axes, log: Log, column: str, label: str, *, most: int = _MOST_POINTS, **style: Any
+) -> None:
+    """A column over the iterations, a long one thinned out to `most` means."""
     if column in log.columns:
         x, y = log.series(column)
-        axes.plot(_thinned(x), _thinned(y), label=label, **style)
+        axes.plot(_thinned(x, most), _thinned(y, most), label=label, **style)
 
 
 def _draw_tests(
@@ -280,10 +284,10 @@ def _styles() -> Iterator[dict[str, Any]]:
             }
 
 
-def _thinned(numbers: NDArray[Any]) -> NDArray[Any]:
-    if len(numbers) <= _MOST_POINTS:
+def _thinned(numbers: NDArray[Any], most: int = _MOST_POINTS) -> NDArray[Any]:
+    if len(numbers) <= most:
         return numbers
-    return np.array([part.mean() for part in np.array_split(numbers, _MOST_POINTS)])
+    return np.array([part.mean() for part in np.array_split(numbers, most)])
 
 
 def _rate_changes(log: Log | None) -> list[int]:
