@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
-from google.protobuf.message import DecodeError
 
+from ul2q.binary_proto import read_message
 from ul2q.errors import UserError
 from ul2q.output_file import write_file
 from ul2q.weights import read_caffemodel
@@ -111,12 +111,7 @@ def read_solver_state(path: Path) -> caffe_pb2.SolverState:
     Raises:
         SnapshotError: the file is damaged or no .solverstate.
     """
-    state = caffe_pb2.SolverState()
-    try:
-        state.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise SnapshotError(f"{path} is damaged or no .solverstate") from error
-    return state
+    return read_message(path, caffe_pb2.SolverState, ".solverstate", SnapshotError)
 
 
 def check_fits(snapshot: Snapshot, net: caffe.Net) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
-from google.protobuf.message import DecodeError
 
+from ul2q.binary_proto import read_message
 from ul2q.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,12 +64,7 @@ def read_caffemodel(path: Path) -> caffe_pb2.NetParameter:
     Raises:
         WeightsError: the file is damaged or no .caffemodel.
     """
-    net = caffe_pb2.NetParameter()
-    try:
-        net.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise WeightsError(f"{path} is damaged or no .caffemodel") from error
-    return net
+    return read_message(path, caffe_pb2.NetParameter, ".caffemodel", WeightsError)
 
 
 def _layer_names(path: Path) -> set[str]:
