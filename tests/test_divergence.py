@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.test_resume import Notes
-from ul2q.divergence import DivergenceWatch
 from ul2q.training import train
+from ul2q.training.divergence import DivergenceWatch
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace

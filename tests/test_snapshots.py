@@ -18,8 +18,8 @@ from caffe.proto import caffe_pb2
 
 from tests.test_resume import Notes
 from ul2q.evaluation import evaluate
-from ul2q.snapshots import Best, BestKeeper, find_snapshots
 from ul2q.training import TrainingError, train
+from ul2q.training.snapshots import Best, BestKeeper, find_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

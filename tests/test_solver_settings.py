@@ -10,8 +10,8 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from ul2q.prototxt import PrototxtError, read_solver
-from ul2q.solver_settings import apply_settings
 from ul2q.training import train
+from ul2q.training.solver_settings import apply_settings
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace

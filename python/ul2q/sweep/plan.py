@@ -15,9 +15,9 @@ from ul2q.net_quantization import NetQuantization, OptionsError
 from ul2q.net_rewriter import quantize_net
 from ul2q.prototxt import parse_net, read_solver
 from ul2q.prototxt_text import Document
-from ul2q.solver_settings import apply_settings
 from ul2q.sweep.spec import FLOAT, MethodSpec, NetSpec, SweepSpec, Training, VariantSpec
 from ul2q.sweep.spec_file import near
+from ul2q.training.solver_settings import apply_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from ul2q.output_file import write_file
 from ul2q.prototxt import parse_net, read_net
-from ul2q.solver_file import make_plan
 from ul2q.stopping import StopRequested, stop_on_signals
 from ul2q.sweep.display import make_display
 from ul2q.sweep.lock import locked
@@ -30,6 +29,7 @@ from ul2q.sweep.records import (
     read_records,
     write_results,
 )
+from ul2q.training.solver_file import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

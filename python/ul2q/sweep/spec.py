@@ -12,8 +12,8 @@ from ul2q.net_quantization import NetQuantization, OptionsError
 from ul2q.nets import prototxt_path
 from ul2q.prototxt import PrototxtError
 from ul2q.quantizers import methods as method_names
-from ul2q.solver_settings import apply_settings
 from ul2q.sweep.spec_file import Section, near, read_sections, read_text
+from ul2q.training.solver_settings import apply_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

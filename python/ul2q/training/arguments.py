@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ul2q import tensorboard as event_files
+from ul2q.training import tensorboard as event_files
 from ul2q.training.errors import TrainingError
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
 from ul2q.runlog import read_rows
-from ul2q.snapshots import BestKeeper, Snapshot, check_snapshot
 from ul2q.training.logs import LOG
 from ul2q.training.result import TrainResult
+from ul2q.training.snapshots import BestKeeper, Snapshot, check_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ul2q.solver_file import Plan
+    from ul2q.training.solver_file import Plan
 
 
 def finished_result(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import caffe
 import numpy as np
 
-from ul2q.divergence import DivergenceWatch
 from ul2q.net_outputs import weighted_loss
 from ul2q.progress import Reporter, Step
 from ul2q.stopping import StopRequest, StopRequested
+from ul2q.training.divergence import DivergenceWatch
 from ul2q.training.errors import Interrupted, TrainingError
 from ul2q.training.logs import RunLogs
 from ul2q.training.result import TrainResult
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from ul2q.snapshots import Snapshot
-    from ul2q.solver_file import Plan
     from ul2q.training.arguments import Arguments
+    from ul2q.training.snapshots import Snapshot
+    from ul2q.training.solver_file import Plan
 
 
 class SolverLoop:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ul2q.snapshots import Best
+    from ul2q.training.snapshots import Best
 
 
 @dataclass(frozen=True)

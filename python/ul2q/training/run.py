@@ -9,14 +9,14 @@ from google.protobuf import text_format
 
 from ul2q.output_file import write_file
 from ul2q.progress import Reporter
-from ul2q.snapshots import find_snapshots, remove_leftovers
-from ul2q.solver_file import Plan, make_plan
 from ul2q.stopping import StopRequested, stop_on_signals
 from ul2q.training.arguments import KEPT, Arguments
 from ul2q.training.errors import TrainingError
 from ul2q.training.finished import finished_result
 from ul2q.training.logs import refuse_existing_logs
 from ul2q.training.loop import SolverLoop
+from ul2q.training.snapshots import find_snapshots, remove_leftovers
+from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
 from ul2q.weights import check_weights_file
 

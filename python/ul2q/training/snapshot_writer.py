@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import caffe
 
-from ul2q.snapshots import Keeper, Snapshot, find_snapshots
+from ul2q.training.snapshots import Keeper, Snapshot, find_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ul2q.solver_file import Plan
+    from ul2q.training.solver_file import Plan
 
 
 class SnapshotWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ul2q.net_outputs import mean_outputs
-from ul2q.snapshots import Best, BestKeeper, rating
+from ul2q.training.snapshots import Best, BestKeeper, rating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import caffe
 
     from ul2q.progress import Reporter
-    from ul2q.solver_file import Plan
+    from ul2q.training.solver_file import Plan
 
 
 class NetTests:

@@ -10,7 +10,7 @@ from caffe.proto import caffe_pb2
 
 from ul2q import data_layers
 from ul2q.prototxt import PrototxtError, read_net, read_solver
-from ul2q.solver_settings import apply_settings, set_epochs
+from ul2q.training.solver_settings import apply_settings, set_epochs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
