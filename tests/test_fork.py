@@ -12,10 +12,9 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-from ul2q.activation_layers import ActivationError
 from ul2q.cli import main
 from ul2q.evaluation import evaluate
-from ul2q.fork import METHODS, import_files, import_net, import_weights
+from ul2q.fork import METHODS, ActivationError, import_files, import_net, import_weights
 from ul2q.output_file import OutputExistsError
 from ul2q.prototxt import PrototxtError
 from ul2q.prototxt_text import Document

@@ -1,0 +1,29 @@
+"""Take over nets and weights of Quantization-caffe, the Caffe fork of μL2Q's authors (2019).
+
+There, any layer may have `weights_compress` and `activations_compress` (methods by name, one for
+each blob or top) and `..._compress_param` (their widths); its caffemodels hold a quantised copy
+beside the float weights. docs/fork.md says what becomes of each field, and why.
+"""
+
+from __future__ import annotations
+
+from ul2q.activation_layers import ActivationError
+from ul2q.fork.files import ImportedFiles, import_files
+from ul2q.fork.layer import ImportNote
+from ul2q.fork.net import ImportedLayer, ImportedNet, import_net
+from ul2q.fork.quantizers import METHODS, Quantizer
+from ul2q.fork.weights import ImportedWeights, import_weights
+
+__all__ = [
+    "METHODS",
+    "ActivationError",
+    "ImportNote",
+    "ImportedFiles",
+    "ImportedLayer",
+    "ImportedNet",
+    "ImportedWeights",
+    "Quantizer",
+    "import_files",
+    "import_net",
+    "import_weights",
+]

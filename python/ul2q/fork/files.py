@@ -1,0 +1,88 @@
+"""Write what is imported from files of the fork."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ul2q.fork.net import ImportedNet, import_net
+from ul2q.fork.weights import ImportedWeights, import_weights
+from ul2q.output_file import refuse_existing, write_file
+from ul2q.prototxt import parse_net
+from ul2q.weights import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ImportedFiles:
+    """What `import_files` has written.
+
+    Attributes:
+        net: the net, and its path.
+        weights: the weights, and their path; None if there were none to import.
+    """
+
+    net: ImportedNet
+    net_path: Path
+    weights: ImportedWeights | None
+    weights_path: Path | None
+
+
+def import_files(
+    net: Path,
+    weights: Path | None = None,
+    *,
+    output: Path | None = None,
+    force: bool = False,
+    ulq_activations: bool = False,
+) -> ImportedFiles:
+    """Write a net of the fork, and its weights, as ones of ours.
+
+    Nothing is written before all has been read and every path is found to be free.
+
+    Args:
+        net: the fork's prototxt.
+        weights: its .caffemodel.
+        output: a folder, or the path of the new prototxt, which the new .caffemodel goes beside.
+            None: `<name>_ul2q` beside each file.
+        force: replace files that are there.
+        ulq_activations: as of `import_net`.
+
+    Raises:
+        FileNotFoundError: there is no such file, or `output` is a folder that does not exist.
+        OutputExistsError: there is a file where one is to be written, and `force` is not set.
+        PrototxtError, ActivationError, WeightsError: as of `import_net` and `import_weights`.
+    """
+    net_path = _output(net, output)
+    weights_path = None
+    if weights:
+        beside_net = output is not None and not output.is_dir()
+        weights_path = (
+            net_path.with_suffix(".caffemodel") if beside_net else _output(weights, output)
+        )
+        if weights_path == net_path:
+            raise WeightsError(f"{net_path} is to be the prototxt; give it another suffix")
+    imported = import_net(net, ulq_activations=ulq_activations)
+    imported_weights = None
+    if weights:
+        imported_weights = import_weights(weights, parse_net(imported.text, str(net_path)))
+    for path in (net_path, weights_path):
+        if path:
+            refuse_existing(path, force=force)
+    if imported_weights and weights_path:
+        write_file(weights_path, imported_weights.net.SerializeToString(), force=force)
+    write_file(net_path, imported.text.encode(), force=force)
+    return ImportedFiles(imported, net_path, imported_weights, weights_path)
+
+
+def _output(source: Path, output: Path | None) -> Path:
+    path = source.with_stem(f"{source.stem}_ul2q")
+    if output is None:
+        return path
+    if output.is_dir():
+        return output / path.name
+    if not output.suffix:
+        raise FileNotFoundError(f"{output}: no such folder; make it, or name the new prototxt")
+    return output

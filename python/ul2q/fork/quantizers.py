@@ -1,0 +1,115 @@
+"""The quantizers of ours that do what the fork's methods did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ul2q.fork.layer import Compression, ForkLayer
+
+# The fork's names, and ours in the enum QuantizerParameter.Method.
+METHODS = {
+    "ULQ": "UL2Q",
+    "Ternary": "TERNARY",
+    "Ternary_Quantize": "TERNARY_QUANTIZED",
+    "Quantize": "FIXED_POINT",
+    "Clip": "CLIP",
+}
+
+_DEFAULT_BITS = 8
+_MAX_BITS = 16  # ours
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """A quantizer as a prototxt of ours names it.
+
+    Attributes:
+        method: a name of the enum QuantizerParameter.Method.
+        bits: its width; None if the method has one only.
+    """
+
+    method: str
+    bits: int | None
+
+    @property
+    def prototxt(self) -> str:
+        """The fields of a QuantizerParameter."""
+        method = [] if self.method == "UL2Q" else [f"method: {self.method}"]  # the default
+        bits = [] if self.bits is None else [f"bits: {self.bits}"]
+        return " ".join(method + bits)
+
+    def __str__(self) -> str:
+        """E.g. "ul2q 2"."""
+        return " ".join([self.method.lower(), *([] if self.bits is None else [str(self.bits)])])
+
+
+def import_quantizer(
+    layer: ForkLayer, compression: Compression, what: str, *, ulq_activations: bool = False
+) -> Quantizer | None:
+    """The quantizer that does what the fork did; None if it did nothing.
+
+    Args:
+        layer: where it stands; gets notes on what is not the same.
+        compression: the method.
+        what: is quantised: "weights", "biases" or "activations".
+        ulq_activations: as of `import_net`.
+
+    Raises:
+        PrototxtError: the fork did not know the method, or its width has no sense.
+    """
+    entry = compression.method
+    name = layer.string(entry)
+    if not name:
+        layer.note(entry, f"no method; the {what} stay float")
+        return None
+    if name not in METHODS:
+        raise layer.error(entry, f"no method {name!r}; it is one of {', '.join(METHODS)}")
+    method = METHODS[name]
+    if name == "Clip":
+        return Quantizer(method, _bits_of_clip(layer, compression))
+    if what == "activations" and name.startswith("Ternary"):
+        layer.note(entry, f"{name} gave the sign, unscaled; {method} fits a scale")
+    if name == "Ternary":
+        if compression.bits:
+            layer.note(compression.bits, "dropped; Ternary has no use for it")
+        return Quantizer(method, None)
+    bits = _bits(layer, compression)
+    if name == "ULQ":
+        if what == "activations" and not ulq_activations:
+            layer.note(
+                entry,
+                "dropped; the fork never quantised activations by ULQ (--ulq-activations, "
+                "ulq_activations=True does)",
+            )
+            return None
+        if what != "activations" and bits > 8:
+            layer.note(entry, "above 8 bits the fork's step had a factor σ too many; not so here")
+    elif bits == 1:
+        raise layer.error(entry, f"{name} with 1 bit gave zeros; must be 2 or more")
+    if name == "Ternary_Quantize":
+        bits -= 1  # the fork's had a sign, which a scale has no use for
+    return Quantizer(method, bits)
+
+
+def _bits(layer: ForkLayer, compression: Compression) -> int:
+    entry = compression.bits
+    if entry is None:
+        return _DEFAULT_BITS
+    bits = layer.integer(entry)
+    if bits == 0:
+        layer.note(entry, f"0 stood for {_DEFAULT_BITS}")
+        return _DEFAULT_BITS
+    if bits < 0:
+        raise layer.error(entry, f"is {bits}; must be 1 to {_MAX_BITS}")
+    if bits > _MAX_BITS:
+        layer.note(entry, f"{bits} is more than ul2q has; {_MAX_BITS} now")
+    return min(bits, _MAX_BITS)
+
+
+def _bits_of_clip(layer: ForkLayer, compression: Compression) -> int:
+    entry = compression.bits
+    if entry and layer.integer(entry) != _DEFAULT_BITS:
+        layer.note(entry, f"ignored; Clip had {_DEFAULT_BITS} bits, whatever it said")
+    return _DEFAULT_BITS
