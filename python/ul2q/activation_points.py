@@ -48,6 +48,8 @@ class Plan:
     float_bottoms: dict[int, str]
 
 
+# Not as `fork.activations`, where a layer says which of its own tops are quantised. Here no layer
+# says so: what is quantised, and where, follows from who reads it.
 def plan_activations(
     net: caffe_pb2.NetParameter, found: Sequence[Flow], wanted_bottoms: Collection[Bottom]
 ) -> Plan:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
+from ul2q.activation_layers import ActivationNames, insert_activation_layer
 from ul2q.activation_points import Point, plan_activations
 from ul2q.blob_flow import flows
 from ul2q.layer_types import (
@@ -198,10 +198,9 @@ class _Rewriter:
                 row = _activation_row(layer.name, layer.type, quantizer, "was quantised already")
                 self._rows[index] = [row]
         plan = plan_activations(net, found, bottoms)
-        taken = {name for layer in net.layer for name in (layer.name, *layer.top)} | {*net.input}
+        names = ActivationNames(net)
         for point in plan.points:
-            top = _unused(f"{point.blob}_q", taken)
-            taken.add(top)
+            top = names.new(point.blob)
             quantizer = self._options.activation_quantizer(non_negative=point.non_negative)
             self._insert(point, top, quantizer)
             row = _activation_row(top, "", quantizer)
@@ -209,18 +208,15 @@ class _Rewriter:
         return plan.float_bottoms
 
     def _insert(self, point: Point, top: str, quantizer: caffe_pb2.QuantizerParameter) -> None:
-        fields = [
-            f"name: {quoted(top)}",
-            f"type: {quoted(ACTIVATION)}",
-            f"bottom: {quoted(point.blob)}",
-            f"top: {quoted(top)}",
-        ]
-        if point.rules is not None:
-            rules = self._blocks[point.rules].fields
-            fields += [f"{e.name} {e.text}" for e in rules if e.name in ("include", "exclude")]
-        fields.append(_field_text(caffe_pb2.QuantizationParameter(activation=quantizer)))
-        writer = self._document.root.all("layer")[point.after]
-        self._document.insert_after(writer, "layer", fields)
+        like = () if point.rules is None else self._blocks[point.rules].fields
+        insert_activation_layer(
+            self._document,
+            self._document.root.all("layer")[point.after],
+            name=top,
+            bottom=point.blob,
+            rules=[f"{e.name} {e.text}" for e in like if e.name in ("include", "exclude")],
+            quantizer=text_format.MessageToString(quantizer, as_one_line=True),
+        )
         for reader, place in point.bottoms:
             self._document.set(self._blocks[reader].all("bottom")[place], quoted(top))
 
@@ -251,11 +247,7 @@ def _layer_blocks(document: Document) -> list[Block]:
             'type: "Convolution", and param { lr_mult: 1 decay_mult: 1 } for blobs_lr and '
             "weight_decay",
         )
-    entries = document.root.all("layer")
-    for entry, following in itertools.pairwise(entries):
-        if entry.start == following.start:
-            raise document.error(entry.start, "a list of layers; write layer { ... } for each")
-    blocks = [entry.block for entry in entries if entry.block]
+    blocks = [entry.block for entry in document.separate("layer") if entry.block]
     for entry in (entry for block in blocks for entry in block.fields):
         if entry.name.startswith(_FORK_FIELDS):
             raise document.error(
@@ -279,9 +271,3 @@ def _activation_row(
 
 def _field_text(quantization: caffe_pb2.QuantizationParameter) -> str:
     return f"quantization_param {{ {text_format.MessageToString(quantization, as_one_line=True)} }}"
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    """`name`, with a number behind it if it is taken."""
-    numbered = (f"{name}{number}" for number in itertools.count(2))
-    return next(one for one in itertools.chain([name], numbered) if one not in taken)

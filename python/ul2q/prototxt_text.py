@@ -7,6 +7,7 @@ is not edited stays byte for byte.
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -144,6 +145,18 @@ class Document:
                 f"{path}: not a text file (byte {error.start} is not UTF-8)"
             ) from error
         return cls(source, str(path))
+
+    def separate(self, name: str) -> list[Field]:
+        """The fields of that name at the top, each of which can be edited by itself.
+
+        Raises:
+            PrototxtError: some are the elements of a list `[a, b]`.
+        """
+        entries = self.root.all(name)
+        for entry, following in itertools.pairwise(entries):
+            if entry.start == following.start:
+                raise self.error(entry.start, f"a list of {name}s; write {name} {{ ... }} for each")
+        return entries
 
     def line(self, offset: int) -> int:
         """The line, from 1, of what stands at `offset` of the source."""

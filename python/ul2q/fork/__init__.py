@@ -7,7 +7,7 @@ beside the float weights. docs/fork.md says what becomes of each field, and why.
 
 from __future__ import annotations
 
-from ul2q.activation_layers import ActivationError
+from ul2q.fork.activations import ActivationError
 from ul2q.fork.files import ImportedFiles, import_files
 from ul2q.fork.layer import ImportNote
 from ul2q.fork.net import ImportedLayer, ImportedNet, import_net

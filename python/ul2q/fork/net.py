@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q.activation_layers import insert_activations
+from ul2q.fork.activations import insert_activations
 from ul2q.fork.layer import ACTIVATIONS, FIELDS, WEIGHTS, ForkLayer
 from ul2q.fork.quantizers import Quantizer, import_quantizer
 from ul2q.layer_types import QUANTIZED, has_bias
@@ -76,13 +75,11 @@ def import_net(net: str | Path | Document, *, ulq_activations: bool = False) -> 
     """
     document = net if isinstance(net, Document) else Document.read(Path(net))
     _refuse_solver(document)
-    _refuse_lists(document)
+    entries = document.separate("layer")
     param = parse_net(_without_fork_fields(document), document.name)
     layers = {
         index: ForkLayer(document, entry.block, layer)
-        for index, (entry, layer) in enumerate(
-            zip(document.root.all("layer"), param.layer, strict=True)
-        )
+        for index, (entry, layer) in enumerate(zip(entries, param.layer, strict=True))
         if entry.block and any(map(entry.block.all, FIELDS))
     }
     if not layers:
@@ -121,12 +118,6 @@ def _refuse_solver(document: Document) -> None:
     for entry in document.root.fields:
         if entry.name in solver and entry.name not in net:
             raise document.error(entry.start, f"{entry.name}: a solver; give the net that it names")
-
-
-def _refuse_lists(document: Document) -> None:
-    for entry, following in itertools.pairwise(document.root.all("layer")):
-        if entry.start == following.start:
-            raise document.error(entry.start, "a list of layers; write layer { ... } for each")
 
 
 def _without_fork_fields(document: Document) -> str:

@@ -1,0 +1,122 @@
+"""Quantise activations as the fork did: what a layer puts out, for all who read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+
+from ul2q.activation_layers import ActivationNames, insert_activation_layer
+from ul2q.blob_flow import flows
+from ul2q.errors import UserError
+from ul2q.prototxt_text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ul2q.blob_flow import Version
+    from ul2q.prototxt_text import Document
+
+# A blob's name in the net as it was, and the layer that wrote it -> what it is read by now.
+_Names = dict[tuple[str, int], str]
+
+
+class ActivationError(UserError, ValueError):
+    """An activation that cannot be quantised where it is asked for."""
+
+
+@dataclass(frozen=True)
+class InsertedActivation:
+    """A new QuantizedActivation layer.
+
+    Attributes:
+        layer: the place, from 0, of the layer before it.
+        top: which of that layer's tops it quantises, from 0.
+        blob: the name of its own top, and of the layer itself.
+        is_read: whether a layer reads that top; else it is an output of the net.
+    """
+
+    layer: int
+    top: int
+    blob: str
+    is_read: bool
+
+
+# Not by `activation_points`, which begins at the layers that are to read quantised blobs, and puts
+# one layer behind all writers of what they read, those in place and their twins in other phases.
+# The fork quantised what a layer wrote: before layers in place, and whoever reads it.
+def insert_activations(
+    document: Document, net: caffe_pb2.NetParameter, quantizers: Mapping[tuple[int, int], str]
+) -> list[InsertedActivation]:
+    """Quantise tops of layers: each by a new layer behind its own, which all later layers read.
+
+    A later layer that works in place works on the new blob. The new layer has the
+    `include` and `exclude` rules of the one before.
+
+    Args:
+        document: the net's text; gets the edits.
+        net: the same net; its layers are the document's blocks `layer`.
+        quantizers: for the place of a layer and of a top, both from 0, the fields of
+            `quantization_param.activation`, e.g. "bits: 8 signed: false".
+
+    Raises:
+        ActivationError: a layer would read the quantised blob in one phase or stage only.
+        PrototxtError: a bottom is missing.
+    """
+    found = flows(net)
+    names = _Names()
+    new_names = ActivationNames(net)
+    quantized: dict[str, str] = {}  # TRAIN and TEST twins share a name
+    inserted: list[tuple[int, int, str]] = []
+    read: set[str] = set()
+    for index, (field, layer) in enumerate(zip(document.separate("layer"), net.layer, strict=True)):
+        if field.block is None:
+            continue
+        bottoms = []
+        for place, blob in enumerate(layer.bottom):
+            versions = [flow.reads[index, place] for flow in found if (index, place) in flow.reads]
+            bottoms.append(_agreed(names, versions, blob, layer))
+        read.update(bottoms)
+        in_place = dict(zip(layer.bottom, bottoms, strict=True))
+        tops = [in_place.get(blob, blob) for blob in layer.top]
+        for name, old, new in (("bottom", layer.bottom, bottoms), ("top", layer.top, tops)):
+            for entry, before, after in zip(field.block.all(name), old, new, strict=True):
+                if before != after:
+                    document.set(entry, quoted(after))
+        names.update({(blob, index): top for blob, top in zip(layer.top, tops, strict=True)})
+        for place, (blob, top) in enumerate(zip(layer.top, tops, strict=True)):
+            if quantizer := quantizers.get((index, place)):
+                if top not in quantized:
+                    quantized[top] = new_names.new(top)
+                names[blob, index] = quantized[top]
+                insert_activation_layer(
+                    document,
+                    field,
+                    name=quantized[top],
+                    bottom=top,
+                    rules=_rules(layer),
+                    quantizer=quantizer,
+                )
+                inserted.append((index, place, quantized[top]))
+    return [InsertedActivation(*new, is_read=new[2] in read) for new in inserted]
+
+
+def _agreed(
+    names: _Names, versions: Iterable[Version], blob: str, layer: caffe_pb2.LayerParameter
+) -> str:
+    """What `layer` reads for `blob`, given the versions of it behind its bottom in each state."""
+    found = {names.get((version.blob, version.writer), blob) for version in versions}
+    if len(found) > 1:
+        raise ActivationError(
+            f"layer {layer.name!r} would read blob {blob!r} quantised in one phase or stage and "
+            "float in another; quantise it in all"
+        )
+    return found.pop() if found else blob
+
+
+def _rules(layer: caffe_pb2.LayerParameter) -> list[str]:
+    rules = caffe_pb2.LayerParameter(include=layer.include, exclude=layer.exclude)
+    text = text_format.MessageToString(rules, as_one_line=True)
+    return [text] if text else []
