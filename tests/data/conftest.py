@@ -1,7 +1,8 @@
-"""What the import tests share: a reader of LMDBs, and a way to make the N-th operation fail."""
+"""What the import tests share: readers of LMDBs and imports, and a way to fail at the N-th step."""
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from ul2q.data import lmdb_writer, staging
 
 Rows = list[tuple[bytes, NDArray[Any], int]]
+Imported = list[tuple[bytes, int]]
 
 
 def _read_lmdb(path: Path) -> Rows:
@@ -35,6 +37,33 @@ def _read_lmdb(path: Path) -> Rows:
 @pytest.fixture
 def read_lmdb() -> Callable[[Path], Rows]:
     return _read_lmdb
+
+
+@pytest.fixture
+def read_image_set() -> Callable[[Path], Imported | None]:
+    """The images and labels of an import: the training set, sorted, and the test set.
+
+    None if there is no import.
+    """
+
+    def read(output: Path) -> Imported | None:
+        if not output.exists():
+            return None
+        assert sorted(os.listdir(output)) == [
+            "classes.txt",
+            "import.json",
+            "mean.binaryproto",
+            "mean_values.txt",
+            "test_lmdb",
+            "train_lmdb",
+        ]
+        train, test = (
+            [(image.tobytes(), label) for _, image, label in _read_lmdb(output / part)]
+            for part in ("train_lmdb", "test_lmdb")
+        )
+        return sorted(train) + test
+
+    return read
 
 
 @pytest.fixture
@@ -176,22 +205,26 @@ Sweep = Callable[..., int]
 def fault_sweep() -> Sweep:
     """Runs an operation with its 1st, 2nd, 3rd … step failing, until it goes through.
 
+    Each time the target, `around`/out, is a copy of the folder `kept` before, or not there.
     After each fault `contents()` must be `old` or `new`, and the folder around the target must
     hold nothing else. Returns how often the operation failed.
     """
 
     def sweep(
-        prepare: Callable[[], None],
         operation: Callable[[], object],
         contents: Callable[[], Contents],
         around: Path,
         *,
+        kept: Path | None,
         old: Contents,
         new: Contents,
         ever_after: bool,
     ) -> int:
+        target = around / "out"
         for first in range(1, 200):
-            prepare()
+            shutil.rmtree(target, ignore_errors=True)
+            if kept:
+                shutil.copytree(kept, target)
             before = set(around.iterdir())
             try:
                 with _injected(first, ever_after=ever_after):
@@ -200,7 +233,7 @@ def fault_sweep() -> Sweep:
                 assert "injected fault" in str(error)
                 now = contents()
                 assert now in (old, new), f"neither the old nor the new one at step {first}"
-                assert set(around.iterdir()) == before | ({around / "out"} if now else set())
+                assert set(around.iterdir()) == before | ({target} if now else set())
             else:
                 assert contents() == new
                 return first - 1

@@ -3,14 +3,12 @@
 import gzip
 import io
 import os
-import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tarfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from pickle import loads
 from typing import Any
@@ -24,14 +22,6 @@ from ul2q.data import DataError, cifar, import_cifar10
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 BATCHES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
 COUNT = 4  # images a batch
-PARTS = [
-    "classes.txt",
-    "import.json",
-    "mean.binaryproto",
-    "mean_values.txt",
-    "test_lmdb",
-    "train_lmdb",
-]
 
 
 @pytest.fixture(autouse=True)
@@ -147,22 +137,6 @@ def expected(part: str, seed: int = 0) -> Imported:
     ]
 
 
-@pytest.fixture
-def read_import(read_lmdb: Any) -> Callable[..., Imported | None]:
-    def read(output: Path) -> Imported | None:
-        """Both parts, the training set sorted; None if there is no import."""
-        if not output.exists():
-            return None
-        assert sorted(os.listdir(output)) == PARTS
-        train, test = (
-            [(image.tobytes(), label) for _, image, label in read_lmdb(output / part)]
-            for part in ("train_lmdb", "test_lmdb")
-        )
-        return sorted(train) + test
-
-    return read
-
-
 def whole(seed: int = 0) -> Imported:
     return sorted(expected("train_lmdb", seed)) + expected("test_lmdb", seed)
 
@@ -178,14 +152,14 @@ def test_the_handmade_pickles_are_numpys() -> None:
 @pytest.mark.parametrize("form", ["gz", "tar", "folder", "around"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_imports_each_form(
-    tmp_path: Path, read_import: Any, check_means: Any, version: str, form: str
+    tmp_path: Path, read_image_set: Any, check_means: Any, version: str, form: str
 ) -> None:
     source = make_source(tmp_path / "source", version, form)
     output = tmp_path / "deep" / "out"
     dataset = import_cifar10(source, output)
     assert (dataset.train_count, dataset.test_count) == (5 * COUNT, COUNT)
     assert (dataset.shape, dataset.classes) == ((3, 32, 32), tuple(NAMES))
-    assert read_import(output) == whole()
+    assert read_image_set(output) == whole()
     assert (output / "classes.txt").read_text().split() == NAMES
     train = [np.frombuffer(image, np.uint8) for image, _ in expected("train_lmdb")]
     check_means(output, np.stack(train).reshape(-1, 3, 32, 32))
@@ -213,7 +187,7 @@ def test_the_seed_orders_the_training_set_alone(
     assert order("test_lmdb", "b", 2) == expected("test_lmdb")
 
 
-def test_a_limit_takes_the_first_of_each_class(tmp_path: Path, read_import: Any) -> None:
+def test_a_limit_takes_the_first_of_each_class(tmp_path: Path, read_image_set: Any) -> None:
     source = make_source(tmp_path / "source", "binary", "folder")
     labels = iter([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0])
     for name in BATCHES[:5]:
@@ -225,7 +199,7 @@ def test_a_limit_takes_the_first_of_each_class(tmp_path: Path, read_import: Any)
     assert (dataset.train_count, dataset.test_count) == (5, COUNT)
     train = expected("train_lmdb")
     chosen = [(train[i][0], label) for i, label in ((0, 0), (1, 0), (7, 1), (12, 2), (13, 2))]
-    assert read_import(tmp_path / "out")[:5] == sorted(chosen)
+    assert read_image_set(tmp_path / "out")[:5] == sorted(chosen)
 
 
 def test_a_second_import_writes_nothing(tmp_path: Path, source: Path) -> None:
@@ -375,7 +349,7 @@ def test_options_out_of_range(
 def test_a_fault_at_any_step_leaves_the_old_or_the_new_import(
     tmp_path: Path,
     source: Path,
-    read_import: Any,
+    read_image_set: Any,
     fault_sweep: Any,
     replace: bool,
     ever_after: bool,
@@ -385,19 +359,14 @@ def test_a_fault_at_any_step_leaves_the_old_or_the_new_import(
         older = make_source(tmp_path / "older", "binary", "gz", seed=1)
         import_cifar10(older, tmp_path / "kept", limit=4)
 
-    def prepare() -> None:
-        shutil.rmtree(output, ignore_errors=True)
-        if replace:
-            shutil.copytree(tmp_path / "kept", output)
-
     import_cifar10(source, tmp_path / "wanted", limit=6)
     failures = fault_sweep(
-        prepare,
         lambda: import_cifar10(source, output, limit=6, force=replace),
-        lambda: read_import(output),
+        lambda: read_image_set(output),
         tmp_path,
-        old=read_import(tmp_path / "kept"),
-        new=read_import(tmp_path / "wanted"),
+        kept=tmp_path / "kept" if replace else None,
+        old=read_image_set(tmp_path / "kept"),
+        new=read_image_set(tmp_path / "wanted"),
         ever_after=ever_after,
     )
     # 4 mkdir (parents, staging, two databases), 10 puts, 5 commits, 4 files beside the databases,
@@ -419,7 +388,7 @@ import_cifar10(Path(source), Path(output), progress=die)
 
 @pytest.mark.parametrize("moment", ["SIGKILL", "SIGINT"])
 def test_a_killed_import_leaves_nothing(
-    tmp_path: Path, source: Path, read_import: Any, moment: str
+    tmp_path: Path, source: Path, read_image_set: Any, moment: str
 ) -> None:
     command = [sys.executable, "-c", KILLED, moment, str(source), str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -428,7 +397,7 @@ def test_a_killed_import_leaves_nothing(
     assert not (tmp_path / "out").exists()
     assert len(list(tmp_path.iterdir())) == (2 if moment == "SIGKILL" else 1)
     import_cifar10(source, tmp_path / "out")
-    assert read_import(tmp_path / "out") == whole()
+    assert read_image_set(tmp_path / "out") == whole()
     assert sorted(path.name for path in tmp_path.iterdir()) == [source.name, "out"]
 
 

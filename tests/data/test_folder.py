@@ -16,14 +16,6 @@ import pytest
 from tests.data.image_files import planes, png, ppm, random_pixels, write_classes
 from ul2q.data import DataError, import_folder
 
-PARTS = [
-    "classes.txt",
-    "import.json",
-    "mean.binaryproto",
-    "mean_values.txt",
-    "test_lmdb",
-    "train_lmdb",
-]
 # Class, file, seed of its pixels.
 TRAIN = [
     *(("cat", f"{i}.ppm", i) for i in range(5)),
@@ -65,25 +57,9 @@ def expected(images: list[tuple[str, str, int]]) -> Imported:
 TEST_ORDER = [TEST[0], TEST[2], TEST[3], TEST[1]]
 
 
-@pytest.fixture
-def read_import(read_lmdb: Any) -> Callable[..., Imported | None]:
-    def read(output: Path) -> Imported | None:
-        """The training set, sorted, and the test set; None if there is no import."""
-        if not output.exists():
-            return None
-        assert sorted(os.listdir(output)) == PARTS
-        train, test = (
-            [(image.tobytes(), label) for _, image, label in read_lmdb(output / part)]
-            for part in ("train_lmdb", "test_lmdb")
-        )
-        return sorted(train) + test
-
-    return read
-
-
 @pytest.mark.parametrize("jobs", [None, 1, 3])
 def test_imports_the_images(
-    tmp_path: Path, source: Source, read_import: Any, check_means: Any, jobs: int | None
+    tmp_path: Path, source: Source, read_image_set: Any, check_means: Any, jobs: int | None
 ) -> None:
     (source.train / ".DS_Store").write_bytes(b"?")
     (source.train / "cat" / ".hidden").write_bytes(b"?")
@@ -95,7 +71,7 @@ def test_imports_the_images(
     assert (dataset.train_count, dataset.test_count, dataset.shape) == (8, 4, (3, 4, 5))
     assert dataset.classes == ("cat", "dog", "emu")
     assert (output / "classes.txt").read_text() == "cat\ndog\nemu\n"
-    assert read_import(output) == sorted(expected(TRAIN)) + expected(TEST_ORDER)
+    assert read_image_set(output) == sorted(expected(TRAIN)) + expected(TEST_ORDER)
     pixels = [np.frombuffer(image, np.uint8) for image, _ in expected(TRAIN)]
     check_means(output, np.stack(pixels).reshape(-1, 3, 4, 5))
 
@@ -139,12 +115,12 @@ def test_the_order_depends_on_the_seed_alone(
     [(1, [0]), (3, [0, 5, 6]), (4, [0, 1, 5, 6]), (6, [0, 1, 2, 5, 6, 7]), (99, range(8))],
 )
 def test_a_limit_takes_the_first_of_each_class_in_turn(
-    tmp_path: Path, source: Source, read_import: Any, limit: int, chosen: list[int]
+    tmp_path: Path, source: Source, read_image_set: Any, limit: int, chosen: list[int]
 ) -> None:
     dataset = import_folder(*source, tmp_path / "out", limit=limit, jobs=1)
     assert (dataset.train_count, dataset.test_count) == (min(limit, 8), min(limit, 4))
     train = sorted(expected([TRAIN[i] for i in chosen]))
-    assert read_import(tmp_path / "out") == train + expected(TEST_ORDER[:limit])
+    assert read_image_set(tmp_path / "out") == train + expected(TEST_ORDER[:limit])
 
 
 def test_sizes_must_be_the_same_or_given(tmp_path: Path, source: Source, read_lmdb: Any) -> None:
@@ -181,7 +157,7 @@ def test_a_second_import_writes_nothing(tmp_path: Path, source: Source) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_damaged_images_are_named_counted_and_skipped(
-    tmp_path: Path, source: Source, read_import: Any, check_means: Any, jobs: int
+    tmp_path: Path, source: Source, read_image_set: Any, check_means: Any, jobs: int
 ) -> None:
     (source.train / "cat" / "1.ppm").write_bytes(b"P6\n5 4\n255\n???")
     (source.train / "emu" / "0.PNG").write_bytes(b"")
@@ -200,7 +176,7 @@ def test_damaged_images_are_named_counted_and_skipped(
     assert import_folder(*source, output, skip_bad=True) == dataset
     good = [image for image in TRAIN if image[:2] not in {("cat", "1.ppm"), ("emu", "0.PNG")}]
     test = [image for image in TEST_ORDER if image[0] != "dog"]
-    assert read_import(output) == sorted(expected(good)) + expected(test)
+    assert read_image_set(output) == sorted(expected(good)) + expected(test)
     pixels = [np.frombuffer(image, np.uint8) for image, _ in expected(good)]
     check_means(output, np.stack(pixels).reshape(-1, 3, 4, 5))
 
@@ -296,7 +272,7 @@ def test_class_names_need_not_be_unicode(tmp_path: Path, source: Source) -> None
 def test_a_fault_at_any_step_leaves_the_old_or_the_new_import(
     tmp_path: Path,
     source: Source,
-    read_import: Any,
+    read_image_set: Any,
     fault_sweep: Any,
     replace: bool,
     ever_after: bool,
@@ -305,17 +281,12 @@ def test_a_fault_at_any_step_leaves_the_old_or_the_new_import(
     if replace:
         import_folder(*make_source(tmp_path / "older", 100), tmp_path / "kept", jobs=1)
 
-    def prepare() -> None:
-        shutil.rmtree(output, ignore_errors=True)
-        if replace:
-            shutil.copytree(tmp_path / "kept", output)
-
     failures = fault_sweep(
-        prepare,
         lambda: import_folder(*source, output, limit=3, jobs=1, force=replace),
-        lambda: read_import(output),
+        lambda: read_image_set(output),
         tmp_path,
-        old=read_import(tmp_path / "kept"),
+        kept=tmp_path / "kept" if replace else None,
+        old=read_image_set(tmp_path / "kept"),
         new=sorted(expected([TRAIN[0], TRAIN[5], TRAIN[6]])) + expected(TEST_ORDER[:3]),
         ever_after=ever_after,
     )
@@ -335,7 +306,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
 def test_a_stopped_command_leaves_no_half_import(
-    tmp_path: Path, source: Source, read_import: Any, name: str
+    tmp_path: Path, source: Source, read_image_set: Any, name: str
 ) -> None:
     number = getattr(signal, name)
     for i in range(400):
@@ -366,5 +337,5 @@ def test_a_stopped_command_leaves_no_half_import(
     left = {path.name for path in tmp_path.iterdir()} - {"source"}
     assert len(left) == (0 if name == "SIGINT" else 1)
     import_folder(*source, tmp_path / "out", limit=2, size=(4, 5), jobs=1)
-    assert len(read_import(tmp_path / "out")) == 4
+    assert len(read_image_set(tmp_path / "out")) == 4
     assert {path.name for path in tmp_path.iterdir()} == {"source", "out"}

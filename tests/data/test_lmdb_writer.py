@@ -212,16 +212,11 @@ def test_a_fault_at_any_step_leaves_the_old_or_the_new_one(
     if replace:
         write(tmp_path / "kept", old)
 
-    def prepare() -> None:
-        shutil.rmtree(target, ignore_errors=True)
-        if replace:
-            shutil.copytree(tmp_path / "kept", target)
-
     failures = fault_sweep(
-        prepare,
         lambda: write(target, new, force=replace),
         lambda: pairs(read_lmdb(target)) if target.exists() else None,
         tmp_path,
+        kept=tmp_path / "kept" if replace else None,
         old=[(i.tobytes(), label) for i, label in old] if replace else None,
         new=[(i.tobytes(), label) for i, label in new],
         ever_after=ever_after,

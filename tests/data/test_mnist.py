@@ -295,16 +295,11 @@ def test_a_fault_at_any_step_leaves_the_old_or_the_new_import(
     if replace:
         import_mnist(make_source(tmp_path / "older", contents(first=50)), tmp_path / "kept")
 
-    def prepare() -> None:
-        shutil.rmtree(output, ignore_errors=True)
-        if replace:
-            shutil.copytree(tmp_path / "kept", output)
-
     failures = fault_sweep(
-        prepare,
         lambda: import_mnist(source, output, force=replace),
         lambda: read_import(output),
         tmp_path,
+        kept=tmp_path / "kept" if replace else None,
         old=expected_import(first=50) if replace else None,
         new=expected_import(),
         ever_after=ever_after,
