@@ -893,20 +893,26 @@ def test_ctrl_c_in_a_callback_stops_the_training(
     assert solver.iter == 10
 
 
-@pytest.mark.parametrize("run", [lambda s: s.step(1_000_000), lambda s: s.solve()])
-def test_ctrl_c_while_caffe_computes(run: Callable[[Any], None], make_solver: SolverMaker) -> None:
-    solver = make_solver(max_iter=1_000_000, snapshot_after_train=False)
+def interrupt_when(is_time: Callable[[], bool], run: Callable[[], object]) -> None:
+    """Let a Ctrl-C end `run` once `is_time`."""
 
     def interrupt() -> None:
-        while solver.iter < 100:  # would stand still if step kept Python's lock
+        while not is_time():
             time.sleep(0.001)
         signal.raise_signal(signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        run(solver)
+        run()
     thread.join()
+
+
+@pytest.mark.parametrize("run", [lambda s: s.step(1_000_000), lambda s: s.solve()])
+def test_ctrl_c_while_caffe_computes(run: Callable[[Any], None], make_solver: SolverMaker) -> None:
+    solver = make_solver(max_iter=1_000_000, snapshot_after_train=False)
+    # Would never be interrupted if step kept Python's lock.
+    interrupt_when(lambda: solver.iter >= 100, lambda: run(solver))
     stopped = solver.iter
     assert 100 <= stopped < 1_000_000
     assert np.isfinite(parameters(solver.net)[0]).all()
@@ -919,17 +925,7 @@ def test_ctrl_c_while_a_test_net_runs(run: Callable[[Any], None], make_solver: S
     # The first test would take hours.
     solver = make_solver(test_iter=[1_000_000_000], test_interval=1_000, max_iter=5)
     tested = solver.test_nets[0].blobs["loss"]
-
-    def interrupt() -> None:
-        while not tested.data:
-            time.sleep(0.001)
-        signal.raise_signal(signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        run(solver)
-    thread.join()
+    interrupt_when(lambda: bool(tested.data), lambda: run(solver))
     assert solver.iter == 0
 
 
