@@ -95,7 +95,7 @@ bench-transform: ## measure the weight transform against a copy -> benchmarks/re
 	@mv build/transform.md benchmarks/results/transform.md
 
 # $(call link-python,FOLDER): the project's Python files beside the modules of a tree that is not installed.
-link-python = for file in python/ul2q/*.py python/ul2q/{cli,data,report,sweep,training}; do ln -sfn $(CURDIR)/$$file $(1)/ul2q/; done
+link-python = for file in python/ul2q/*.py $$(dirname python/ul2q/*/__init__.py); do ln -sfn $(CURDIR)/$$file $(1)/ul2q/; done
 
 # A tree of its own, with the project's Python files beside the instrumented modules.
 SANITIZE := build/sanitize
