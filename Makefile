@@ -143,7 +143,7 @@ test-gpu: cuda build ## the tests that need a GPU, in C++ under compute-sanitize
 
 check-cuda: build ## what CI does where there is nvcc: `make cuda` and Python tests of it, unless the same sources have passed on this machine
 	@command -v nvcc >/dev/null || { echo "No nvcc, so the CUDA build is not tried"; exit 0; }; \
-	sources=$$( (nvcc --version; find CMakeLists.txt Makefile cmake cpp -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
+	sources=$$( (nvcc --version; echo '$(CUDA_ARCHITECTURES) $(CMAKE_ARGS)'; find CMakeLists.txt Makefile cmake cpp -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
 	if [ -e $(CUDA_CACHE)/passed-$$sources ]; then echo "The CUDA build has passed with these sources"; exit 0; fi; \
 	$(MAKE) --no-print-directory cuda; \
 	$(CUDA_PYTEST) tests/test_pycaffe.py tests/test_layers.py tests/test_quantized_activation.py tests/test_gpu.py; \
