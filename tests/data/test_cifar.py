@@ -229,8 +229,12 @@ GLOBAL = b"\x80\2cposix\nsystem\nU\7echo hi\x85R."
 
 # The version, the files that are other than they should be, and the words of the refusal.
 BAD_FILES: dict[str, tuple[str, dict[str, bytes], str]] = {
-    "cut pickle": ("python", {"data_batch_2": GOOD[:-5000]}, "data_batch_2: a damaged pickle"),
-    "empty pickle": ("python", {"test_batch": b""}, "test_batch: a damaged pickle"),
+    "cut pickle": (
+        "python",
+        {"data_batch_2": GOOD[:-5000]},
+        "data_batch_2: damaged, or not as",
+    ),
+    "empty pickle": ("python", {"test_batch": b""}, "test_batch: damaged, or not as"),
     "a command": ("python", {"test_batch": GLOBAL}, "posix.system, which is not allowed"),
     "a list": ("python", {"test_batch": py2([1])}, "test_batch: a pickle of list; a dictionary"),
     "no data": ("python", {"test_batch": py2({b"labels": [1]})}, "test_batch: no array `data`"),

@@ -323,7 +323,9 @@ def _unpickle(name: str, content: bytes) -> dict[Any, Any]:
     try:
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises nearly anything
-        raise DataError(f"{name}: a damaged pickle ({error}); fetch it again") from error
+        raise DataError(
+            f"{name}: damaged, or not as its authors pickled it ({error}); fetch it again"
+        ) from error
     if not isinstance(value, dict):
         raise DataError(f"{name}: a pickle of {type(value).__name__}; a dictionary is expected")
     return value
