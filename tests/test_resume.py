@@ -348,7 +348,7 @@ def test_a_stop_in_a_test_tests_again(
 
     from ul2q.net_outputs import mean_outputs
 
-    monkeypatch.setattr("ul2q.training.testing.mean_outputs", broken_off)
+    monkeypatch.setattr("ul2q.training.net_tests.mean_outputs", broken_off)
     with pytest.raises(Interrupted) as stopped:
         train(solver, run=Path("stopped"))
     assert stopped.value.iteration == 4
