@@ -18,6 +18,7 @@ from pathlib import Path
 import pybind11
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.errors import SetupError
 
 ROOT = Path(__file__).resolve().parent
@@ -63,6 +64,16 @@ class CMakeBuild(build_ext):
             raise SetupError(f"{shlex.join(command)} failed, see above")
 
 
+class FreshBuild(build_py):
+    """Begins with an empty folder: a module that is gone from the source is none of the wheel's."""
+
+    def run(self) -> None:
+        """Copy the modules into build_lib."""
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 def _update(source: Path, destination: Path) -> None:
     """Copy the files that differ, each in one step: a process that uses the old one keeps it."""
     for path in filter(Path.is_file, source.rglob("*")):
@@ -77,5 +88,5 @@ def _update(source: Path, destination: Path) -> None:
 
 setup(
     ext_modules=[Extension("caffe._caffe", []), Extension("ul2q._core", [])],
-    cmdclass={"build_ext": CMakeBuild},
+    cmdclass={"build_ext": CMakeBuild, "build_py": FreshBuild},
 )
