@@ -58,10 +58,12 @@ def accuracy_figure(groups: Sequence[Group]) -> Figure | None:
         return None
     figure, [[axes]] = panel_grid(1, 1, panel=_WIDE)
     styles = _styles()
-    for i, ((method, variant), points) in enumerate(lines.items()):
+    beside: dict[int | None, list[Group]] = {}
+    for group in itertools.chain.from_iterable(lines.values()):
+        beside.setdefault(group.bits, []).append(group)
+    for (method, variant), points in lines.items():
         style = next(styles)
-        # Apart, so that bars do not cover one another.
-        bits = [(group.bits or 0) * 1.025 ** (i - (len(lines) - 1) / 2) for group in points]
+        bits = [_apart(group, beside[group.bits]) for group in points]
         label = plain(", ".join(filter(None, (method, variant))))
         axes.plot(bits, [np.mean(group.accuracies) for group in points], label=label, **style)
         for x, group in zip(bits, points, strict=True):
@@ -82,6 +84,11 @@ def accuracy_figure(groups: Sequence[Group]) -> Figure | None:
     axes.set_ylabel("test accuracy, %")
     _finish(axes, groups[0].net)
     return figure
+
+
+def _apart(group: Group, beside: Sequence[Group]) -> float:
+    """Where to draw a group among those of its width, so that bars do not cover one another."""
+    return float((group.bits or 0) * 1.025 ** (beside.index(group) - (len(beside) - 1) / 2))
 
 
 def _draw_paper(
