@@ -123,7 +123,7 @@ CUDA_ARCHITECTURES ?= 75-real;80-real;90
 CUDA_CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)/cuda
 CUDA_PYTEST := PYTHONPATH=$(CURDIR)/$(CUDA)/python $(BIN)/python -m pytest -p no:cacheprovider
 
-cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (some 20 minutes the first time)
+cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (10 to 20 minutes the first time)
 	@root=$$(nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^.*TOP=//p'); \
 	major=$$(nvcc --version | sed -n 's/.*release \([0-9]*\).*/\1/p'); \
 	case $$major in 12) packages='nvidia-cublas-cu12 nvidia-curand-cu12';; *) packages="nvidia-cublas==$$major.* nvidia-curand";; esac; \
