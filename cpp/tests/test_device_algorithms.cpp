@@ -152,6 +152,11 @@ ScaleShift<Dtype> PlainFitOf(const std::string& method,
 struct Case {
   const char* method;
   QuantizerOptions options;
+
+  std::string Of(const ChannelLayout& layout) const {
+    return std::string(method) + ", " + std::to_string(*options.bits) +
+           " bits, " + std::to_string(layout.size()) + " elements";
+  }
 };
 
 std::vector<Case> CasesFor(const ChannelLayout& layout) {
@@ -207,9 +212,7 @@ TYPED_TEST_SUITE(DeviceAlgorithmsTest, Dtypes);
 TYPED_TEST(DeviceAlgorithmsTest, FitByTheMethodsFormula) {
   for (const ChannelLayout& layout : kLayouts) {
     for (const Case& test : CasesFor(layout)) {
-      SCOPED_TRACE(std::string(test.method) + ", " +
-                   std::to_string(*test.options.bits) + " bits, " +
-                   std::to_string(layout.size()) + " elements");
+      SCOPED_TRACE(test.Of(layout));
       const auto quantizer =
           MakeQuantizer<TypeParam>(test.method, test.options);
       const auto w = this->ValuesFor(test, layout);
@@ -237,9 +240,7 @@ TYPED_TEST(DeviceAlgorithmsTest, FitByTheMethodsFormula) {
 TYPED_TEST(DeviceAlgorithmsTest, QuantiseAsTheCpuForTheSameFits) {
   for (const ChannelLayout& layout : kLayouts) {
     for (const Case& test : CasesFor(layout)) {
-      SCOPED_TRACE(std::string(test.method) + ", " +
-                   std::to_string(*test.options.bits) + " bits, " +
-                   std::to_string(layout.size()) + " elements");
+      SCOPED_TRACE(test.Of(layout));
       const auto quantizer =
           MakeQuantizer<TypeParam>(test.method, test.options);
       const auto w = this->ValuesFor(test, layout);

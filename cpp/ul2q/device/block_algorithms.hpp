@@ -405,37 +405,34 @@ struct QuantizeElementAtRandom {
   }
 };
 
-/// Whether an element lies within the outermost levels of its channel.
+/// What bodies know that ask whether elements lie within the outermost levels
+/// of their channel.
 template <typename Dtype, typename Shape>
 struct WithinLevels {
   const ScaleShift<Dtype>* fits;
   Shape shape;
   const Dtype* w;
 
-  UL2Q_HOST_DEVICE Levels<Dtype> Of(std::int64_t channel) const {
+  UL2Q_HOST_DEVICE Levels<Dtype> Start(std::int64_t channel) const {
     const typename Shape::Grid grid(fits[channel], shape);
     return {grid.Value(static_cast<Dtype>(shape.lowest)),
             grid.Value(static_cast<Dtype>(shape.highest))};
   }
-  UL2Q_HOST_DEVICE bool operator()(const Levels<Dtype>& levels,
-                                   std::int64_t i) const {
+  UL2Q_HOST_DEVICE bool IsWithin(const Levels<Dtype>& levels,
+                                 std::int64_t i) const {
     return levels.lowest <= w[i] && w[i] <= levels.highest;
   }
 };
 
 /// sum[i] += gradient[i] where w[i] lies within the levels
 template <typename Dtype, typename Shape>
-struct AddGradientOfElement {
-  WithinLevels<Dtype, Shape> is_within;
+struct AddGradientOfElement : WithinLevels<Dtype, Shape> {
   const Dtype* gradient;
   Dtype* sum;
 
-  UL2Q_HOST_DEVICE Levels<Dtype> Start(std::int64_t channel) const {
-    return is_within.Of(channel);
-  }
   UL2Q_HOST_DEVICE void operator()(const Levels<Dtype>& levels, std::int64_t i,
                                    std::int64_t) const {
-    if (is_within(levels, i)) {
+    if (this->IsWithin(levels, i)) {
       sum[i] += gradient[i];
     }
   }
@@ -443,17 +440,13 @@ struct AddGradientOfElement {
 
 /// passed[i] = gradient[i] where w[i] lies within the levels, else 0
 template <typename Dtype, typename Shape>
-struct PassGradientOfElement {
-  WithinLevels<Dtype, Shape> is_within;
+struct PassGradientOfElement : WithinLevels<Dtype, Shape> {
   const Dtype* gradient;
   Dtype* passed;
 
-  UL2Q_HOST_DEVICE Levels<Dtype> Start(std::int64_t channel) const {
-    return is_within.Of(channel);
-  }
   UL2Q_HOST_DEVICE void operator()(const Levels<Dtype>& levels, std::int64_t i,
                                    std::int64_t) const {
-    passed[i] = is_within(levels, i) ? gradient[i] : Dtype(0);
+    passed[i] = this->IsWithin(levels, i) ? gradient[i] : Dtype(0);
   }
 };
 

@@ -77,6 +77,19 @@ void CheckOn(const Executor& executor, const Chunks& chunks, const Dtype* w,
   executor.Launch(chunks.count(), ForEachElement<Body>{chunks, {w, status}});
 }
 
+/// A launch of the body that body_for makes for the recipe's shape.
+template <typename Executor, typename Dtype, typename BodyFor>
+void LaunchForShape(const Executor& executor, const Recipe<Dtype>& recipe,
+                    const Chunks& chunks, const BodyFor& body_for) {
+  std::visit(
+      [&](const auto& shape) {
+        using Body = decltype(body_for(shape));
+        executor.Launch(chunks.count(),
+                        ForEachElement<Body>{chunks, body_for(shape)});
+      },
+      recipe.shape);
+}
+
 /// The codes' values, nearest or, with a seed, rounded at random.
 template <typename Executor, typename Dtype>
 void QuantizeOn(const Executor& executor, const Recipe<Dtype>& recipe,
@@ -91,13 +104,10 @@ void QuantizeOn(const Executor& executor, const Recipe<Dtype>& recipe,
     executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
     return;
   }
-  std::visit(
-      [&](const auto& shape) {
-        using Body = QuantizeElement<Dtype, std::decay_t<decltype(shape)>>;
-        const Body body = {fits, shape, w, values};
-        executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
-      },
-      recipe.shape);
+  LaunchForShape(executor, recipe, chunks, [&](const auto& shape) {
+    using Shape = std::decay_t<decltype(shape)>;
+    return QuantizeElement<Dtype, Shape>{fits, shape, w, values};
+  });
 }
 
 /// sum += gradient where w lies within the outermost levels of its channel.
@@ -107,13 +117,10 @@ void AddGradientWithinLevelsOn(const Executor& executor,
                                const Chunks& chunks,
                                const ScaleShift<Dtype>* fits, const Dtype* w,
                                const Dtype* gradient, Dtype* sum) {
-  std::visit(
-      [&](const auto& shape) {
-        using Body = AddGradientOfElement<Dtype, std::decay_t<decltype(shape)>>;
-        const Body body = {{fits, shape, w}, gradient, sum};
-        executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
-      },
-      recipe.shape);
+  LaunchForShape(executor, recipe, chunks, [&](const auto& shape) {
+    using Shape = std::decay_t<decltype(shape)>;
+    return AddGradientOfElement<Dtype, Shape>{{fits, shape, w}, gradient, sum};
+  });
 }
 
 /// passed = gradient where w lies within the outermost levels, else 0; they may
@@ -124,14 +131,11 @@ void PassGradientWithinLevelsOn(const Executor& executor,
                                 const Chunks& chunks,
                                 const ScaleShift<Dtype>* fits, const Dtype* w,
                                 const Dtype* gradient, Dtype* passed) {
-  std::visit(
-      [&](const auto& shape) {
-        using Shape = std::decay_t<decltype(shape)>;
-        using Body = PassGradientOfElement<Dtype, Shape>;
-        const Body body = {{fits, shape, w}, gradient, passed};
-        executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
-      },
-      recipe.shape);
+  LaunchForShape(executor, recipe, chunks, [&](const auto& shape) {
+    using Shape = std::decay_t<decltype(shape)>;
+    return PassGradientOfElement<Dtype, Shape>{
+        {fits, shape, w}, gradient, passed};
+  });
 }
 
 }  // namespace ul2q
