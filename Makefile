@@ -95,7 +95,8 @@ bench-transform: ## measure the weight transform against a copy -> benchmarks/re
 	@mv build/transform.md benchmarks/results/transform.md
 
 # $(call link-python,FOLDER): the project's Python files beside the modules of a tree that is not installed.
-link-python = for file in python/ul2q/*.py $$(dirname python/ul2q/*/__init__.py); do ln -sfn $(CURDIR)/$$file $(1)/ul2q/; done
+link-python = find $(1)/ul2q -maxdepth 1 -type l -delete; \
+  for file in python/ul2q/*.py $$(dirname python/ul2q/*/__init__.py); do ln -sfn $(CURDIR)/$$file $(1)/ul2q/; done
 
 # A tree of its own, with the project's Python files beside the instrumented modules.
 SANITIZE := build/sanitize
@@ -124,12 +125,13 @@ CUDA_CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q
 CUDA_PYTEST := PYTHONPATH=$(CURDIR)/$(CUDA)/python $(BIN)/python -m pytest -p no:cacheprovider
 
 cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (10 to 20 minutes the first time)
-	@root=$$(nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^.*TOP=//p'); \
-	major=$$(nvcc --version | sed -n 's/.*release \([0-9]*\).*/\1/p'); \
-	case $$major in 12) packages='nvidia-cublas-cu12 nvidia-curand-cu12';; *) packages="nvidia-cublas==$$major.* nvidia-curand";; esac; \
-	if ! compgen -G "$$root/lib64/libcublas.so*" >/dev/null && [ ! -e $(CUDA_CACHE)/$$major/fetched ]; then \
-	  echo "Fetching cuBLAS and cuRAND (500 MB) into $(CUDA_CACHE)/$$major"; \
-	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(CUDA_CACHE)/$$major $$packages; touch $(CUDA_CACHE)/$$major/fetched; fi; \
+	@major=$$(nvcc --version | sed -n 's/.*release \([0-9]*\).*/\1/p'); \
+	case $$major in 12) packages='nvidia-cublas-cu12 nvidia-curand-cu12 nvidia-nccl-cu12';; \
+	  *) packages="nvidia-cublas==$$major.* nvidia-curand nvidia-nccl-cu$$major";; esac; \
+	fetched=$(CUDA_CACHE)/$$major/fetched; \
+	if ! nvcc -E -x cu -include cublas_v2.h /dev/null >/dev/null 2>&1 && [ "$$(cat $$fetched 2>/dev/null)" != "$$packages" ]; then \
+	  echo "Fetching cuBLAS, cuRAND and NCCL (700 MB) into $(CUDA_CACHE)/$$major"; \
+	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(CUDA_CACHE)/$$major $$packages; echo "$$packages" > $$fetched; fi; \
 	cmake -S . -B $(CUDA) $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DCMAKE_INSTALL_MESSAGE=NEVER -DUL2Q_CUDA=ON -DUL2Q_PYTHON=ON -DUL2Q_TESTS=ON \
 	  -DUL2Q_WERROR=ON -DCMAKE_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -DUL2Q_CUDA_PACKAGES=$(CUDA_CACHE)/$$major -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
 	cmake --build $(CUDA) --parallel $$(nproc)
@@ -139,14 +141,14 @@ cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU
 
 test-gpu: cuda build ## the tests that need a GPU, in C++ under compute-sanitizer where it is installed; they are skipped without one
 	cd $(CUDA) && sanitizer=$$(command -v compute-sanitizer || true) && $${sanitizer:+$$sanitizer --error-exitcode 1} cpp/tests/ul2q_tests --gtest_filter='Gpu*'
-	$(CUDA_PYTEST) tests/test_gpu.py
+	$(CUDA_PYTEST) tests/test_nccl.py tests/test_gpu.py
 
 check-cuda: build ## what CI does where there is nvcc: `make cuda` and Python tests of it, unless the same sources have passed on this machine
 	@command -v nvcc >/dev/null || { echo "No nvcc, so the CUDA build is not tried"; exit 0; }; \
 	sources=$$( (nvcc --version; echo '$(CUDA_ARCHITECTURES) $(CMAKE_ARGS)'; find CMakeLists.txt Makefile cmake cpp -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
 	if [ -e $(CUDA_CACHE)/passed-$$sources ]; then echo "The CUDA build has passed with these sources"; exit 0; fi; \
 	$(MAKE) --no-print-directory cuda; \
-	$(CUDA_PYTEST) tests/test_pycaffe.py tests/test_layers.py tests/test_quantized_activation.py tests/test_gpu.py; \
+	$(CUDA_PYTEST) tests/test_pycaffe.py tests/test_layers.py tests/test_quantized_activation.py tests/test_nccl.py tests/test_gpu.py; \
 	mkdir -p $(CUDA_CACHE); touch $(CUDA_CACHE)/passed-$$sources
 
 clean: ## remove what was built (not data, runs and the environment)

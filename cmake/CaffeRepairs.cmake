@@ -193,6 +193,7 @@ include("${CMAKE_CURRENT_LIST_DIR}/ResumeRepairs.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/PycaffeRepairs.cmake")
 if(UL2Q_CUDA)
   include("${CMAKE_CURRENT_LIST_DIR}/CudaRepairs.cmake")
+  include("${CMAKE_CURRENT_LIST_DIR}/NcclRepairs.cmake")
 endif()
 
 ul2q_write_repaired()

@@ -154,3 +154,34 @@ ul2q_repair(python/train.py
                          'this one was not. One process trains with `ul2q train`, `caffe train` '
                          'or caffe.get_solver.')
     # NCCL uses a uid to identify a session]])
+
+# A process that has been forked cannot use CUDA once its parent has. One that fails leaves the others waiting in NCCL.
+ul2q_repair(python/train.py
+  FROM [[from multiprocessing import Process]]
+  TO [[from multiprocessing import get_context
+from multiprocessing.connection import wait]])
+ul2q_repair(python/train.py
+  FROM [[        p = Process(target=solve,
+                    args=(solver, snapshot, gpus, timing, uid, rank))]]
+  TO [[        p = get_context('spawn').Process(
+            target=solve, args=(solver, snapshot, gpus, timing, uid, rank))]])
+ul2q_repair(python/train.py
+  FROM [[    for p in procs:
+        p.join()]]
+  TO [[    running = dict(zip((p.sentinel for p in procs), range(len(procs))))
+    while running:
+        for sentinel in wait(running):
+            rank = running.pop(sentinel)
+            procs[rank].join()
+            if procs[rank].exitcode != 0:
+                for p in procs:
+                    p.terminate()
+                raise SystemExit('Training has ended: the process of GPU %d failed' % gpus[rank])]])
+
+# The solver of the prototxt's type, and to max_iter, not max_iter more.
+ul2q_repair(python/train.py
+  FROM [[    solver = caffe.SGDSolver(proto)]]
+  TO [[    solver = caffe.get_solver(proto)]])
+ul2q_repair(python/train.py
+  FROM [[    solver.step(solver.param.max_iter)]]
+  TO [[    solver.step(solver.param.max_iter - solver.iter)]])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import caffe
 import numpy as np
 import pytest
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
 
 from ul2q.data import FASHION_MNIST_SOURCE, import_fashion_mnist
 from ul2q.training import train
@@ -69,3 +71,41 @@ def test_lenet_learns_as_much_as_on_the_cpu(
     # 0.90 after three epochs; another seed moves it by some thousandths.
     assert accuracy["GPU"] == pytest.approx(accuracy["CPU"], abs=0.008)
     assert accuracy["GPU"] > 0.88
+
+
+SOLVER = """
+base_lr: 0.1 momentum: 0.9 max_iter: 5 lr_policy: "fixed" random_seed: 3
+net_param {
+  layer { name: "x" type: "DummyData" top: "x" top: "t" dummy_data_param {
+    shape { dim: 8 dim: 3 } shape { dim: 8 dim: 2 } data_filler { type: "gaussian" } } }
+  layer { name: "ip" type: "QuantizedInnerProduct" bottom: "x" top: "y"
+    inner_product_param { num_output: 2 weight_filler { type: "gaussian" std: 1 } }
+    quantization_param { weight { bits: 4 } } }
+  layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" } }
+"""
+
+
+@pytest.mark.usefixtures("_gpu")
+@pytest.mark.skipif(not caffe.has_nccl(), reason="built without NCCL")
+@pytest.mark.parametrize("layer_wise", [False, True])
+def test_one_solver_joined_by_nccl_trains_as_it_does_alone(layer_wise: bool) -> None:
+    param = text_format.Parse(SOLVER, caffe_pb2.SolverParameter(layer_wise_reduce=layer_wise))
+    alone, joined = caffe.get_solver(param), caffe.get_solver(param)
+    joined.net.params["ip"][0].data[...] = alone.net.params["ip"][0].data
+    nccl = caffe.NCCL(joined, caffe.NCCL.new_uid())
+    nccl.bcast()
+    joined.add_callback(nccl)
+    if layer_wise:
+        joined.net.after_backward(nccl)
+    del nccl
+    nets = []
+    for solver in (alone, joined):
+        caffe.set_random_seed(5)
+        solver.step(5)
+        nets.append(solver.net)
+    del solver, alone, joined  # the parameters stay where they are
+    for net in nets:
+        net.forward()
+    for blob, joined_blob in zip(nets[0].params["ip"], nets[1].params["ip"], strict=True):
+        np.testing.assert_allclose(joined_blob.data, blob.data, rtol=1e-6)
+        assert np.abs(blob.data).max() > 0

@@ -510,7 +510,6 @@ def test_there_is_no_gpu() -> None:
     with pytest.raises(caffe.CaffeError, match=r"CPU-only|CUDA finds none"):
         caffe.set_device(0)
     caffe.set_mode_cpu()
-    assert not caffe.has_nccl()
 
 
 def test_the_seed_makes_runs_repeatable(make_net: NetMaker) -> None:
@@ -1201,11 +1200,6 @@ nets[1].layers[1].net = nets[1]
 """
     result = run_python(code)
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def test_there_is_no_nccl(make_solver: SolverMaker) -> None:
-    with pytest.raises(caffe.CaffeError, match="built without"):
-        caffe.NCCL(make_solver(), "uid")
 
 
 def test_an_uncaught_caffe_error_is_a_python_traceback() -> None:

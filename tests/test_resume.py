@@ -189,6 +189,38 @@ def test_the_tool_caffe_resumes_alike(workspace: Workspace) -> None:
     assert run("--snapshot=mini_iter_4.solverstate") == whole
 
 
+def generators(state: caffe_pb2.ResumeState) -> list[str]:
+    layers = [layer for net in state.net for layer in net.layer]
+    return [state.generator, *(layer.generator for layer in layers if layer.HasField("generator"))]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_parallel_solvers_go_on_at_the_position_and_draw_each_their_own(
+    workspace: Workspace, rank: int
+) -> None:
+    solver = caffe.get_solver(str(write_net(workspace)))
+    solver.step(3)
+    state = caffe_pb2.ResumeState.FromString(solver._resume_state())
+    solver.step(2)
+    try:
+        caffe.set_solver_count(2)
+        caffe.set_solver_rank(rank)
+        solver._restore_resume_state(state.SerializeToString())
+        restored = caffe_pb2.ResumeState.FromString(solver._resume_state())
+    finally:
+        caffe.set_solver_count(1)
+        caffe.set_solver_rank(0)
+    pairs = list(zip(generators(restored), generators(state), strict=True))
+    assert len(pairs) > 1
+    assert all((ours == the_firsts) == (rank == 0) for ours, the_firsts in pairs)
+    for each in (state, restored):
+        each.ClearField("generator")
+        for net in each.net:
+            for layer in net.layer:
+                layer.ClearField("generator")
+    assert restored == state
+
+
 def test_recurrent_layers_go_on_with_their_hidden_state(workspace: Workspace) -> None:
     """Sequences that go over from batch to batch."""
     shape = "shape { dim: 2 dim: 3 dim: 4 } shape { dim: 2 dim: 3 }"

@@ -58,12 +58,16 @@ void RestoreResumeState(const caffe::ResumeState& state,
       const auto found = by_name.find(layer->layer_param().name());
       if (found != by_name.end()) {
         const LayerScope scope(layer->layer_param());
-        layer->RestoreState(*found->second);
+        caffe::LayerState of_layer = *found->second;
+        if (!caffe::Caffe::root_solver()) {
+          of_layer.clear_generator();
+        }
+        layer->RestoreState(of_layer);
       }
     }
   }
   // The last: threads that layers start draw a seed each.
-  if (state.has_generator()) {
+  if (state.has_generator() && caffe::Caffe::root_solver()) {
     FromText(state.generator(), caffe::caffe_rng());
   }
 }

@@ -20,6 +20,8 @@ template <typename Dtype>
 void SaveResumeState(caffe::Solver<Dtype>* solver, caffe::ResumeState* state);
 
 /// Brings a solver there. Layers that the state does not know stay as they are.
+/// Of parallel solvers the state is the first one's: the others, which must not
+/// draw the same, keep their random numbers.
 template <typename Dtype>
 void RestoreResumeState(const caffe::ResumeState& state,
                         caffe::Solver<Dtype>* solver);

@@ -2,7 +2,9 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/unknown_field_set.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <limits>
@@ -23,6 +25,7 @@
 #include "compat/layer_scope.hpp"
 #include "compat/near_names.hpp"
 #include "compat/prototxt.hpp"
+#include "compat/run_or_exit.hpp"
 #include "nets.hpp"
 #include "support.hpp"
 
@@ -61,6 +64,15 @@ TEST(CheckTest, ThrowsItsMessageAndPlace) {
       ExpectWords(error.what(), {c.message + " [test_compat.cpp:"});
     }
   }
+}
+
+TEST(CheckDeathTest, EndsAProcessWhoseThreadsWaitForTheFailedOne) {
+  RunOrExit([] {});
+  EXPECT_EXIT(RunOrExit([] {
+                std::thread([] { pause(); }).detach();
+                CHECK(false) << "a word";
+              }),
+              testing::ExitedWithCode(EXIT_FAILURE), "caffe: .*a word");
 }
 
 TEST(CheckTest, NamesItsLine) {

@@ -25,6 +25,7 @@ void BindLayer(pybind11::module_* m);
 void BindQuantized(pybind11::module_* m);
 void BindNet(pybind11::module_* m);
 void BindSolver(pybind11::module_* m);
+void BindNccl(pybind11::module_* m);
 
 /// The path that `path` (str, bytes or os.PathLike) names.
 std::string ToPath(const pybind11::object& path);

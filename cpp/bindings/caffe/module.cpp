@@ -16,4 +16,5 @@ PYBIND11_MODULE(_caffe, m) {
   caffe::BindQuantized(&m);
   caffe::BindNet(&m);
   caffe::BindSolver(&m);
+  caffe::BindNccl(&m);
 }
