@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from caffe.proto import caffe_pb2
 
-from ul2q import data_layers
+from ul2q.nets import data_layers
 
 TRAIN = caffe_pb2.NetState(phase=caffe_pb2.TRAIN)
 

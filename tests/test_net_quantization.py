@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import ul2q
 from ul2q.cli import main
-from ul2q.net_quantization import NetQuantization, OptionsError
-from ul2q.net_rewriter import LayerChange, default_output, quantize_net
-from ul2q.prototxt import PrototxtError
-from ul2q.prototxt_text import Document
+from ul2q.nets.prototxt import PrototxtError
+from ul2q.nets.prototxt_text import Document
+from ul2q.nets.quantization import NetQuantization, OptionsError
+from ul2q.nets.rewriter import LayerChange, default_output, quantize_net
 
 NETS = Path(__file__).parents[1] / "prototxt"
 FLOAT_NETS = [

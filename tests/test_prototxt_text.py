@@ -11,8 +11,8 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ul2q.prototxt import PrototxtError
-from ul2q.prototxt_text import Block, Document, Field
+from ul2q.nets.prototxt import PrototxtError
+from ul2q.nets.prototxt_text import Block, Document, Field
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

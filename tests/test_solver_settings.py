@@ -9,7 +9,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from ul2q.prototxt import PrototxtError, read_solver
+from ul2q.nets.prototxt import PrototxtError, read_solver
 from ul2q.training import train
 from ul2q.training.solver_settings import apply_settings
 

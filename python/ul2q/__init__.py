@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from ul2q import _openmp
 
 if TYPE_CHECKING:
-    from ul2q.net_quantization import NetQuantization
-    from ul2q.net_rewriter import quantize_net
-    from ul2q.nets import prototxt_path
+    from ul2q.nets.bundled import prototxt_path
+    from ul2q.nets.quantization import NetQuantization
+    from ul2q.nets.rewriter import quantize_net
     from ul2q.quantizers import Quantized, dequantize, methods, quantize
 
 _openmp.bound_spinning()
@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "NetQuantization": "ul2q.net_quantization",
+    "NetQuantization": "ul2q.nets.quantization",
     "Quantized": "ul2q.quantizers",
     "dequantize": "ul2q.quantizers",
     "methods": "ul2q.quantizers",
-    "prototxt_path": "ul2q.nets",
+    "prototxt_path": "ul2q.nets.bundled",
     "quantize": "ul2q.quantizers",
-    "quantize_net": "ul2q.net_rewriter",
+    "quantize_net": "ul2q.nets.rewriter",
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ul2q.layer_types import ACTIVATION, QUANTIZED
+from ul2q.nets.layer_types import ACTIVATION, QUANTIZED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -175,7 +175,7 @@ def _bits(layer: Layer) -> str:
 
 def bits_text(param: LayerParameter) -> str:
     """Bits of a quantised layer's codes, "2", or "2+8" with those of the biases; else ""."""
-    from ul2q.net_quantization import code_bits  # noqa: PLC0415
+    from ul2q.nets.quantization import code_bits  # noqa: PLC0415
 
     fields = param.quantization_param.ListFields()  # weight before bias
     return "+".join(str(code_bits(quantizer)) for _, quantizer in fields)

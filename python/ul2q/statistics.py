@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ul2q.layer_types import ACTIVATION
+from ul2q.nets.layer_types import ACTIVATION
 from ul2q.runlog import RunLog
 
 if TYPE_CHECKING:

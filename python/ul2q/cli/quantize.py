@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q quantize`."""
     from dataclasses import fields
 
-    from ul2q.net_quantization import NetQuantization
-    from ul2q.net_rewriter import default_output, quantize_net
+    from ul2q.nets.quantization import NetQuantization
+    from ul2q.nets.rewriter import default_output, quantize_net
     from ul2q.output_file import write_file
 
     arguments.layers = dict(arguments.layers)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from ul2q.activation_layers import ActivationNames, insert_activation_layer
-from ul2q.blob_flow import flows
 from ul2q.errors import UserError
-from ul2q.prototxt_text import quoted
+from ul2q.nets.activation_layers import ActivationNames, insert_activation_layer
+from ul2q.nets.blob_flow import flows
+from ul2q.nets.prototxt_text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ul2q.blob_flow import Version
-    from ul2q.prototxt_text import Document
+    from ul2q.nets.blob_flow import Version
+    from ul2q.nets.prototxt_text import Document
 
 # A blob's name in the net as it was, and the layer that wrote it -> what it is read by now.
 _Names = dict[tuple[str, int], str]

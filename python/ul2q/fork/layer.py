@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ul2q.prototxt import PrototxtError
+from ul2q.nets.prototxt import PrototxtError
 
 if TYPE_CHECKING:
     from caffe.proto import caffe_pb2
 
-    from ul2q.prototxt_text import Block, Document, Field
+    from ul2q.nets.prototxt_text import Block, Document, Field
 
 WEIGHTS = "weights_compress"
 ACTIVATIONS = "activations_compress"

@@ -12,9 +12,9 @@ from caffe.proto import caffe_pb2
 from ul2q.fork.activations import insert_activations
 from ul2q.fork.layer import ACTIVATIONS, FIELDS, WEIGHTS, ForkLayer
 from ul2q.fork.quantizers import Quantizer, import_quantizer
-from ul2q.layer_types import QUANTIZED, has_bias
-from ul2q.prototxt import PrototxtError, parse_net
-from ul2q.prototxt_text import Document
+from ul2q.nets.layer_types import QUANTIZED, has_bias
+from ul2q.nets.prototxt import PrototxtError, parse_net
+from ul2q.nets.prototxt_text import Document
 
 if TYPE_CHECKING:
     from ul2q.fork.layer import ImportNote

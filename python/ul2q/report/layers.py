@@ -10,8 +10,8 @@ from caffe.proto import caffe_pb2
 
 from ul2q.caffemodel import read_blobs
 from ul2q.inspect_model import moments, normalised_histogram
-from ul2q.layer_types import float_type
-from ul2q.net_quantization import method_name
+from ul2q.nets.layer_types import float_type
+from ul2q.nets.quantization import method_name
 from ul2q.quantizers import dequantize, quantize
 
 if TYPE_CHECKING:

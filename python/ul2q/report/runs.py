@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q.layer_types import ACTIVATION
-from ul2q.net_quantization import code_bits, method_name
-from ul2q.prototxt import read_net, read_solver
+from ul2q.nets.layer_types import ACTIVATION
+from ul2q.nets.prototxt import read_net, read_solver
+from ul2q.nets.quantization import code_bits, method_name
 from ul2q.quantizers import methods
 from ul2q.report.errors import ReportError
 from ul2q.report.layers import read_layers, weight_quantizers

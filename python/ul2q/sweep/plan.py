@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from caffe.proto import caffe_pb2
 from google.protobuf.json_format import MessageToDict
 
-from ul2q import data_layers
 from ul2q.errors import UserError
-from ul2q.net_quantization import NetQuantization, OptionsError
-from ul2q.net_rewriter import quantize_net
-from ul2q.prototxt import parse_net, read_solver
-from ul2q.prototxt_text import Document
+from ul2q.nets import data_layers
+from ul2q.nets.prototxt import parse_net, read_solver
+from ul2q.nets.prototxt_text import Document
+from ul2q.nets.quantization import NetQuantization, OptionsError
+from ul2q.nets.rewriter import quantize_net
 from ul2q.sweep.spec import FLOAT, MethodSpec, NetSpec, SweepSpec, Training, VariantSpec
 from ul2q.sweep.spec_file import near
 from ul2q.training.solver_settings import apply_settings

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caffe.proto import caffe_pb2
 
-from ul2q.net_quantization import NetQuantization, OptionsError
-from ul2q.nets import prototxt_path
-from ul2q.prototxt import PrototxtError
+from ul2q.nets.bundled import prototxt_path
+from ul2q.nets.prototxt import PrototxtError
+from ul2q.nets.quantization import NetQuantization, OptionsError
 from ul2q.quantizers import methods as method_names
 from ul2q.sweep.spec_file import Section, near, read_sections, read_text
 from ul2q.training.solver_settings import apply_settings

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ul2q.layer_types import QUANTIZED
 from ul2q.net_outputs import output_names
+from ul2q.nets.layer_types import QUANTIZED
 from ul2q.runlog import RunLog, refuse_existing
 from ul2q.statistics import StatisticsLog
 from ul2q.training import tensorboard as event_files

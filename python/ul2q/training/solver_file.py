@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q import data_layers
-from ul2q.prototxt import PrototxtError, read_net, read_solver
+from ul2q.nets import data_layers
+from ul2q.nets.prototxt import PrototxtError, read_net, read_solver
 from ul2q.training.solver_settings import apply_settings, set_epochs
 
 if TYPE_CHECKING:

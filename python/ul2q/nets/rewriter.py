@@ -9,10 +9,10 @@ from pathlib import Path
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from ul2q.activation_layers import ActivationNames, insert_activation_layer
-from ul2q.activation_points import Point, plan_activations
-from ul2q.blob_flow import flows
-from ul2q.layer_types import (
+from ul2q.nets.activation_layers import ActivationNames, insert_activation_layer
+from ul2q.nets.activation_points import Point, plan_activations
+from ul2q.nets.blob_flow import flows
+from ul2q.nets.layer_types import (
     ACTIVATION,
     QUANTIZED,
     WEIGHT_LAYERS,
@@ -20,9 +20,9 @@ from ul2q.layer_types import (
     float_type,
     has_bias,
 )
-from ul2q.net_quantization import NetQuantization, OptionsError, code_bits, method_name
-from ul2q.prototxt import PrototxtError, parse_net
-from ul2q.prototxt_text import Block, Document, quoted
+from ul2q.nets.prototxt import PrototxtError, parse_net
+from ul2q.nets.prototxt_text import Block, Document, quoted
+from ul2q.nets.quantization import NetQuantization, OptionsError, code_bits, method_name
 
 _FORK_FIELDS = ("weights_compress", "activations_compress")  # and the same with _param
 
@@ -86,7 +86,7 @@ def quantize_net(net: str | Path | Document, options: NetQuantization) -> Quanti
     the values cannot be negative, the codes have no sign.
 
     Args:
-        net: the path of a prototxt, or `ul2q.prototxt_text.Document(text)`.
+        net: the path of a prototxt, or `ul2q.nets.prototxt_text.Document(text)`.
         options: what to make of it.
 
     Raises:

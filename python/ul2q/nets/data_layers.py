@@ -7,7 +7,7 @@ from pathlib import Path
 import lmdb
 from caffe.proto import caffe_pb2
 
-from ul2q.prototxt import PrototxtError
+from ul2q.nets.prototxt import PrototxtError
 
 LMDB_OF_PHASE = {caffe_pb2.TRAIN: "train_lmdb", caffe_pb2.TEST: "test_lmdb"}
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from caffe.proto import caffe_pb2
 
-from ul2q.data_layers import included, net_state
-from ul2q.prototxt import PrototxtError
+from ul2q.nets.data_layers import included, net_state
+from ul2q.nets.prototxt import PrototxtError
 
 # Layers that pass their bottoms' values on.
 _SHAPE_ONLY = {"Flatten", "Reshape", "Slice", "Split"}

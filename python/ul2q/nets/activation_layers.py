@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from ul2q.layer_types import ACTIVATION
-from ul2q.prototxt_text import quoted
+from ul2q.nets.layer_types import ACTIVATION
+from ul2q.nets.prototxt_text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from caffe.proto import caffe_pb2
 
-    from ul2q.prototxt_text import Document, Field
+    from ul2q.nets.prototxt_text import Document, Field
 
 
 class ActivationNames:

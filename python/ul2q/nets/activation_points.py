@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q.data_layers import included
-from ul2q.layer_types import ACTIVATION
+from ul2q.nets.data_layers import included
+from ul2q.nets.layer_types import ACTIVATION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ul2q.blob_flow import Bottom, Flow
+    from ul2q.nets.blob_flow import Bottom, Flow
 
 
 @dataclass(frozen=True)

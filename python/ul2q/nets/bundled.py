@@ -14,7 +14,7 @@ def prototxt_path(name: str = "") -> Path:
     Raises:
         FileNotFoundError: there is none of that name; the message lists those there are.
     """
-    folder = Path(__file__).parent / "prototxt"
+    folder = Path(__file__).parents[1] / "prototxt"
     path = folder / name
     if not path.exists():
         known = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.prototxt"))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from ul2q.prototxt import PrototxtError
+from ul2q.nets.prototxt import PrototxtError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""Prototxt nets: read and checked, and rewritten into quantised ones."""
