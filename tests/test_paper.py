@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ul2q.paper import NETS, RESULTS, paper_net, paper_result, paper_results
+from ul2q.report.paper import NETS, RESULTS, paper_net, paper_result, paper_results
 
 # Table IV: float, then μL2Q at 1, 2, 4, 8, 16 bits.
 ACCURACIES = """

@@ -15,7 +15,7 @@ from ul2q.figures import (
     plain,
     set_title,
 )
-from ul2q.paper import paper_net, paper_result, paper_results
+from ul2q.report.paper import paper_net, paper_result, paper_results
 from ul2q.report.runs import FLOAT
 
 if TYPE_CHECKING:

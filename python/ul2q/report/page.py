@@ -7,8 +7,8 @@ from html import escape
 from string import Template
 from typing import TYPE_CHECKING
 
-from ul2q.paper import paper_net
 from ul2q.report.html_text import inline_svg, table
+from ul2q.report.paper import paper_net
 from ul2q.report.runs import STATUSES
 from ul2q.report.views import View, layers_view, paper_view, runs_view, summary_view
 from ul2q.sweep.records import DONE, WAITING

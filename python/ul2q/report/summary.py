@@ -6,13 +6,13 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ul2q.paper import paper_net, paper_result
+from ul2q.report.paper import paper_net, paper_result
 from ul2q.report.runs import FLOAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ul2q.paper import PaperResult
+    from ul2q.report.paper import PaperResult
     from ul2q.report.runs import Run
 
 

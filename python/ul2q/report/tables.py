@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ul2q.paper import RESULTS
+from ul2q.report.paper import RESULTS
 from ul2q.tables import csv_table
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ul2q.paper import NETS, RESULTS
+from ul2q.report.paper import NETS, RESULTS
 from ul2q.report.runs import STATUSES
 from ul2q.report.tables import difference_to_paper, logged_losses
 
