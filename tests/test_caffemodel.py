@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from ul2q.caffemodel import read_blobs
-from ul2q.weights import WeightsError
+from ul2q.models.caffemodel import read_blobs
+from ul2q.models.weights import WeightsError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,6 +17,7 @@ from caffe.proto import caffe_pb2
 from tests import reference
 from ul2q import cli
 from ul2q.figures import FiguresError
+from ul2q.models.weights import WeightsError
 from ul2q.output_file import OutputExistsError
 from ul2q.simulate import (
     DISTRIBUTIONS,
@@ -29,7 +30,6 @@ from ul2q.simulate import (
     simulate,
     staircases,
 )
-from ul2q.weights import WeightsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,10 +10,10 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
+from ul2q.models.weights import check_weights_file, load_weights
 from ul2q.net_outputs import mean_outputs
 from ul2q.nets import data_layers
 from ul2q.nets.prototxt import read_net
-from ul2q.weights import check_weights_file, load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -325,7 +325,7 @@ def _values(simulation: Simulation, data: str) -> NDArray[Any]:
 
 
 def _layer_weights(model: str, layer: str) -> NDArray[Any]:
-    from ul2q.caffemodel import read_blobs  # noqa: PLC0415  # the distributions need no libcaffe
+    from ul2q.models.caffemodel import read_blobs  # noqa: PLC0415  # the distributions need no libcaffe
 
     weights = {blob.layer: blob.values for blob in read_blobs(Path(model)) if blob.index == 0}
     if layer not in weights:

@@ -38,7 +38,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q inspect`."""
-    from ul2q.inspect_model import inspect_model, model_table
+    from ul2q.models.inspection import inspect_model, model_table
 
     rows = inspect_model(
         arguments.model,

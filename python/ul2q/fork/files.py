@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ul2q.fork.net import ImportedNet, import_net
 from ul2q.fork.weights import ImportedWeights, import_weights
+from ul2q.models.weights import WeightsError
 from ul2q.nets.prototxt import parse_net
 from ul2q.output_file import refuse_existing, write_file
-from ul2q.weights import WeightsError
 
 if TYPE_CHECKING:
     from pathlib import Path

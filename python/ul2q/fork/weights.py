@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
+from ul2q.models.weights import WeightsError, check_weights_file, read_caffemodel
 from ul2q.nets.layer_types import ACTIVATION
-from ul2q.weights import WeightsError, check_weights_file, read_caffemodel
 
 if TYPE_CHECKING:
     from pathlib import Path

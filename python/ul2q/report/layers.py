@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from caffe.proto import caffe_pb2
 
-from ul2q.caffemodel import read_blobs
-from ul2q.inspect_model import moments, normalised_histogram
+from ul2q.models.caffemodel import read_blobs
+from ul2q.models.inspection import moments, normalised_histogram
 from ul2q.nets.layer_types import float_type
 from ul2q.nets.quantization import method_name
 from ul2q.quantizers import dequantize, quantize
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ul2q.caffemodel import ModelBlob
     from ul2q.figures import Histogram
+    from ul2q.models.caffemodel import ModelBlob
     from ul2q.quantizers import Quantized
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
+from ul2q.models.weights import read_caffemodel
 from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.prototxt import read_net, read_solver
 from ul2q.nets.quantization import code_bits, method_name
@@ -17,7 +18,6 @@ from ul2q.report.errors import ReportError
 from ul2q.report.layers import read_layers, weight_quantizers
 from ul2q.report.run_log import Log, read_log
 from ul2q.sweep.records import DONE, FAILED, RUNNING, STOPPED, WAITING, read_record
-from ul2q.weights import read_caffemodel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import caffe
 from google.protobuf import text_format
 
+from ul2q.models.weights import check_weights_file
 from ul2q.output_file import write_file
 from ul2q.progress import Reporter
 from ul2q.stopping import StopRequested, stop_on_signals
@@ -18,7 +19,6 @@ from ul2q.training.loop import SolverLoop
 from ul2q.training.snapshots import find_snapshots, remove_leftovers
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
-from ul2q.weights import check_weights_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

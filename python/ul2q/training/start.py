@@ -8,9 +8,9 @@ import caffe
 import numpy as np
 
 from ul2q.errors import UserError
+from ul2q.models.weights import load_weights
 from ul2q.training.errors import TrainingError
 from ul2q.training.snapshots import Snapshot, SnapshotError, as_snapshot, check_fits, check_snapshot
-from ul2q.weights import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ul2q.caffemodel import read_blobs
 from ul2q.figures import FiguresError, Histogram, check_figure, histogram_figure, write_figure
+from ul2q.models.caffemodel import read_blobs
+from ul2q.models.weights import WeightsError
 from ul2q.output_file import refuse_existing, write_file
 from ul2q.quantizers import quantize
 from ul2q.tables import csv_table
-from ul2q.weights import WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from ul2q.caffemodel import ModelBlob
+    from ul2q.models.caffemodel import ModelBlob
     from ul2q.quantizers import Quantized
 
 BITS = range(1, 9)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from caffe.proto import caffe_pb2
 
-from ul2q.weights import WeightsError, check_weights_file, read_caffemodel
+from ul2q.models.weights import WeightsError, check_weights_file, read_caffemodel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q.binary_proto import read_message
 from ul2q.errors import UserError
+from ul2q.models.binary_proto import read_message
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""Caffemodels: read, loaded into nets, and described."""
