@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, stats
 
 from tests import reference
-from ul2q.lambda_table import PAPER, best_step, expected_loss, lambda_table
+from ul2q.simulation.lambda_table import PAPER, best_step, expected_loss, lambda_table
 
 # Optima to seven digits, and their losses, from a computation that is not part of this project.
 PUBLISHED = (

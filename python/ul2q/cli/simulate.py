@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q simulate`."""
     from dataclasses import fields
 
-    from ul2q.simulate import Simulation, loss_table, run, step_table
+    from ul2q.simulation import Simulation, run
+    from ul2q.simulation.tables import loss_table, step_table
 
     known = {field.name for field in fields(Simulation)}
     options = Simulation(**{k: v for k, v in vars(arguments).items() if k in known})

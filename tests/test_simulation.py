@@ -19,17 +19,10 @@ from ul2q import cli
 from ul2q.figures import FiguresError
 from ul2q.models.weights import WeightsError
 from ul2q.output_file import OutputExistsError
-from ul2q.simulate import (
-    DISTRIBUTIONS,
-    METHODS,
-    Outcome,
-    Simulation,
-    SimulationError,
-    loss_table,
-    run,
-    simulate,
-    staircases,
-)
+from ul2q.simulation import Outcome, Simulation, SimulationError, run, simulate
+from ul2q.simulation.figure import staircases
+from ul2q.simulation.settings import DISTRIBUTIONS, METHODS
+from ul2q.simulation.tables import loss_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
