@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ul2q.runlog import RunLog, RunLogError
+from ul2q.training.runlog import RunLog, RunLogError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
-from ul2q.runlog import read_rows
 from ul2q.training.logs import LOG
 from ul2q.training.result import TrainResult
+from ul2q.training.runlog import read_rows
 from ul2q.training.snapshots import BestKeeper, Snapshot, check_snapshot
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ul2q.net_outputs import output_names
 from ul2q.nets.layer_types import QUANTIZED
-from ul2q.runlog import RunLog, refuse_existing
-from ul2q.statistics import StatisticsLog
 from ul2q.training import tensorboard as event_files
+from ul2q.training.runlog import RunLog, refuse_existing
+from ul2q.training.statistics_log import StatisticsLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

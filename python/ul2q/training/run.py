@@ -63,7 +63,7 @@ def train(
             before it; the last row stands for the finished net. train_loss is averaged over the
             solver's `average_loss` iterations, counted anew after a resume. Going on from a
             snapshot drops the rows from its iteration on. A net with quantised layers has
-            quantization.csv beside it: the columns of `statistics.StatisticsLog`, a row an
+            quantization.csv beside it: the columns of `statistics_log.StatisticsLog`, a row an
             iteration that the solver displays.
         data: a folder with train_lmdb and test_lmdb for the Data layers to read.
         settings: fields of the solver to change, each a KEY=VALUE; see
