@@ -255,7 +255,7 @@ class _Sweep:
 
     def _begin(self, run: Run) -> subprocess.Popen[bytes]:
         folder = self._runs / run.name
-        command = [sys.executable, "-m", "ul2q.sweep.worker", str(os.getpid())]
+        command = [sys.executable, "-m", "ul2q.cli.sweep_worker", str(os.getpid())]
         command += ["train", str(folder / _SOLVER), "--run", str(folder), "--resume"]
         if run.data is not None:
             command += ["--data", str(run.data)]

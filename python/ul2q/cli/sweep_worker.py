@@ -1,4 +1,4 @@
-"""`python -m ul2q.sweep.worker PARENT ARGUMENTS…`: `ul2q ARGUMENTS…` as a part of a sweep.
+"""`python -m ul2q.cli.sweep_worker PARENT ARGUMENTS…`: `ul2q ARGUMENTS…` as a part of a sweep.
 
 When the process PARENT ends, be it killed, the kernel sends SIGTERM: a training run then writes a
 snapshot and ends, rather than going on unseen.
