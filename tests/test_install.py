@@ -55,10 +55,12 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def test_the_wheel_holds_libraries_tool_nets_and_pycaffe(wheel: Path) -> None:
+def test_the_wheel_holds_modules_libraries_tool_nets_and_pycaffe(wheel: Path) -> None:
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    modules = [p.relative_to(ROOT / "python") for p in (ROOT / "python/ul2q").rglob("*.py")]
     nets = [p.relative_to(ROOT) for p in (ROOT / "prototxt").rglob("*.prototxt")]
     expected = {
+        *map(str, modules),
         *(f"caffe/{name}.py" for name in ("__init__", "pycaffe", "io", "net_spec", "classifier")),
         *("caffe/proto/caffe_pb2.py", f"caffe/_caffe{suffix}", f"ul2q/_core{suffix}"),
         *(f"caffe/{name}.pyi" for name in ("__init__", "_caffe", "pycaffe", "io", "net_spec")),
