@@ -41,8 +41,8 @@ foreach(source IN LISTS _sources)
 endforeach()
 
 add_library(caffe SHARED ${_caffe_sources} ${_proto_cpp}
-  cpp/compat/files.cpp cpp/compat/hdf5_file.cpp cpp/compat/layer_check.cpp cpp/compat/layer_scope.cpp
-  cpp/compat/near_names.cpp cpp/compat/new_file.cpp cpp/compat/prototxt.cpp cpp/compat/resume.cpp)
+  cpp/compat/files.cpp cpp/compat/hdf5_file.cpp cpp/compat/hdf5_weights.cpp cpp/compat/layer_check.cpp
+  cpp/compat/layer_scope.cpp cpp/compat/near_names.cpp cpp/compat/new_file.cpp cpp/compat/prototxt.cpp cpp/compat/resume.cpp)
 target_include_directories(caffe PUBLIC ${PROJECT_SOURCE_DIR}/cpp PRIVATE ${CAFFE_REPAIRED}/src ${CAFFE_ROOT}/src)
 # compat/ stands before glog's headers, the repaired copies before BVLC's originals.
 target_include_directories(caffe SYSTEM BEFORE PUBLIC

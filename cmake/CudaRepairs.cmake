@@ -54,3 +54,8 @@ ul2q_repair(src/caffe/syncedmem.cpp
 ul2q_repair(include/caffe/syncedmem.hpp
   FROM [[    CUDA_CHECK(cudaFreeHost(ptr));]]
   TO [[    cudaFreeHost(ptr);]])
+
+# As in accuracy_layer.cpp; there are two such loops.
+ul2q_repair(src/caffe/layers/accuracy_layer.cu
+  FROM [[(bottom_data[n * dim + k * spatial_dim + s] >= prob_of_true_class);]]
+  TO [[!(bottom_data[n * dim + k * spatial_dim + s] < prob_of_true_class);]])

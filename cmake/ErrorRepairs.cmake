@@ -109,7 +109,9 @@ ul2q_repair(src/caffe/util/db_leveldb.cpp
   leveldb::Options options;]])
 ul2q_repair(src/caffe/util/db_lmdb.cpp
   FROM [[#include <string>]]
-  TO [[#include <string>
+  TO [[#include <unistd.h>
+
+#include <string>
 
 #include "compat/files.hpp"]])
 ul2q_repair(src/caffe/util/db_lmdb.cpp
@@ -122,6 +124,13 @@ ul2q_repair(src/caffe/util/db_lmdb.cpp
     LOG(FATAL) << "The LMDB is damaged: " << failed;
   });
   if (mode == NEW) {]])
+# A reader leaves its mark in a file beside the data, which a folder that may only be read has no room for.
+ul2q_repair(src/caffe/util/db_lmdb.cpp
+  FROM [[    flags = MDB_RDONLY | MDB_NOTLS;]]
+  TO [[    flags = MDB_RDONLY | MDB_NOTLS;
+    const string lock = source + "/lock.mdb";
+    const bool has_lock = access(lock.c_str(), F_OK) == 0;
+    if (access(has_lock ? lock.c_str() : source.c_str(), W_OK) != 0) { flags |= MDB_NOLOCK; }]])
 ul2q_repair(src/caffe/layers/hdf5_data_layer.cpp
   FROM [[  std::ifstream source_file(source.c_str());]]
   TO [[  ul2q::CheckReadable(source);
@@ -222,6 +231,10 @@ ul2q_repair(src/caffe/layers/accuracy_layer.cpp
   FROM [[      DCHECK_GE(label_value, 0);
       DCHECK_LT(label_value, num_labels);]]
   TO [[      ul2q::CheckIndex(label_value, num_labels, "label");]])
+# A score that is NaN is never right: in BVLC's it is, and a net that has diverged gets everything right.
+ul2q_repair(src/caffe/layers/accuracy_layer.cpp
+  FROM [[          (bottom_data[i * dim + k * inner_num_ + j] >= prob_of_true_class);]]
+  TO [[          !(bottom_data[i * dim + k * inner_num_ + j] < prob_of_true_class);]])
 ul2q_repair(src/caffe/layers/infogain_loss_layer.cpp
   FROM [[      DCHECK_GE(label_value, 0);
       DCHECK_LT(label_value, num_labels_);
@@ -472,3 +485,20 @@ ul2q_repair(src/caffe/layers/infogain_loss_layer.cpp
       this->layer_param_]]
   TO [[    ReadProtoFromBinaryFileOrDie(
       this->layer_param_]])
+
+# A net without layers cannot run; BVLC's words for that are of indices.
+foreach(last end start)
+  ul2q_repair(src/caffe/net.cpp
+    FROM "  CHECK_LT(${last}, layers_.size());"
+    TO "  CHECK(!layers_.empty()) << \"the net '\" << name_ << \"' has no layers\";
+  CHECK_LT(${last}, layers_.size());")
+endforeach()
+
+# Without a command, or with two, the tool shows its usage, and has failed. Its main is called by ours.
+ul2q_repair(tools/caffe.cpp
+  FROM [[int main(int argc, char** argv) {]]
+  TO [[int caffe_main(int argc, char** argv) {]])
+ul2q_repair(tools/caffe.cpp
+  FROM [[    gflags::ShowUsageWithFlagsRestrict(argv[0], "tools/caffe");]]
+  TO [[    gflags::ShowUsageWithFlagsRestrict(argv[0], "tools/caffe");
+    return 1;]])

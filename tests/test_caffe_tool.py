@@ -101,3 +101,13 @@ def test_bad_input_ends_in_a_message_and_status_1(
     last = run.stderr.splitlines()[-1]
     assert last.startswith("caffe: ")
     assert [word for word in words if word not in last] == []
+
+
+@pytest.mark.parametrize("commands", [[], ["time", "test"]])
+def test_without_one_command_it_shows_its_usage_and_fails(
+    commands: list[str], tmp_path: Path
+) -> None:
+    tool = _run(tmp_path, *commands)
+    assert tool.returncode == 1
+    assert "usage: caffe <command> <args>" in tool.stdout
+    assert "null" not in tool.stderr

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <limits>
@@ -442,6 +444,59 @@ TEST(DamagedRecordTest, IsNamed) {
   net.Forward();
   ExpectWords(MessageOf<CaffeError>([&] { net.Forward(); }),
               {"Layer 'images'", "'key1'", folder / "lmdb"});
+}
+
+// As a user who has no right to write: root, whom the tests may run as, may
+// write anywhere.
+TEST(DatabaseDeathTest, CanBeReadWhereNothingMayBeWritten) {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  const fs::path lmdb = folder / "lmdb";
+  const auto readable = static_cast<fs::perms>(0555);
+  const auto read = [&] {
+    constexpr uid_t kNobody = 65534;
+    if (geteuid() == 0 && setuid(kNobody) != 0) {
+      std::_Exit(2);
+    }
+    Net<float> net(DataNet(lmdb));
+    net.Forward();
+    std::_Exit(net.blob_by_name("data")->cpu_data()[15] == 0 ? 0 : 3);
+  };
+  WriteDatabase(lmdb, 1, -1, "");
+  fs::permissions(lmdb.parent_path(), readable | fs::perms::owner_write);
+  for (const bool has_lock : {true, false}) {
+    fs::permissions(lmdb, fs::perms::owner_all);
+    if (!has_lock) {
+      fs::remove(lmdb / "lock.mdb");
+    }
+    for (const auto& file : fs::directory_iterator(lmdb)) {
+      fs::permissions(file, readable);
+    }
+    fs::permissions(lmdb, readable);
+    EXPECT_EXIT(read(), testing::ExitedWithCode(0), "") << has_lock;
+  }
+  fs::permissions(lmdb, fs::perms::owner_all);
+}
+
+// Scores.
+
+TEST(AccuracyTest, HasNoPlaceForScoresThatAreNotNumbers) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  Net<float> net(FromText<NetParameter>(
+      "layer { name: 'x' type: 'Input' top: 'x' top: 'label' "
+      "  input_param { shape { dim: 4 dim: 3 } shape { dim: 4 } } } "
+      "layer { name: 'a' type: 'Accuracy' bottom: 'x' bottom: 'label' "
+      "  top: 'a' top: 'each' }"));
+  const std::vector<float> scores = {nan, nan, nan, 0, nan, 1,
+                                     1,   2,   nan, 0, 2,   1};
+  const std::vector<float> labels = {0, 1, 1, 1};
+  std::copy(scores.begin(), scores.end(),
+            net.blob_by_name("x")->mutable_cpu_data());
+  std::copy(labels.begin(), labels.end(),
+            net.blob_by_name("label")->mutable_cpu_data());
+  net.Forward();
+  EXPECT_EQ(net.blob_by_name("a")->cpu_data()[0], 0.25F);
+  EXPECT_EQ(net.blob_by_name("each")->cpu_data()[0], 0);
 }
 
 // Weights.

@@ -1,5 +1,5 @@
-// The stock `caffe` tool with ul2q's layers. BVLC's main is compiled as
-// caffe_main; here a failed CHECK ends in a message and an exit status.
+// The stock `caffe` tool with ul2q's layers. BVLC's main is called
+// caffe_main there; here a failed CHECK ends in a message and an exit status.
 #include <cstdlib>
 #include <exception>
 #include <iostream>

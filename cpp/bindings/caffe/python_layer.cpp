@@ -68,7 +68,8 @@ py::object PythonLayer::FindClass() const {
     if (error.matches(PyExc_ImportError)) {
       py::raise_from(error, PyExc_ImportError,
                      (name() + "cannot import the module '" + param.module() +
-                      "': " + py::str(error.value()).cast<std::string>())
+                      "' (looked for in PYTHONPATH and sys.path): " +
+                      py::str(error.value()).cast<std::string>())
                          .c_str());
       throw py::error_already_set();
     }

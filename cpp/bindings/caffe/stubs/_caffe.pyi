@@ -153,6 +153,8 @@ class Layer:
 
 # Nets
 
+def _hdf5_weights(filename: _Path) -> list[str]: ...
+
 class Net:
     @overload
     def __init__(
