@@ -60,8 +60,11 @@ PartMoments MomentsOfGroups(const Dtype* w, std::int64_t n) {
           MomentsOfGroup(w + i, std::min(kGroupSize, end - i));
     }
   });
-  return std::accumulate(groups.begin() + 1, groups.end(), groups.front(),
-                         Merge);
+  // A pointer to Merge, which is always inlined, compiles with optimisation
+  // alone.
+  return std::accumulate(
+      groups.begin() + 1, groups.end(), groups.front(),
+      [](const PartMoments& a, const PartMoments& b) { return Merge(a, b); });
 }
 
 }  // namespace
