@@ -46,8 +46,9 @@ def run_train(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @without_nccl
 def test_without_nccl_a_caffe_error_says_so() -> None:
-    with pytest.raises(caffe.CaffeError, match="built without"):
-        caffe.NCCL(make_solver(), b"uid")
+    for use in (caffe.NCCL.new_uid, lambda: caffe.NCCL(make_solver(), b"uid")):
+        with pytest.raises(caffe.CaffeError, match="built without"):
+            use()
 
 
 @without_nccl

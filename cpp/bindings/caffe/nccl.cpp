@@ -20,12 +20,14 @@ constexpr char kMakeDoc[] =
     "solver_rank(); waits for all. The solver's parameters move into one array "
     "on the GPU. CaffeError without NCCL, and in CPU mode.";
 
-#ifdef USE_NCCL
-
-using Nccl = NCCL<Dtype>;
-using NcclPtr = boost::shared_ptr<Nccl>;
 using SolverClass = Solver<Dtype>;
 using SolverPtr = boost::shared_ptr<SolverClass>;
+
+#ifdef USE_NCCL
+
+constexpr bool kHasNccl = true;
+using Nccl = NCCL<Dtype>;
+using NcclPtr = boost::shared_ptr<Nccl>;
 
 py::bytes NewUid() {
   const auto make = [] {
@@ -61,13 +63,36 @@ NcclPtr Make(const py::object& solver, const py::bytes& uid) {
   return nccl;
 }
 
+#else
+
+/// pycaffe.py names the class; nobody can make one.
+constexpr bool kHasNccl = false;
+struct Nccl : SolverClass::Callback, Net<Dtype>::Callback {
+  void Broadcast() {}
+
+ protected:
+  void on_start() override {}
+  void on_gradients_ready() override {}
+  void run(int /*layer*/) override {}
+};
+using NcclPtr = boost::shared_ptr<Nccl>;
+
+NcclPtr Make(const py::object& /*solver*/, const py::object& /*uid*/) {
+  LOG(FATAL) << "Cannot use NCCL: this Caffe was built without it";
+  return {};
+}
+
+py::bytes NewUid() {
+  Make({}, {});
+  return {};
+}
+
 #endif  // USE_NCCL
 
 }  // namespace
 
 void BindNccl(py::module_* m) {
-#ifdef USE_NCCL
-  m->def("has_nccl", [] { return true; }, "Whether NCCL was built in.");
+  m->def("has_nccl", [] { return kHasNccl; }, "Whether NCCL was built in.");
   py::class_<Nccl, NcclPtr>(*m, "NCCL", kDoc)
       .def(py::init(&Make), py::arg("solver"), py::arg("uid"), kMakeDoc)
       .def_static("new_uid", &NewUid,
@@ -89,17 +114,6 @@ void BindNccl(py::module_* m) {
           py::arg("nccl").none(false), py::keep_alive<1, 2>(),
           "Sums the gradients of a layer as soon as it has computed its own: "
           "for layer_wise_reduce.");
-#else
-  // Named by pycaffe.py.
-  struct Nccl {};
-  m->def("has_nccl", [] { return false; }, "Whether NCCL was built in.");
-  py::class_<Nccl>(*m, "NCCL", kDoc)
-      .def(py::init([](const py::object&, const py::object&) -> Nccl {
-             LOG(FATAL) << "Cannot use NCCL: this Caffe was built without it";
-             return {};
-           }),
-           py::arg("solver"), py::arg("uid"), kMakeDoc);
-#endif
 }
 
 }  // namespace caffe
