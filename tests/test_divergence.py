@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 
 from tests.test_resume import Notes
-from ul2q.training import train
+from ul2q.cli import main
+from ul2q.evaluation import evaluate
+from ul2q.training import TrainingError, train
 from ul2q.training.divergence import DivergenceWatch
+from ul2q.training.snapshots import find_snapshots
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace
@@ -108,3 +112,124 @@ def test_a_resumed_run_is_held_against_its_beginning(workspace: Workspace, displ
     notes = Notes()
     train(solver, run=Path("run"), resume=True, settings=["max_iter=600"], progress=notes)
     assert notes.warnings == []
+
+
+# The update of iteration 9, by a rate that is infinite, makes all weights NaN; losses and tests
+# before it are good.
+BLOW_UP: dict[str, Any] = {
+    "base_lr": 2,
+    "lr_policy": '"multistep"',
+    "stepsize": None,
+    "stepvalue": 9,
+    "gamma": 3e38,
+}
+
+
+def log_rows() -> list[dict[str, str]]:
+    with Path("run/log.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"max_iter": 10},
+        {"max_iter": 10, "display": 0},
+        {"max_iter": 10, "snapshot": 5, "display": 3},
+        {"snapshot": 5, "test_compute_loss": "true"},
+    ],
+    ids=str,
+)
+def test_a_test_that_is_not_finite_ends_the_run(
+    workspace: Workspace, fields: dict[str, Any]
+) -> None:
+    solver = workspace.solver(**BLOW_UP, **fields)
+    displayed = fields.get("max_iter") == 10 and fields.get("display", 2) in (2, 5)
+    what = "the loss is nan" if displayed else "test output '(accuracy|loss)' is nan"
+    pattern = rf"iteration 10: {what}.*diverged at layer 'ip': lower base_lr"
+    with pytest.raises(TrainingError, match=pattern):
+        train(solver, run=Path("run"), best=True)
+    rows = log_rows()
+    assert [row["iteration"] for row in rows if row["test_loss"]] == ["0", "5", "10"]
+    assert rows[-1]["test_loss"] == "nan"
+    assert all(math.isfinite(float(row["test_loss"] or 0)) for row in rows[:-1])
+    # No weights that are NaN are kept, neither as the best nor to go on from.
+    for model in Path("run").glob("*.caffemodel"):
+        assert math.isfinite(evaluate(Path("net.prototxt"), model)["loss"])
+    assert Path("run/mini_best.caffemodel").is_file()
+    kept = [snapshot.iteration for snapshot in find_snapshots("run/mini")]
+    assert kept == ([5] if "snapshot" in fields else [])
+    # It is not finished, and goes on to the same end.
+    with pytest.raises(TrainingError, match=pattern):
+        train(solver, run=Path("run"), resume=True, best=True)
+
+
+def test_a_diverged_run_of_before_is_not_finished(workspace: Workspace) -> None:
+    """One whose last snapshot was written though its test is not finite."""
+    solver = workspace.solver()
+    train(solver, run=Path("run"))
+    log = Path("run/log.csv")
+    *rows, last = log.read_text(encoding="utf-8").splitlines()
+    log.write_text("\n".join([*rows, last.rpartition(",")[0] + ",nan", ""]), encoding="utf-8")
+    again = train(solver, run=Path("run"), resume=True)
+    assert not again.finished
+    assert log_rows()[-1]["test_loss"] != "nan"
+
+
+def test_weights_that_are_not_finite_end_a_run_without_tests(workspace: Workspace) -> None:
+    solver = workspace.solver(**BLOW_UP, max_iter=10, display=0, test_iter=None, test_interval=None)
+    with pytest.raises(TrainingError, match=r"iteration 10: the weights of layer 'ip'.*diverged"):
+        train(solver)
+    assert find_snapshots("mini") == []
+
+
+def test_each_test_net_is_looked_at(workspace: Workspace) -> None:
+    power = 'layer { name: "log" type: "Power" bottom: "ip" top: "log" power_param { shift: inf } }'
+    drop = 'layer { name: "drop"'
+    workspace.net(('bottom: "ip" top: "drop"', 'bottom: "log" top: "drop"'), (drop, power + drop),
+                  name="b.prototxt")  # fmt: skip
+    solver = workspace.solver(
+        net=None,
+        train_net='"net.prototxt"',
+        test_net=['"net.prototxt"', '"b.prototxt"'],
+        test_iter=[4, 4],
+    )
+    with pytest.raises(TrainingError, match=r"iteration 0: test1 output '.*' is nan.*layer 'log'"):
+        train(solver, run=Path("run"))
+    (row,) = log_rows()
+    assert math.isfinite(float(row["test0_loss"]))
+    assert row["test1_loss"] == "nan"
+
+
+def test_the_best_weights_are_never_those_of_a_test_that_is_not_finite(
+    workspace: Workspace,
+) -> None:
+    """Though what it would be compared by, the accuracy, is."""
+    workspace.net(
+        (
+            'layer { name: "accuracy"',
+            'layer { name: "nan" type: "Power" bottom: "ip" top: "nan" power_param { shift: nan } '
+            'include { phase: TEST } } layer { name: "accuracy"',
+        )
+    )
+    with pytest.raises(TrainingError, match=r"test output 'nan\[0\]' is nan"):
+        train(workspace.solver(), run=Path("run"), best=True)
+    assert math.isfinite(float(log_rows()[0]["test_accuracy"]))
+    assert not list(Path("run").glob("mini_best*"))
+
+
+def test_evaluating_weights_that_have_diverged_fails(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights that are finite, but too large to compute with."""
+    import caffe
+
+    net = caffe.Net(str(workspace.net()), caffe.TEST)
+    net.params["ip"][0].data[...] = np.arange(256).reshape(4, 64) * 1e36
+    net.save("huge.caffemodel")
+    assert main(["test", "net.prototxt", "huge.caffemodel"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    for word in ("net.prototxt", "huge.caffemodel", "is nan at layer 'ip'", "diverged"):
+        assert word in err

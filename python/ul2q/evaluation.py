@@ -11,7 +11,7 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.models.weights import check_weights_file, load_weights
-from ul2q.net_outputs import mean_outputs
+from ul2q.net_outputs import at_layer_not_finite, mean_outputs, not_finite
 from ul2q.nets import data_layers
 from ul2q.nets.prototxt import read_net
 
@@ -46,7 +46,7 @@ def evaluate(
         PrototxtError: the net is faulty.
         WeightsError: the weights file is none, or lacks a layer.
         EvaluationError: the net has inputs in place of data, iterations is below 1, or None
-            and the length of a pass is not known.
+            and the length of a pass is not known; or an output is NaN or infinite.
         caffe.CaffeError: Caffe refuses the net.
     """
     if iterations is not None and iterations < 1:
@@ -66,7 +66,13 @@ def evaluate(
     caffe.set_mode_cpu()
     built = caffe.Net.from_proto(param, caffe.TEST)
     load_weights(built, weights, complete=True)
-    return mean_outputs(built, iterations)[0]
+    outputs = mean_outputs(built, iterations)[0]
+    if wrong := not_finite(outputs):
+        raise EvaluationError(
+            f"{net} with {weights}: output {wrong}{at_layer_not_finite(built)}; these weights "
+            "have diverged, or the data do not fit them"
+        )
+    return outputs
 
 
 def _one_pass(path: Path, net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> int:

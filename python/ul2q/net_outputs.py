@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import caffe
+
+WHAT_HELPS = "lower base_lr, or check data and fillers"  # where a net has diverged
 
 
 def output_names(net: caffe.Net) -> list[str]:
@@ -46,6 +49,38 @@ def mean_outputs(
             after_batch()
     means = (float(value) for value in total / iterations)
     return dict(zip(output_names(net), means, strict=True)), loss / iterations
+
+
+def not_finite(outputs: Mapping[str, float]) -> str | None:
+    """`'loss' is nan` for the first mean output that is NaN or infinite; None if there is none.
+
+    An accuracy says nothing then: scores that are NaN have no largest.
+    """
+    for name, value in outputs.items():
+        if not math.isfinite(value):
+            return f"{name!r} is {value}"
+    return None
+
+
+def at_layer_not_finite(net: caffe.Net) -> str:
+    """` at layer '…'` for the first layer whose top was not finite in the last pass, else ``."""
+    for layer, tops in net.top_names.items():
+        if not all(np.isfinite(net.blobs[top].data).all() for top in tops):
+            return f" at layer {layer!r}"
+    return ""
+
+
+def weights_not_finite(net: caffe.Net) -> str | None:
+    """The first layer with a parameter that is NaN or infinite; None if there is none."""
+    for layer, blobs in net.params.items():
+        if not all(np.isfinite(blob.data).all() for blob in blobs):
+            return str(layer)
+    return None
+
+
+def label_of_test(index: int, count: int) -> str:
+    """How a solver's test net is called: `test`, or `test0`, `test1`, … where there are several."""
+    return "test" if count == 1 else f"test{index}"
 
 
 def weighted_loss(net: caffe.Net) -> float:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
+from ul2q.net_outputs import label_of_test
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -176,7 +178,7 @@ def _print_warning(message: str) -> None:
 def _test_lines(iteration: int, outputs: Sequence[Mapping[str, float]]) -> list[str]:
     lines = []
     for i, net in enumerate(outputs):
-        name = "test" if len(outputs) == 1 else f"test{i}"
+        name = label_of_test(i, len(outputs))
         values = "  ".join(f"{output} {value:.4f}" for output, value in net.items())
         lines.append(f"iteration {iteration}  {name} {values}")
     return lines

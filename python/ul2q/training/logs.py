@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ul2q.net_outputs import output_names
+from ul2q.net_outputs import label_of_test, output_names
 from ul2q.nets.layer_types import QUANTIZED
 from ul2q.training import tensorboard as event_files
 from ul2q.training.runlog import RunLog, refuse_existing
@@ -66,7 +66,7 @@ class RunLogs:
         self.path = run / LOG
         self._began = began
         count = len(solver.test_nets)
-        self._prefixes = [f"test{i if count > 1 else ''}_" for i in range(count)]
+        self._prefixes = [f"{label_of_test(i, count)}_" for i in range(count)]
         columns = ["iteration", "seconds", "learning_rate", "train_loss"]
         for prefix, net in zip(self._prefixes, solver.test_nets, strict=True):
             columns += [prefix + name for name in output_names(net)]

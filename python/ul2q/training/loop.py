@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import caffe
-import numpy as np
 
-from ul2q.net_outputs import weighted_loss
+from ul2q.net_outputs import (
+    WHAT_HELPS,
+    at_layer_not_finite,
+    weighted_loss,
+    weights_not_finite,
+)
 from ul2q.progress import Reporter, Step
 from ul2q.stopping import StopRequest, StopRequested
 from ul2q.training.divergence import DivergenceWatch
@@ -94,10 +98,16 @@ class SolverLoop:
             while self._solver.iter < last:
                 self._iterate()
                 self._stop.check()
-            if self._plan.param.snapshot_after_train:
+            diverged = weights_not_finite(self._solver.net)
+            if self._plan.param.snapshot_after_train and not diverged:
                 self._snapshots.write()
             with self._undone_by_a_stop():
                 self._finish()
+            if diverged:
+                raise TrainingError(
+                    f"iteration {last}: the weights of layer {diverged!r} are not finite; training "
+                    f"has diverged: {WHAT_HELPS}"
+                )
             if self._snapshots.error is not None:
                 raise TrainingError(
                     f"the last snapshot could not be written: {self._snapshots.error}"
@@ -155,13 +165,20 @@ class SolverLoop:
             with self._undone_by_a_stop():
                 tested = self._tests.run()
         rate = float(self._solver.lr)
+        if tested and self._tests.diverged:
+            self._write_row(iteration, rate, None)
+        self._require_finite_tests()
         try:
             self._solver.step(1)
         except caffe.CaffeError as error:
             raise TrainingError(f"iteration {iteration}: {error}") from error
         loss = float(self._solver.loss)
         # Weights that have diverged are no snapshot to go on from.
-        if self._plan.snapshots_at(self._solver.iter) and math.isfinite(loss):
+        if (
+            self._plan.snapshots_at(self._solver.iter)
+            and math.isfinite(loss)
+            and not weights_not_finite(self._solver.net)
+        ):
             self._snapshots.write()
         self._report_loss(iteration, loss, rate, tested=tested)
         if self._watch(loss):
@@ -185,6 +202,14 @@ class SolverLoop:
             self._report_loss(iteration, loss, rate, tested=tested)
         elif tested:
             self._write_row(iteration, rate, None)
+        self._require_finite_tests()
+
+    def _require_finite_tests(self) -> None:
+        """Raise TrainingError if the last test put out NaN or infinity."""
+        if self._tests.diverged:
+            raise TrainingError(
+                f"iteration {self._solver.iter}: {self._tests.diverged}: {WHAT_HELPS}"
+            )
 
     @contextmanager
     def _undone_by_a_stop(self) -> Iterator[None]:
@@ -208,7 +233,7 @@ class SolverLoop:
         if not finite:
             raise TrainingError(
                 f"iteration {iteration}: the loss is {loss}; training has diverged"
-                f"{_first_not_finite(self._solver.net)}: lower base_lr, or check data and fillers"
+                f"{at_layer_not_finite(self._solver.net)}: {WHAT_HELPS}"
             )
         if display and self._logs is not None:
             try:
@@ -225,11 +250,3 @@ class SolverLoop:
 
     def _mean_loss(self) -> float:
         return sum(self._losses) / len(self._losses) if self._losses else math.nan
-
-
-def _first_not_finite(net: caffe.Net) -> str:
-    """` at layer '…'` for the first layer whose top is not finite, else nothing."""
-    for layer, tops in net.top_names.items():
-        if not all(np.isfinite(net.blobs[top].data).all() for top in tops):
-            return f" at layer {layer!r}"
-    return ""

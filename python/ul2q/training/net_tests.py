@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ul2q.net_outputs import mean_outputs
+from ul2q.net_outputs import at_layer_not_finite, label_of_test, mean_outputs, not_finite
 from ul2q.training.snapshots import Best, BestKeeper, rating
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class NetTests:
         outputs: the mean outputs in the last test, by output, one dict a test net; empty before
             any test.
         tested_at: the iteration of the last test; None before any.
+        diverged: what the last test put out that is not finite, and where; None if nothing.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class NetTests:
         """
         self.outputs: tuple[dict[str, float], ...] = ()
         self.tested_at: int | None = None
+        self.diverged: str | None = None
         self._solver = solver
         self._plan = plan
         self._progress = progress
@@ -55,17 +57,28 @@ class NetTests:
 
     def run(self) -> bool:
         """Test all test nets with the weights as they are; False if there are none."""
+        nets = self._solver.test_nets
         results: list[dict[str, float]] = []
-        for net, iterations in zip(self._solver.test_nets, self._plan.param.test_iter, strict=True):
+        losses: list[float] = []
+        self.diverged = None
+        for net, iterations in zip(nets, self._plan.param.test_iter, strict=True):
             net.share_with(self._solver.net)
             outputs, loss = mean_outputs(net, iterations, after_batch=self._after_batch)
             if self._plan.param.test_compute_loss:
                 outputs["total_loss"] = loss
-            if self._keeper is not None and not results:
-                self._keep_if_best(self._keeper, rating(net, self._solver.iter, outputs, loss))
+            wrong = not_finite(outputs)
+            if wrong and self.diverged is None:
+                name = label_of_test(len(results), len(nets))
+                self.diverged = (
+                    f"{name} output {wrong}; training has diverged{at_layer_not_finite(net)}"
+                )
             results.append(outputs)
+            losses.append(loss)
         if not results:
             return False
+        if self._keeper is not None and self.diverged is None:
+            test = rating(nets[0], self._solver.iter, results[0], losses[0])
+            self._keep_if_best(self._keeper, test)
         self.outputs = tuple(results)
         self.tested_at = self._solver.iter
         self._progress.test(self._solver.iter, self.outputs)

@@ -221,5 +221,5 @@ def remove_leftovers(prefix: str) -> None:
 
 def _is_better(test: Best, than: Best | None) -> bool:
     if than is None or than.output != test.output:
-        return not math.isnan(test.value)
+        return math.isfinite(test.value)
     return test.value < than.value if test.output == "loss" else test.value > than.value
