@@ -64,7 +64,12 @@ def write_run(
     net: caffe_pb2.NetParameter | None = None,
     record: dict[str, Any] | None = None,
 ) -> Path:
-    """A run's folder; `record` is what differs from a finished 2-bit run in run.json."""
+    """A run's folder; `record` is what differs from a finished 2-bit run in run.json.
+
+    The accuracy in it is that of LOG's last row, too.
+    """
+    if log == LOG and record is not None and record.get("accuracy") is not None:
+        log = LOG.replace("0.625", str(record["accuracy"]))
     folder.mkdir(parents=True)
     for name, text in (
         ("log.csv", log),

@@ -50,10 +50,30 @@ def test_train_prints_lines_and_ends_with_the_accuracy(capsys: pytest.CaptureFix
     assert lines[-1] == f"test accuracy: {accuracy:.4f}"
 
 
+def test_the_accuracy_is_that_of_the_layer_whatever_it_is_called(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace.net(
+        ('top: "accuracy"', 'top: "z/top-1"'),
+        (
+            'layer { name: "accuracy"',
+            'layer { name: "5" type: "Accuracy" bottom: "drop" bottom: "label" top: "accuracy" '
+            'accuracy_param { top_k: 2 } include { phase: TEST } } layer { name: "accuracy"',
+        ),
+    )
+    assert main(["train", "solver.prototxt", "--best"]) == 0
+    *_, best, last = capsys.readouterr().out.splitlines()
+    assert best.startswith("best: mini_best.caffemodel (z/top-1 ")
+    assert last.startswith("test z/top-1: ")
+    assert main(["test", "net.prototxt", "mini_iter_20.caffemodel"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
 def test_train_without_an_accuracy_prints_every_output(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workspace.net(('top: "accuracy"', 'top: "hits"'))
+    workspace.net(('type: "Accuracy" bottom: "drop"', 'type: "HingeLoss" bottom: "drop"'),
+                  ('top: "accuracy"', 'top: "hits"'))  # fmt: skip
     workspace.solver(test_interval=15)
     assert main(["train", "solver.prototxt"]) == 0
     lines = capsys.readouterr().out.splitlines()

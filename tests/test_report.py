@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import statistics
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import caffe
@@ -22,8 +23,6 @@ from ul2q.report.tables import all_tables
 from ul2q.training import train
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Workspace
 
 TWO_BITS = {"bits": 2}
@@ -281,7 +280,21 @@ SINGLE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "diverged": (
         {"log": LOG.replace("0.75,0.5,1.25", "nan,,")},
-        {"status": "failed", "error": "the loss is not finite at iteration 20", "accuracy": 0.625},
+        {
+            "status": "failed",
+            "error": "training has diverged: train_loss is nan at iteration 20",
+            "accuracy": 0.625,
+        },
+    ),
+    "diverged in a test": (
+        {"log": LOG.replace("0.625,0.875", "1.0,nan")},
+        {
+            "status": "failed",
+            "error": "training has diverged: test_loss is nan at iteration 30",
+            "accuracy": 0.5,
+            "loss": 1.25,
+            "is_finished": False,
+        },
     ),
     "just begun": (
         {"log": LOG.splitlines()[0] + "\n"},
@@ -334,6 +347,51 @@ def test_single_runs(name: str, tmp_path: Path) -> None:
 def test_a_sweeps_run(record: dict[str, Any], wanted: dict[str, Any], tmp_path: Path) -> None:
     (run,) = read_runs([write_run(tmp_path / "run", record=record, log=None)])
     assert {key: getattr(run, key) for key in wanted} == wanted
+
+
+@pytest.mark.parametrize("log", [LOG.replace("0.625,0.875", "1.0,nan"), None])
+def test_a_sweeps_run_that_was_called_done_though_it_diverged(
+    log: str | None, tmp_path: Path
+) -> None:
+    write_run(tmp_path / "good", record={"accuracy": 0.75})
+    write_run(tmp_path / "bad", log=log, record={"accuracy": 1.0, "loss": float("nan"), "seed": 2})
+    runs = {run.name: run for run in read_runs([tmp_path])}
+    assert (runs["bad"].status, runs["good"].status) == ("failed", "done")
+    assert "diverged" in str(runs["bad"].error)
+    (row,) = tables(tuple(runs.values()))["summary"]
+    assert (row["runs"], row["finished"], float(row["highest"])) == ("2", "1", 75)
+
+
+def test_metrics_are_those_of_the_nets_layers(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Top 5 first, and names that tell nothing; wherever the report is made."""
+    workspace.net(
+        (
+            'layer { name: "accuracy"',
+            'layer { name: "5" type: "Accuracy" bottom: "drop" bottom: "label" top: "accuracy5" '
+            'accuracy_param { top_k: 2 } include { phase: TEST } } layer { name: "accuracy"',
+        ),
+        ('bottom: "label" top: "accuracy"\n', 'bottom: "label" top: "loss3/top-1"\n'),
+        ('bottom: "label" top: "loss" }', 'bottom: "label" top: "xent" }'),
+        name="nets/net.prototxt",
+    )
+    train(workspace.solver(net='"nets/net.prototxt"'), run=Path("runs/mini"))
+    with Path("runs/mini/log.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+
+    def numbers() -> list[float | None]:
+        (run,) = read_runs([workspace.folder / "runs"])
+        return [run.accuracy, run.loss]
+
+    wanted = [float(last["test_loss3/top-1"]), float(last["test_xent"])]
+    assert numbers() == wanted
+    assert float(last["test_accuracy5"]) > wanted[0]
+    monkeypatch.chdir("/")
+    assert numbers() == wanted
+    # Without the net, names are all there is.
+    (workspace.folder / "nets" / "net.prototxt").unlink()
+    assert numbers() == [float(last["test_accuracy5"]), float(last["test_loss3/top-1"])]
 
 
 def test_an_unfinished_sweep_run_shows_its_log(tmp_path: Path) -> None:

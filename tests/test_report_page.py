@@ -260,7 +260,7 @@ def test_training_curves(runs: Path) -> None:
     losses, accuracies, quantization = map(lines, figure.axes)
     assert losses["train"] == ([0, 10, 20, 30], [2.5, 1.5, 0.75, 0.5])
     assert losses["test_loss"] == ([20, 30], [1.25, 0.875])
-    assert accuracies["test_accuracy"] == ([20, 30], [50, 62.5])
+    assert accuracies["test_accuracy"] == ([20, 30], [50, 98.75])
     assert quantization["conv[0]"] == ([0, 10, 20], [0.02, 0.03, 0.04])
     assert quantization["act"] == ([10, 20], [0.001, 0.002])
     # The rate falls at 20.

@@ -141,6 +141,46 @@ def test_fine_tuning_begins_from_the_float_weights() -> None:
     assert np.array_equal(weights("mini-ul2q-2bit-seed2"), trained)
 
 
+def test_results_are_those_of_the_layers_whatever_they_are_called(workspace: Workspace) -> None:
+    workspace.net(
+        ('top: "accuracy"', 'top: "loss3/top-1"'),
+        ('top: "loss" }', 'top: "loss3/loss3" }'),
+        (
+            'layer { name: "accuracy"',
+            'layer { name: "1" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" '
+            'accuracy_param { top_k: 2 } include { phase: TEST } } layer { name: "accuracy"',
+        ),
+    )
+    assert sweep("--only", RUNS[0]) == 0
+    (row,) = results()
+    with Path("runs", RUNS[0], "log.csv").open(newline="", encoding="utf-8") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(row["accuracy"]) == float(last["test_loss3/top-1"])
+    assert float(row["loss"]) == float(last["test_loss3/loss3"])
+
+
+def test_a_run_whose_last_test_is_not_finite_has_failed(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The update before it, by a rate that is infinite, makes the weights NaN."""
+    workspace.solver(display=0, base_lr=2, lr_policy='"multistep"', stepsize=None, stepvalue=19,
+                     gamma=3e38)  # fmt: skip
+    only = ("--only", RUNS[0])
+    assert sweep(*only) == 1
+    assert "test output 'loss' is nan" in record(RUNS[0])["error"]
+    assert [(row["status"], row["accuracy"]) for row in results()] == [("failed", "")]
+    assert sweep(*only, "--retry-failed") == 1
+    assert record(RUNS[0])["status"] == "failed"
+    # A sweep that was made before tests had to be finite called it done.
+    entries = record(RUNS[0]) | {"status": "done", "accuracy": 1.0, "loss": float("nan")}
+    Path("runs", RUNS[0], "run.json").write_text(json.dumps(entries), encoding="utf-8")
+    capsys.readouterr()
+    assert sweep(*only) == 1
+    out, err = capsys.readouterr()
+    assert "100.00" not in out
+    assert f"1 of 1 runs failed: {RUNS[0]}" in err
+
+
 def test_lenet_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()

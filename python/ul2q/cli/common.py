@@ -32,12 +32,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
         print("  ".join(aligned).rstrip())
 
 
-def print_outputs(
-    prefix: str, outputs: Mapping[str, float], *, accuracy_alone: bool = False
-) -> None:
-    """A line an output, the accuracy last (or alone)."""
-    names = sorted(outputs, key=lambda name: name == "accuracy")
-    if accuracy_alone and "accuracy" in outputs:
-        names = ["accuracy"]
+def print_outputs(prefix: str, outputs: Mapping[str, float], *, last: str | None = None) -> None:
+    """A line an output, that of `last` at the end."""
+    names = sorted(outputs, key=lambda name: name == last)
     for name in names:
         print(f"{prefix} {name}: {outputs[name]:.4f}")

@@ -27,9 +27,16 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q test`."""
+    from caffe.proto import caffe_pb2
+
     from ul2q.evaluation import evaluate
+    from ul2q.nets.data_layers import net_state
+    from ul2q.nets.metrics import net_metrics
+    from ul2q.nets.prototxt import read_net
 
     outputs = evaluate(
         arguments.net, arguments.weights, iterations=arguments.iterations, data=arguments.data
     )
-    print_outputs("test", outputs)
+    net = read_net(arguments.net)
+    metrics = net_metrics(net, net_state(net, caffe_pb2.TEST))
+    print_outputs("test", outputs, last=metrics.accuracy)

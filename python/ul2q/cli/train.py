@@ -74,6 +74,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q train`."""
+    from ul2q.net_outputs import label_of_test
     from ul2q.progress import reporter
     from ul2q.training import train
 
@@ -107,4 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
     if result.tested_at not in (None, result.iterations):
         print(f"last test: after iteration {result.tested_at} of {result.iterations}")
     for i, outputs in reversed(list(enumerate(result.test))):
-        print_outputs("test" if i == 0 else f"test{i}", outputs, accuracy_alone=i == 0)
+        shown = outputs
+        if i == 0 and result.accuracy in outputs:
+            shown = {result.accuracy: outputs[result.accuracy]}
+        print_outputs(label_of_test(i, len(result.test)), shown)

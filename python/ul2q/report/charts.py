@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,25 +128,29 @@ def _draw_paper(
 def comparison_figure(groups: Sequence[Group]) -> Figure | None:
     """Loss and test accuracy over the iterations, all runs of one net; None without logs.
 
-    Seeds of one kind look the same.
+    Seeds of one kind look the same. Without an accuracy there is no panel for it.
 
     Args:
         groups: of one net.
     """
-    if not any(_has_rows(run.log) for group in groups for run in group.runs):
+    runs = [run for group in groups for run in group.runs]
+    if not any(_has_rows(run.log) for run in runs):
         return None
-    figure, [[losses, accuracies]] = panel_grid(1, 2, panel=_PANEL)
+    panels = 2 if any(run.metrics.accuracy for run in runs) else 1
+    figure, [[losses, *others]] = panel_grid(1, panels, panel=_PANEL)
     for group, style in zip(groups, _styles(), strict=False):
         for i, run in enumerate(run for run in group.runs if run.log):
             if run.log is not None:
                 label = "_" if i else plain(group.label)
                 smooth = style | {"marker": None, "most": _COMPARED_POINTS}
                 _draw_series(losses, run.log, "train_loss", label, **smooth)
-                for column in run.log.test_columns("accuracy")[:1]:
-                    _draw_tests(accuracies, run.log, column, label, **style)
+                if run.metrics.accuracy:
+                    _draw_tests(others[0], run.log, run.metrics.accuracy, label, **style)
     _label_losses(losses, "train loss")
-    accuracies.set_ylabel("test accuracy, %")
-    _finish(accuracies, "test accuracy")
+    for accuracies in others:
+        accuracies.set_ylabel("test accuracy, %")
+        _grid_lines(accuracies, "test accuracy")
+    _legend_beside([losses, *others][-1])
     return figure
 
 
@@ -156,9 +161,9 @@ def training_figure(run: Run) -> Figure | None:
     """
     panels: list[tuple[Log, Any]] = []
     if run.log is not None and _has_rows(run.log):
-        panels.append((run.log, _draw_losses))
-        if run.log.test_columns("accuracy"):
-            panels.append((run.log, _draw_accuracies))
+        panels.append((run.log, partial(_draw_losses, columns=run.metrics.losses)))
+        if run.metrics.accuracies:
+            panels.append((run.log, partial(_draw_accuracies, columns=run.metrics.accuracies)))
     if run.quantization is not None and _has_rows(run.quantization):
         panels.append((run.quantization, _draw_quantization))
     if not panels:
@@ -211,17 +216,16 @@ def _draw_codes(axes: Axes, layer: LayerWeights) -> None:
     set_title(axes, f"{layer.name}, {quantized.method} {quantized.bits} bit: {used}")
 
 
-def _draw_losses(axes: Axes, log: Log) -> None:
+def _draw_losses(axes: Axes, log: Log, *, columns: Sequence[str]) -> None:
     styles = _styles()
     _draw_series(axes, log, "train_loss", "train", **next(styles) | {"marker": None})
-    for column in log.test_columns("loss"):
+    for column in columns:
         _draw_tests(axes, log, column, plain(column), scale=1, **next(styles))
     _label_losses(axes, "loss")
     axes.legend(fontsize="x-small")
 
 
-def _draw_accuracies(axes: Axes, log: Log) -> None:
-    columns = log.test_columns("accuracy")
+def _draw_accuracies(axes: Axes, log: Log, *, columns: Sequence[str]) -> None:
     for column, style in zip(columns, _styles(), strict=False):
         _draw_tests(axes, log, column, plain(column), **style)
     axes.set_ylabel("test accuracy, %")
@@ -262,8 +266,12 @@ def _label_losses(axes: Axes, title: str) -> None:
 
 
 def _finish(axes: Axes, title: str) -> None:
-    """A grid, and the legend on the right, where it covers nothing."""
     _grid_lines(axes, title)
+    _legend_beside(axes)
+
+
+def _legend_beside(axes: Axes) -> None:
+    """A legend on the right, where it covers nothing."""
     axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_TEST_OUTPUT = re.compile(r"test\d*_(?P<output>.+)")
 _QUANTISATION_LOSS = re.compile(r"(?P<blob>.+)\.loss")
 
 
@@ -28,13 +27,14 @@ class Log:
 
     Attributes:
         columns: their names, "iteration" and "seconds" first.
-        values: float64, rows × columns; NaN where the file has nothing.
-        diverged_at: the iteration of the first row that holds NaN or infinity; None if none does.
+        values: float64, rows × columns; NaN where the file has nothing, and for the tests in a row
+            that holds NaN or infinity: an accuracy among scores that are NaN says nothing.
+        diverged: "test_loss is nan at iteration 20", of the first such row; None if there is none.
     """
 
     columns: tuple[str, ...]
     values: NDArray[np.float64]
-    diverged_at: int | None = None
+    diverged: str | None = None
 
     def __getitem__(self, column: str) -> NDArray[np.float64]:
         """A column."""
@@ -55,15 +55,12 @@ class Log:
         held = np.isfinite(self[column])
         return self["iteration"][held], self[column][held]
 
-    def last(self, column: str) -> float | None:
+    def last(self, column: str | None) -> float | None:
         """The last finite value of a column; None if there is none."""
+        if column is None:
+            return None
         values = self.series(column)[1]
         return float(values[-1]) if len(values) else None
-
-    def test_columns(self, kind: str) -> list[str]:
-        """Columns of test outputs that have `kind`, "accuracy" or "loss", in their name."""
-        outputs = ((name, _TEST_OUTPUT.fullmatch(name)) for name in self.columns)
-        return [name for name, match in outputs if match and kind in match["output"].lower()]
 
     def quantization_losses(self) -> dict[str, str]:
         """Columns of a quantization.csv with mean squared errors, by blob: "conv1[0]"."""
@@ -87,7 +84,7 @@ def read_log(path: Path) -> Log | None:
     columns = tuple(next(lines, ("iteration", "seconds")))
     if columns[:2] != ("iteration", "seconds") or len(set(columns)) < len(columns):
         raise ReportError(f"{path}:1: not the columns of a training log; mend or remove it")
-    rows, diverged_at = [], None
+    rows, diverged = [], None
     for line, row in enumerate(lines, start=2):
         try:
             numbers = {i: float(cell) for i, cell in enumerate(row) if cell}
@@ -95,7 +92,10 @@ def read_log(path: Path) -> Log | None:
             numbers = {}
         if len(row) != len(columns) or not numbers or not row[0].isdecimal():
             raise ReportError(f"{path}:{line}: not a row of this log; mend or remove it")
-        if diverged_at is None and not all(map(math.isfinite, numbers.values())):
-            diverged_at = int(row[0])
+        wrong = [columns[i] for i, number in numbers.items() if not math.isfinite(number)]
+        if wrong:
+            cell = row[columns.index(wrong[0])]
+            diverged = diverged or f"{wrong[0]} is {cell} at iteration {row[0]}"
+            numbers = {i: n for i, n in numbers.items() if not columns[i].startswith("test")}
         rows.append([numbers.get(i, math.nan) for i in range(len(columns))])
-    return Log(columns, np.array(rows, np.float64).reshape(-1, len(columns)), diverged_at)
+    return Log(columns, np.array(rows, np.float64).reshape(-1, len(columns)), diverged)

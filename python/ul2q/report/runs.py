@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
 from ul2q.models.weights import read_caffemodel
 from ul2q.nets.layer_types import ACTIVATION
+from ul2q.nets.metrics import Metrics
 from ul2q.nets.prototxt import read_net, read_solver
 from ul2q.nets.quantization import code_bits, method_name
 from ul2q.quantizers import methods
@@ -18,6 +19,7 @@ from ul2q.report.errors import ReportError
 from ul2q.report.layers import read_layers, weight_quantizers
 from ul2q.report.run_log import Log, read_log
 from ul2q.sweep.records import DONE, FAILED, RUNNING, STOPPED, WAITING, read_record
+from ul2q.training.log_metrics import log_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,6 +67,7 @@ class Run:
         seconds: how long they took.
         float_run: the name of the run whose weights it began from; None if there is none.
         log, quantization: log.csv, quantization.csv; None if there is none.
+        metrics: which columns of log.csv are accuracies and losses.
         layers: the blobs of weights in its newest model.
         notes: what is missing.
     """
@@ -86,6 +89,7 @@ class Run:
     float_run: str | None = None
     log: Log | None = None
     quantization: Log | None = None
+    metrics: Metrics = field(default_factory=Metrics)
     layers: tuple[LayerWeights, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -174,18 +178,19 @@ def _read_run(folder: Path, name: str) -> Run:
 
 def _with_log(run: Run, log: Log) -> Run:
     """With what log.csv tells, and whether that is the whole run."""
-    accuracies, losses = map(log.test_columns, ("accuracy", "loss"))
+    metrics = log_metrics(run.folder, log.columns)
     status, error = "unknown", None
-    if log.diverged_at is not None:
-        status, error = FAILED, f"the loss is not finite at iteration {log.diverged_at}"
+    if log.diverged is not None:
+        status, error = FAILED, f"training has diverged: {log.diverged}"
     elif run.max_iterations is not None:
         status = DONE if log.iteration >= run.max_iterations else "unfinished"
     return replace(
         run,
         status=status,
         error=error,
-        accuracy=log.last(accuracies[0]) if accuracies else None,
-        loss=log.last(losses[0]) if losses else None,
+        metrics=metrics,
+        accuracy=log.last(metrics.accuracy),
+        loss=log.last(metrics.loss),
         iterations=log.iteration,
         seconds=log.seconds,
     )
@@ -214,7 +219,7 @@ def _record(folder: Path) -> Record | None:
 
 
 def _recorded(run: Run, record: Record) -> Run:
-    """With what run.json tells; what it leaves open stays as the log has it."""
+    """With what run.json tells; numbers as the log has them, if it has them."""
     return replace(
         run,
         net=_printable(record.net),
@@ -222,10 +227,11 @@ def _recorded(run: Run, record: Record) -> Run:
         bits=record.bits,
         seed=record.seed,
         variant=_printable(record.variant),
-        status=record.status,
-        error=_printable(record.error) if record.error else None,
-        accuracy=run.accuracy if record.accuracy is None else record.accuracy,
-        loss=run.loss if record.loss is None else record.loss,
+        # Before tests had to be finite, a run that diverged could be called done.
+        status=FAILED if run.status == FAILED else record.status,
+        error=_printable(record.error) if record.error else run.error,
+        accuracy=record.accuracy if run.accuracy is None else run.accuracy,
+        loss=record.loss if run.loss is None else run.loss,
         iterations=record.iterations if run.log is None else run.iterations,
         seconds=record.seconds if run.log is None else run.seconds,
         float_run=_printable(record.float_run) if record.float_run else None,
@@ -273,9 +279,9 @@ def _options(quantizer: caffe_pb2.QuantizerParameter) -> str:
 def _train_net(folder: Path, settings: caffe_pb2.SolverParameter) -> caffe_pb2.NetParameter | None:
     if (path := folder / "train_test.prototxt").is_file():
         return read_net(path)
-    for field in ("net_param", "train_net_param"):
-        if settings.HasField(field):
-            net: caffe_pb2.NetParameter = getattr(settings, field)
+    for name in ("net_param", "train_net_param"):
+        if settings.HasField(name):
+            net: caffe_pb2.NetParameter = getattr(settings, name)
             return net
     return None
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ul2q.errors import UserError
 from ul2q.output_file import write_file
 from ul2q.tables import csv_table
+from ul2q.training.log_metrics import log_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +78,8 @@ class Record:
 def read_record(folder: Path) -> Record | None:
     """The record in a run's folder; None if there is none.
 
+    Before tests had to be finite, a run that diverged could be called done; it has failed.
+
     Raises:
         RecordError: it is damaged.
     """
@@ -89,6 +93,9 @@ def read_record(folder: Path) -> Record | None:
         raise RecordError(f"{path} is damaged: {error}; mend it, or remove {folder}") from error
     if record.run != folder.name:
         raise RecordError(f"{path} is that of a run {record.run!r}, but stands in {folder}")
+    for value in (record.accuracy, record.loss):
+        if isinstance(value, float) and not math.isfinite(value):
+            record.status, record.error = FAILED, f"training has diverged: a test gave {value}"
     return record
 
 
@@ -132,23 +139,17 @@ def read_progress(folder: Path) -> Progress:
         return Progress()
     if not rows:
         return Progress()
-    last = rows[-1]
+    last, metrics = rows[-1], log_metrics(folder, list(rows[-1]))
     return Progress(
         iterations=int(last["iteration"]),
         seconds=float(last["seconds"]),
-        train_loss=_last(rows, ["train_loss"]),
-        accuracy=_last(rows, [name for name in last if _is_test_of(name, "accuracy")]),
-        loss=_last(rows, [name for name in last if _is_test_of(name, "loss")]),
+        train_loss=_last(rows, "train_loss"),
+        accuracy=_last(rows, metrics.accuracy),
+        loss=_last(rows, metrics.loss),
     )
 
 
-def _is_test_of(column: str, output: str) -> bool:
-    return column.startswith("test") and output in column
-
-
-def _last(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> float | None:
-    """The last value in the first of the columns."""
-    if not columns:
-        return None
-    values = [row[columns[0]] for row in rows if row[columns[0]]]
+def _last(rows: Sequence[dict[str, str]], column: str | None) -> float | None:
+    """The last value in a column."""
+    values = [row[column] for row in rows if row[column]] if column is not None else []
     return float(values[-1]) if values else None

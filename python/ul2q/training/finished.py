@@ -51,6 +51,7 @@ def finished_result(
         seconds=0.0,
         train_loss=float(row.get("train_loss") or math.nan),
         test=test,
+        accuracy=plan.accuracy,
         tested_at=tested_at,
         snapshot=snapshots[0].state,
         weights=snapshots[0].weights,

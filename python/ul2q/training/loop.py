@@ -137,6 +137,7 @@ class SolverLoop:
             seconds=time.perf_counter() - self._began,
             train_loss=self._mean_loss(),
             test=self._tests.outputs,
+            accuracy=self._plan.accuracy,
             tested_at=self._tests.tested_at,
             snapshot=None if snapshot is None else snapshot.state,
             weights=None if snapshot is None else snapshot.weights,

@@ -77,7 +77,7 @@ class NetTests:
         if not results:
             return False
         if self._keeper is not None and self.diverged is None:
-            test = rating(nets[0], self._solver.iter, results[0], losses[0])
+            test = rating(self._plan.metrics[0], self._solver.iter, results[0], losses[0])
             self._keep_if_best(self._keeper, test)
         self.outputs = tuple(results)
         self.tested_at = self._solver.iter

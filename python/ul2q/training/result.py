@@ -22,6 +22,7 @@ class TrainResult:
             NaN if the snapshot left nothing to do.
         test: the mean outputs in the last test, by output, one dict a test net; empty if there
             was no test.
+        accuracy: which output of test[0] is its accuracy (`ul2q.nets.metrics`); None if none is.
         tested_at: the iteration of the last test; None if there was none.
         snapshot: the .solverstate; None if the solver's `snapshot_after_train` is false.
         weights: the .caffemodel beside it.
@@ -37,6 +38,7 @@ class TrainResult:
     seconds: float
     train_loss: float
     test: tuple[dict[str, float], ...]
+    accuracy: str | None
     tested_at: int | None
     snapshot: Path | None
     weights: Path | None

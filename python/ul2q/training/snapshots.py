@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import caffe
 
+    from ul2q.nets.metrics import Metrics
+
 
 class SnapshotError(UserError, ValueError):
     """A snapshot that training cannot go on from."""
@@ -194,19 +196,17 @@ class BestKeeper:
         return True
 
 
-def rating(net: caffe.Net, iteration: int, outputs: Mapping[str, float], loss: float) -> Best:
-    """What a test is compared by: the first output of an Accuracy layer, else the weighted loss.
+def rating(metrics: Metrics, iteration: int, outputs: Mapping[str, float], loss: float) -> Best:
+    """What a test is compared by: the accuracy that stands for the net, else the weighted loss.
 
     Args:
-        net: the test net.
+        metrics: of the test net.
         iteration: of the weights.
         outputs: the mean outputs.
         loss: the mean weighted loss.
     """
-    kinds = {name: layer.type for name, layer in zip(net._layer_names, net.layers, strict=True)}
-    for layer, tops in net.top_names.items():
-        if kinds[layer] == "Accuracy" and tops[0] in outputs:
-            return Best(iteration, tops[0], outputs[tops[0]])
+    if metrics.accuracy is not None and metrics.accuracy in outputs:
+        return Best(iteration, metrics.accuracy, outputs[metrics.accuracy])
     return Best(iteration, "loss", loss)
 
 

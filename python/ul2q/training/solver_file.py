@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 
 from ul2q.nets import data_layers
+from ul2q.nets.metrics import net_metrics
 from ul2q.nets.prototxt import PrototxtError, read_net, read_solver
 from ul2q.training.solver_settings import apply_settings, set_epochs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ul2q.nets.metrics import Metrics
 
 _POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 _NEVER = 2**31 - 1  # the largest interval there is
@@ -32,6 +35,7 @@ class Plan:
         test_initialization: whether there is a test before iteration 0.
         snapshot_interval: iterations between snapshots, 0 for none.
         data: the databases of the train net, then of the test nets, each once.
+        metrics: the accuracies and losses that each test net puts out.
     """
 
     param: caffe_pb2.SolverParameter
@@ -41,6 +45,12 @@ class Plan:
     test_initialization: bool
     snapshot_interval: int
     data: tuple[Path, ...]
+    metrics: tuple[Metrics, ...]
+
+    @property
+    def accuracy(self) -> str | None:
+        """The output of the first test net that stands for it; None if it has no accuracy."""
+        return self.metrics[0].accuracy if self.metrics else None
 
     def tests_before(self, iteration: int) -> bool:
         """Whether Solver::Step tests before it does `iteration`."""
@@ -97,14 +107,15 @@ def make_plan(
             raise PrototxtError("give max_iter by --epochs or by --set, not both")
         param.max_iter = 1  # until the nets are known
     _check(param, solver)
-    _resolve_nets(param, solver)
+    resolve_nets(param, lambda name, field: _find(name, field, solver))
     effective = caffe_pb2.SolverParameter()
     effective.CopyFrom(param)
     if data is not None:
         _inline_nets(param, data)
-    sources = [s for net, state in _nets(param) for s in data_layers.sources(net, state)]
+    nets = list(solver_nets(param))
+    sources = [s for net, state in nets for s in data_layers.sources(net, state)]
     if epochs is not None:
-        set_epochs(param, *next(_nets(param)), epochs)
+        set_epochs(param, *nets[0], epochs)
     weights = tuple(Path(name.strip()) for entry in param.weights for name in entry.split(","))
     param.ClearField("weights")
     _place_snapshots(param, solver, run)
@@ -118,6 +129,7 @@ def make_plan(
         test_initialization=param.test_initialization,
         snapshot_interval=param.snapshot,
         data=tuple(dict.fromkeys(sources)),
+        metrics=tuple(net_metrics(net, state) for net, state in nets[1:]),
     )
     param.test_interval = _NEVER
     param.test_initialization = False
@@ -158,16 +170,23 @@ def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
             raise PrototxtError(f"{path}: test_iter must be at least 1, it is {count}")
 
 
-def _resolve_nets(param: caffe_pb2.SolverParameter, solver: Path) -> None:
-    """Replace the nets' paths by ones that exist, seen from the working directory."""
+def resolve_nets(param: caffe_pb2.SolverParameter, find: Callable[[str, str], str]) -> None:
+    """Replace the nets' paths in a solver.
+
+    Args:
+        param: is changed.
+        find: gives the path that there is for the one in a field, by that path and the field's
+            name.
+    """
     for field in ("net", "train_net"):
         if param.HasField(field):
-            setattr(param, field, _resolve(getattr(param, field), field, solver))
+            setattr(param, field, find(getattr(param, field), field))
     for i, name in enumerate(param.test_net):
-        param.test_net[i] = _resolve(name, "test_net", solver)
+        param.test_net[i] = find(name, "test_net")
 
 
-def _resolve(name: str, field: str, solver: Path) -> str:
+def _find(name: str, field: str, solver: Path) -> str:
+    """A net's path, seen from the working directory, where it or the solver's folder has it."""
     for path in (Path(name), solver.parent / name):
         if path.is_file():
             return str(path)
@@ -176,10 +195,15 @@ def _resolve(name: str, field: str, solver: Path) -> str:
     )
 
 
-def _nets(
+def solver_nets(
     param: caffe_pb2.SolverParameter,
 ) -> Iterator[tuple[caffe_pb2.NetParameter, caffe_pb2.NetState]]:
-    """The train net, then the test nets in the order of Solver::InitTestNets, with their states."""
+    """The train net, then the test nets in the order of Solver::InitTestNets, with their states.
+
+    Raises:
+        FileNotFoundError: a net's file is missing.
+        PrototxtError: it cannot be parsed.
+    """
     generic = read_net(Path(param.net)) if param.HasField("net") else param.net_param
     if param.HasField("train_net"):
         train = read_net(Path(param.train_net))
@@ -202,7 +226,7 @@ def _inline_nets(param: caffe_pb2.SolverParameter, data: Path) -> None:
     A net that serves train and test becomes one message each, as their databases differ.
     """
     nets = []
-    for net, state in _nets(param):
+    for net, state in solver_nets(param):
         inlined = caffe_pb2.NetParameter()
         inlined.CopyFrom(net)
         data_layers.use_folder(inlined, state, data)
