@@ -267,6 +267,22 @@ def test_training_curves(runs: Path) -> None:
     assert all([20, 20] in [x for x, _ in drawn.values()] for drawn in (losses, accuracies))
 
 
+def test_a_net_without_an_accuracy_has_its_losses_alone(tmp_path: Path) -> None:
+    """And a legend, on its only panel."""
+    write_run(tmp_path / "run", log=LOG.replace("test_accuracy", "test_hits"))
+    runs = read_runs([tmp_path])
+    figure = comparison_figure(summarise(runs))
+    assert figure is not None
+    (losses,) = figure.axes
+    assert lines(losses)["float"] == ([0, 10, 20, 30], [2.5, 1.5, 0.75, 0.5])
+    legend = losses.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["float"]
+    training = training_figure(runs[0])
+    assert training is not None
+    assert len(training.axes) == 1
+
+
 def test_long_logs_are_thinned_out(tmp_path: Path) -> None:
     head, first = LOG.splitlines()[:2]
     rows = [f"{i},{i},0.1,{2 + i % 2},," for i in range(1, 8001)]
@@ -331,6 +347,9 @@ def test_what_is_there_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(OutputExistsError, match=r"report\.html exists already"):
         write_report([tmp_path / "runs"], page)
     page.unlink()
+    for name in ("report.pdf", "report"):
+        with pytest.raises(ReportError, match=rf"{name}: .* must end in \.html"):
+            write_report([tmp_path / "runs"], tmp_path / name)
     files.mkdir()
     (files / "mine.txt").write_text("mine")
     with pytest.raises(OutputExistsError, match=r"report_files exists already"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ul2q.figures import require_matplotlib
 from ul2q.output_file import OutputExistsError, refuse_existing, write_file
 from ul2q.report.artist import Artist
+from ul2q.report.errors import ReportError
 from ul2q.report.page import page
 from ul2q.report.runs import read_runs
 from ul2q.report.summary import summarise
@@ -44,7 +45,7 @@ def write_report(
 
     Args:
         folders: of `ul2q sweep`, or of `ul2q train --run`; see `ul2q.report.runs.read_runs`.
-        output: the page, .html.
+        output: the page, .html or .htm.
         files: a folder for each figure as PNG and SVG and each table as CSV, made if there is
             none; by default beside the page, report_files for report.html.
         force: replace files that are there.
@@ -54,10 +55,13 @@ def write_report(
         FileNotFoundError: a folder is missing.
         OutputExistsError: the page, or a folder for the files that is not empty, is there, and
             `force` is not set.
-        ReportError, RecordError: there are no runs, or a file is damaged.
+        ReportError, RecordError: `output` is called otherwise, there are no runs, or a file is
+            damaged.
         WeightsError, PrototxtError: a model or a prototxt is damaged.
     """
     require_matplotlib()
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise ReportError(f"{output}: the report is an HTML page: its name must end in .html")
     refuse_existing(output, force=force)
     files = files or output.with_name(f"{output.stem}_files")
     if not force and files.exists() and (not files.is_dir() or any(files.iterdir())):
