@@ -268,6 +268,23 @@ def test_a_signal_ends_in_a_snapshot_to_go_on_from(
     assert Path(f"a run/mini_iter_{done + 7}.caffemodel").is_file()
 
 
+def test_a_second_run_in_a_folder_is_refused(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace.solver(max_iter=10_000_000, display=1)
+    command = ["train", "solver.prototxt", "--run", "run"]
+    with running(*command) as process:
+        wait_for_rows(process, Path("run/log.csv"), 3)
+        recorded = Path("run/solver.prototxt").read_bytes()
+        for more in ([], ["--resume"]):
+            assert main([*command, "--set", "base_lr=0.01", *more]) == 1
+            assert f"run is in use by the run of process {process.pid}" in capsys.readouterr().err
+        assert Path("run/solver.prototxt").read_bytes() == recorded
+        assert process.poll() is None
+    # It was killed; its lock is gone with it.
+    assert main([*command, "--set", "max_iter=5", "--resume"]) == 0
+
+
 def test_train_options_reach_the_run(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from ul2q.lock_file import lock_file
 from ul2q.progress import Reporter, Step
-from ul2q.training import Interrupted, train
+from ul2q.training import Interrupted, TrainingError, train
+from ul2q.training.snapshots import find_snapshots
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace
@@ -350,9 +352,11 @@ def test_a_killed_run_goes_on(workspace: Workspace) -> None:
         "from tests.test_resume import KillAt; "
         f"train(Path({str(solver)!r}), run=Path('killed'), progress=KillAt())"
     )
-    root = Path(__file__).resolve().parent.parent
+    path = [str(Path(__file__).resolve().parent.parent), *sys.path]
     killed = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(root)}, check=False
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        check=False,
     )
     assert killed.returncode == -signal.SIGKILL
     resumed = train(solver, run=Path("killed"), resume=True)
@@ -471,11 +475,11 @@ def test_resume_begins_where_there_is_nothing(workspace: Workspace) -> None:
 def test_a_finished_run_is_left_as_it_is(workspace: Workspace) -> None:
     solver = write_net(workspace)
     first = train(solver, run=Path("run"), best=True)
-    files = {path: path.stat().st_mtime_ns for path in Path("run").iterdir()}
+    files = {path: path.stat().st_mtime_ns for path in Path("run").glob("[!.]*")}
     began = time.perf_counter()
     again = train(solver, run=Path("run"), resume=True, best=True)
     assert time.perf_counter() - began < 1
-    assert {path: path.stat().st_mtime_ns for path in Path("run").iterdir()} == files
+    assert {path: path.stat().st_mtime_ns for path in Path("run").glob("[!.]*")} == files
     assert again.finished
     assert not first.finished
     assert again.test[0] == pytest.approx(first.test[0], rel=1e-5)
@@ -486,6 +490,57 @@ def test_a_finished_run_is_left_as_it_is(workspace: Workspace) -> None:
     )
     longer = train(solver, run=Path("run"), resume=True, settings=["max_iter=12"])
     assert (longer.finished, longer.iterations) == (False, 12)
+
+
+CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing": ({}, []),
+    "a longer run": ({"max_iter": 14}, []),
+    "a shorter run": ({"max_iter": 6}, ["max_iter was 10, is 6"]),
+    "settings": (
+        {"base_lr": 0.02, "display": None},
+        ["base_lr was 0.05, is 0.02", "display was 1, is not given"],
+    ),
+    "another net": ({"net": '"other.prototxt"'}, ["net was restless.prototxt, is other.prototxt"]),
+    "the same net elsewhere": ({"net": '"copy.prototxt"'}, []),
+}
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize(("fields", "changes"), CHANGES.values(), ids=CHANGES)
+def test_a_command_that_is_another_one_is_warned_of(
+    workspace: Workspace, fields: dict[str, Any], changes: list[str], finished: bool
+) -> None:
+    solver = write_net(workspace, snapshot=2)
+    workspace.write("copy.prototxt", NET)
+    workspace.write("other.prototxt", NET.replace("coeff: 0.1", "coeff: 0.2"))
+    train(solver, run=Path("run"), keep=0)
+    if not finished:
+        for snapshot in find_snapshots("run/mini")[:-2]:
+            snapshot.state.unlink()
+    notes = Notes()
+    changed = write_net(workspace, snapshot=2, **fields)
+    if finished and fields.get("max_iter") == 6:
+        with pytest.raises(TrainingError, match="raise max_iter"):
+            train(changed, run=Path("run"), resume=True, progress=notes)
+    else:
+        result = train(changed, run=Path("run"), resume=True, progress=notes)
+        assert result.finished == (finished and fields.get("max_iter") is None)
+    wanted = f"run was run with other settings: {', '.join(changes)}"
+    assert notes.warnings == ([wanted] if changes else [])
+
+
+def test_a_run_has_its_folder_for_itself(workspace: Workspace) -> None:
+    solver = run_folder(workspace)
+    files = {path: path.read_bytes() for path in Path("run").iterdir()}
+    with lock_file(Path("run/.run.lock")) as lock:
+        assert lock.acquire()
+        held = Path("run/.run.lock").read_bytes()
+        for more in ({}, {"resume": True}, {"snapshot": Path("run/mini_iter_4.solverstate")}):
+            options: dict[str, Any] = {"settings": ["base_lr=0.03"], **more}
+            with pytest.raises(TrainingError, match=rf"run is in use by .* {os.getpid()}: wait"):
+                train(solver, run=Path("run"), **options)
+        assert {path: path.read_bytes() for path in files} == files | {Path("run/.run.lock"): held}
+    train(solver, run=Path("run"), resume=True, settings=["max_iter=12"])
 
 
 def test_a_run_that_was_killed_before_its_last_test_makes_it(workspace: Workspace) -> None:

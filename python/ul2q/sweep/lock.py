@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
+from ul2q.lock_file import lock_file
 from ul2q.sweep.plan import SweepError
 
 if TYPE_CHECKING:
@@ -28,30 +27,17 @@ def locked(runs: Path, say: Callable[[str], None]) -> Iterator[int]:
     Raises:
         SweepError: another sweep is there, or runs of a killed one do not end.
     """
-    with (
-        (runs / ".sweep.lock").open("a+", encoding="ascii") as sweep,
-        (runs / ".runs.lock").open("a+", encoding="ascii") as processes,
-    ):
-        if not _acquire(sweep):
-            owner = os.pread(sweep.fileno(), 32, 0).decode("ascii").strip()
+    with lock_file(runs / ".sweep.lock") as sweep, lock_file(runs / ".runs.lock") as processes:
+        if not sweep.acquire():
             raise SweepError(
-                f"{runs} is in use by the sweep of process {owner}: wait, or choose another --runs"
+                f"{runs} is in use by the sweep of process {sweep.holder}: wait, or choose another "
+                "--runs"
             )
-        os.ftruncate(sweep.fileno(), 0)
-        os.write(sweep.fileno(), f"{os.getpid()}\n".encode("ascii"))
-        if not _acquire(processes):
+        if not processes.acquire():
             say("waiting for the runs of a killed sweep to end")
             end = time.monotonic() + _PATIENCE
-            while not _acquire(processes):
+            while not processes.acquire():
                 if time.monotonic() > end:
                     raise SweepError(f"{runs}: runs of a killed sweep have not ended; end them")
                 time.sleep(0.1)
-        yield processes.fileno()
-
-
-def _acquire(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        yield processes.descriptor

@@ -20,7 +20,7 @@ from ul2q.sweep.spec_file import near
 from ul2q.training.solver_settings import apply_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 _NETS = (
@@ -106,15 +106,6 @@ def select(runs: Sequence[Run], patterns: Sequence[str]) -> list[Run]:
     chosen = {n for n in names if not patterns or any(fnmatch.fnmatch(n, p) for p in patterns)}
     chosen |= {run.float_run for run in runs if run.name in chosen and run.float_run}
     return [run for run in runs if run.name in chosen]
-
-
-def differences(old: object, new: object, name: str = "") -> Iterator[str]:
-    """In which entries two trees of dicts differ, e.g. "solver.max_iter was 10, is 20"."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in dict.fromkeys((*old, *new)):
-            yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
-    elif old != new:
-        yield f"{name} was {_show(old)}, is {_show(new)}"
 
 
 def _float_run(net: NetSpec, seed: int) -> Run:
@@ -209,7 +200,3 @@ def _given(quantization: NetQuantization) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None and (name in named or value != getattr(default, name))
     }
-
-
-def _show(value: object) -> str:
-    return "not given" if value is None else str(value)

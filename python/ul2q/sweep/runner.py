@@ -11,12 +11,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from ul2q.differences import differences
 from ul2q.nets.prototxt import parse_net, read_net
 from ul2q.output_file import write_file
 from ul2q.stopping import StopRequested, stop_on_signals
 from ul2q.sweep.display import make_display
 from ul2q.sweep.lock import locked
-from ul2q.sweep.plan import Run, SweepError, differences
+from ul2q.sweep.plan import Run, SweepError
 from ul2q.sweep.records import (
     DONE,
     FAILED,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import caffe
-from google.protobuf import text_format
 
+from ul2q.lock_file import lock_file
 from ul2q.models.weights import check_weights_file
-from ul2q.output_file import write_file
 from ul2q.progress import Reporter
 from ul2q.stopping import StopRequested, stop_on_signals
 from ul2q.training.arguments import KEPT, Arguments
@@ -16,12 +16,13 @@ from ul2q.training.errors import TrainingError
 from ul2q.training.finished import finished_result
 from ul2q.training.logs import refuse_existing_logs
 from ul2q.training.loop import SolverLoop
+from ul2q.training.recorded_solver import changes_since, record_solver
 from ul2q.training.snapshots import find_snapshots, remove_leftovers
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ul2q.training.result import TrainResult
@@ -82,8 +83,9 @@ def train(
         SnapshotError: the same of a snapshot.
         RunLogError: the run folder holds a log and the run does not go on, or another run's log.
         TensorBoardError: tensorboardX is missing.
-        TrainingError: the arguments contradict each other, no snapshot is intact, or one is
-            beyond max_iter; the loss is not finite; the last snapshot could not be written.
+        TrainingError: the arguments contradict each other, another process runs in `run`, no
+            snapshot is intact, or one is beyond max_iter; the loss, a test or the weights are not
+            finite; the last snapshot could not be written.
         caffe.CaffeError: Caffe refuses a net or the solver.
         Interrupted: see above.
     """
@@ -101,35 +103,58 @@ def train(
         tensorboard=tensorboard,
     )
     arguments.check()
-    progress = progress or Reporter()
-    if snapshot is None and not resume and run is not None:
+    plan = make_plan(solver, run=run, data=data, settings=settings, epochs=epochs)
+    with _alone_in(run) if run is not None else nullcontext():
+        return _train(arguments, plan, progress or Reporter())
+
+
+def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
+    """`train`, when nobody else is in the run's folder."""
+    run, snapshot = arguments.run, arguments.snapshot
+    if snapshot is None and not arguments.resume and run is not None:
         refuse_existing_logs(run)
     candidates = [snapshot_to_go_on_from(snapshot)] if snapshot is not None else []
-    plan = make_plan(solver, run=run, data=data, settings=settings, epochs=epochs)
-    if resume and run is not None:
+    if arguments.resume and run is not None:
+        if changes := changes_since(plan, run):
+            progress.warning(f"{run} was run with other settings: {', '.join(changes)}")
         remove_leftovers(plan.param.snapshot_prefix)
         candidates = find_snapshots(plan.param.snapshot_prefix)
-        finished = finished_result(plan, run, candidates, best=best)
+        finished = finished_result(plan, run, candidates, best=arguments.best)
         if finished is not None:
             return finished
-    if not candidates:
-        weights = weights or plan.weights
+    weights = arguments.weights if candidates else arguments.weights or plan.weights
     for path in weights:
         check_weights_file(path)
     if run is not None:
-        _record(plan, solver, run)
+        record_solver(plan, arguments.solver, run)
 
     with stop_on_signals() as stop:
-        loop = SolverLoop(_build(plan, solver), plan, progress, stop, arguments)
+        loop = SolverLoop(_build(plan, arguments.solver), plan, progress, stop, arguments)
         if candidates:
             loop.go_on_from(candidates)
         else:
-            loop.begin(weights, anew=resume)
+            loop.begin(weights, anew=arguments.resume)
         try:
             loop.run()
         except StopRequested as request:
             raise loop.interrupted(request.signum) from None
     return loop.result()
+
+
+@contextmanager
+def _alone_in(run: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder within the block.
+
+    Raises:
+        TrainingError: another process holds it.
+    """
+    with lock_file(run / ".run.lock") as lock:
+        if not lock.acquire():
+            raise TrainingError(
+                f"{run} is in use by the run of process {lock.holder}: wait for its end, or choose "
+                "another --run"
+            )
+        yield
 
 
 def _build(plan: Plan, path: Path) -> caffe.SGDSolver:
@@ -142,12 +167,3 @@ def _build(plan: Plan, path: Path) -> caffe.SGDSolver:
     else:
         caffe.set_mode_cpu()
     return caffe.get_solver(plan.param)
-
-
-def _record(plan: Plan, solver: Path, run: Path) -> None:
-    """Write the solver as it is run into the run folder, unless it is read from there."""
-    path = run / "solver.prototxt"
-    if path.exists() and path.samefile(solver):
-        return
-    text = text_format.MessageToString(plan.effective, as_utf8=True)
-    write_file(path, text.encode(), force=True)
