@@ -93,6 +93,38 @@ def test_test_prints_what_train_found(capsys: pytest.CaptureFixture[str]) -> Non
         assert len(lines) == 2
 
 
+def test_warnings_of_a_test_look_like_all_others(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "solver.prototxt"]) == 0
+    capsys.readouterr()
+    workspace.net(("batch_size: 5", "batch_size: 8"))
+    assert main(["test", "net.prototxt", "mini_iter_20.caffemodel"]) == 0
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("ul2q: warning: layer 'data': batch_size 8 does not divide 20")
+
+
+def test_several_test_nets_are_called_alike_throughout(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace.solver(
+        net=None,
+        train_net='"net.prototxt"',
+        test_net=['"net.prototxt"', '"net.prototxt"'],
+        test_iter=[4, 2],
+    )
+    assert main(["train", "solver.prototxt", "--run", "run"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    for i in (0, 1):
+        assert any(line.startswith(f"iteration 20  test{i} accuracy") for line in out)
+    assert [line.partition(":")[0] for line in out[-3:]] == [
+        "test1 accuracy",
+        "test1 loss",
+        "test0 accuracy",
+    ]
+    assert "test0_accuracy" in Path("run/log.csv").read_text(encoding="utf-8")
+
+
 def test_weights_and_data_reach_training(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

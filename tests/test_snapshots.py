@@ -160,6 +160,8 @@ def test_a_run_whose_last_snapshot_cannot_be_written_fails_in_the_end(
         r"last snapshot.*run/mini_iter_20\.caffemodel.*directory",
     ):
         train(workspace.solver(snapshot=5), run=Path("run"), progress=notes)
+    (warning,) = notes.warnings
+    assert "NO SNAPSHOT after iteration 20" in warning
     assert [snapshot.iteration for snapshot in find_snapshots("run/mini")] == [15, 10]
     assert Path("run/log.csv").read_text().splitlines()[-1].startswith("20,"), "and it is tested"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # What ArgumentParser.add_subparsers() returns: the commands so far.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -21,6 +24,20 @@ def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
         type=Path,
         help=f"let the Data layers read {lmdbs} in this folder",
     )
+
+
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """Within the block, what the library logs is told as by every command."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("ul2q: warning: %(message)s"))
+    logger = logging.getLogger("ul2q")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

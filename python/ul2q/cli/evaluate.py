@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, print_outputs
+from ul2q.cli.common import add_data_option, print_outputs, warnings_on_stderr
 
 if TYPE_CHECKING:
     import argparse
@@ -34,9 +34,10 @@ def run(arguments: argparse.Namespace) -> None:
     from ul2q.nets.metrics import net_metrics
     from ul2q.nets.prototxt import read_net
 
-    outputs = evaluate(
-        arguments.net, arguments.weights, iterations=arguments.iterations, data=arguments.data
-    )
+    with warnings_on_stderr():
+        outputs = evaluate(
+            arguments.net, arguments.weights, iterations=arguments.iterations, data=arguments.data
+        )
     net = read_net(arguments.net)
     metrics = net_metrics(net, net_state(net, caffe_pb2.TEST))
     print_outputs("test", outputs, last=metrics.accuracy)

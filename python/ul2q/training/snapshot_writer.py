@@ -39,6 +39,7 @@ class SnapshotWriter:
         self._warn = warn
         self._keeper = Keeper(keep, warn)
         self._written: Snapshot | None = None
+        self._told: int | None = None  # the last iteration whose snapshot could not be written
 
     def go_on_from(self, snapshot: Snapshot) -> None:
         """Take over what the run wrote up to this snapshot, which the solver was restored from."""
@@ -57,7 +58,9 @@ class SnapshotWriter:
             self._solver.snapshot()
         except (caffe.CaffeError, OSError) as error:
             self.error = error
-            self._warn(f"NO SNAPSHOT after iteration {iteration}: {error}; training goes on")
+            if self._told != iteration:
+                self._warn(f"NO SNAPSHOT after iteration {iteration}: {error}; training goes on")
+            self._told = iteration
             return
         self._written = Snapshot(iteration, *self._plan.snapshot_files(iteration))
         self._keeper.written(self._written)
