@@ -7,11 +7,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import caffe
 import numpy as np
 import pytest
+from caffe.proto import caffe_pb2
 
 from tests.test_resume import Notes
 from ul2q.cli import main
+from ul2q.errors import UserError
 from ul2q.evaluation import evaluate
 from ul2q.training import TrainingError, train
 from ul2q.training.divergence import DivergenceWatch
@@ -219,12 +222,62 @@ def test_the_best_weights_are_never_those_of_a_test_that_is_not_finite(
     assert not list(Path("run").glob("mini_best*"))
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_no_beginning(workspace: Workspace, value: float) -> None:
+    """They are named, and nothing is left that stands in the way of other ones."""
+    workspace.net(
+        ('type: "InnerProduct"', 'type: "QuantizedInnerProduct"'),
+        ("inner_product_param", "quantization_param { weight { bits: 2 } } inner_product_param"),
+    )
+    solver = workspace.solver()
+    net = caffe.Net("net.prototxt", caffe.TEST)
+    net.save("good.caffemodel")
+    net.params["ip"][0].data[0, 0] = value
+    net.save("bad.caffemodel")
+    for run in (None, Path("run")):
+        with pytest.raises(UserError, match=r"bad\.caffemodel: the weights of layer 'ip' hold NaN"):
+            train(solver, run=run, weights=[Path("bad.caffemodel")])
+    train(solver, run=Path("run"), weights=[Path("good.caffemodel")])
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_ends_before_its_first_row_leaves_no_logs(
+    workspace: Workspace, resume: bool
+) -> None:
+    quantized = (
+        ('type: "InnerProduct"', 'type: "QuantizedInnerProduct"'),
+        ("inner_product_param", "quantization_param { weight { bits: 2 } } inner_product_param"),
+    )
+    workspace.net(*quantized, ('type: "gaussian" std: 0.1', 'type: "constant" value: nan'))
+    with pytest.raises(TrainingError, match=r"cannot begin: layer 'ip': the weight blob holds NaN"):
+        train(workspace.solver(), run=Path("run"), resume=resume)
+    assert not list(Path("run").glob("*.csv"))
+    workspace.net(*quantized)
+    train(workspace.solver(), run=Path("run"))
+
+
+def test_a_snapshot_that_is_not_finite_is_passed_over(workspace: Workspace) -> None:
+    solver = workspace.solver(snapshot=5)
+    train(solver, run=Path("run"), settings=["max_iter=10"])
+    model = caffe_pb2.NetParameter()
+    path = Path("run/mini_iter_10.caffemodel")
+    model.ParseFromString(path.read_bytes())
+    for layer in model.layer:
+        for blob in layer.blobs:
+            blob.data[0] = math.nan
+    path.write_bytes(model.SerializeToString())
+    notes = Notes()
+    train(solver, run=Path("run"), resume=True, progress=notes)
+    (warning,) = notes.warnings
+    assert "mini_iter_10.solverstate cannot be used" in warning
+    assert "layer 'ip' are not finite" in warning
+    assert "mini_iter_5.solverstate" in notes.notes[0]
+
+
 def test_evaluating_weights_that_have_diverged_fails(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Weights that are finite, but too large to compute with."""
-    import caffe
-
     net = caffe.Net(str(workspace.net()), caffe.TEST)
     net.params["ip"][0].data[...] = np.arange(256).reshape(4, 64) * 1e36
     net.save("huge.caffemodel")

@@ -12,6 +12,7 @@ import pytest
 
 from ul2q.errors import UserError
 from ul2q.evaluation import evaluate
+from ul2q.training import train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,11 +93,40 @@ def test_vector_outputs_have_one_name_a_number(
         assert outputs[f"hits[{label}]"] == pytest.approx(share)
 
 
+def test_float_weights_in_a_net_with_quantised_activations(
+    workspace: Workspace,
+    weights: tuple[NDArray[Any], NDArray[Any]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At 16 bits, fitted to each batch, they hardly differ from the float ones."""
+    layer = (
+        'layer { name: "ip_q" type: "QuantizedActivation" bottom: "ip" top: "ip" '
+        'quantization_param { activation { bits: 16 } } } layer { name: "drop"'
+    )
+    workspace.net(('layer { name: "drop"', layer))
+    with caplog.at_level(logging.WARNING, logger="ul2q"):
+        outputs = evaluate(NET, WEIGHTS)
+    assert outputs == pytest.approx(expected(workspace, weights, list(range(20))), rel=1e-2)
+    (warning,) = (r.getMessage() for r in caplog.records if r.name.startswith("ul2q"))
+    assert "mini.caffemodel has no averages for the activations of 'ip_q'" in warning
+    # Trained ones have averages.
+    trained = train(Path("solver.prototxt")).weights
+    assert trained is not None
+    caplog.clear()
+    evaluate(NET, trained)
+    assert caplog.text == ""
+    # Weights of another net are refused as before, activations or not.
+    workspace.net(('layer { name: "drop"', layer), ('name: "ip" type', 'name: "fc" type'))
+    with pytest.raises(UserError, match=r"no weights for layer 'fc';"):
+        evaluate(NET, WEIGHTS)
+
+
 BAD_CALLS: list[tuple[dict[str, Any], tuple[str, str] | None, type[Exception], list[str]]] = [
     ({"net": Path("gone")}, None, FileNotFoundError, ["gone"]),
     ({"weights": Path("gone")}, None, FileNotFoundError, ["gone"]),
     ({"weights": NET}, None, UserError, ["net.prototxt", "damaged"]),
     ({"weights": Path("x.solverstate")}, None, UserError, ["x.solverstate", ".caffemodel"]),
+    ({"weights": Path("nan.caffemodel")}, None, UserError, ["nan.caffemodel", "'ip'", "NaN"]),
     ({"iterations": 0}, None, UserError, ["at least 1", "0"]),
     ({"data": Path("gone")}, None, FileNotFoundError, ["gone/test_lmdb", "ul2q data"]),
     ({}, ("data/test_lmdb", "gone"), FileNotFoundError, ["'data'", "gone", "ul2q data"]),
@@ -130,6 +160,9 @@ def test_bad_calls_are_explained(
     words: list[str],
 ) -> None:
     Path("x.solverstate").write_bytes(b"")
+    diverged = caffe.Net(str(NET), caffe.TEST)
+    diverged.params["ip"][1].data[2] = np.nan
+    diverged.save("nan.caffemodel")
     if replacement:
         workspace.net(replacement)
     with pytest.raises(error) as caught:

@@ -13,6 +13,7 @@ from ul2q.errors import UserError
 from ul2q.models.weights import check_weights_file, load_weights
 from ul2q.net_outputs import at_layer_not_finite, mean_outputs, not_finite
 from ul2q.nets import data_layers
+from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.prototxt import read_net
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def evaluate(
     Args:
         net: a NetParameter as text, with a data layer in phase TEST.
         weights: a .caffemodel that holds every layer of the net that has parameters
-            (a .caffemodel.h5 is not checked for that).
+            (a .caffemodel.h5 is not checked for that). It may lack QuantizedActivation layers,
+            as a float net's does: they then fit each batch, and a warning is logged.
         iterations: how many batches; None for one pass over the LMDB. If the batch size does
             not divide its entries, the pass is rounded up, a warning is logged, and the first
             entries count twice.
@@ -66,6 +68,12 @@ def evaluate(
     caffe.set_mode_cpu()
     built = caffe.Net.from_proto(param, caffe.TEST)
     load_weights(built, weights, complete=True)
+    if unfitted := _activations_without_averages(built):
+        _log.warning(
+            "%s has no averages for the activations of %s: they are fitted to each batch",
+            weights,
+            ", ".join(map(repr, unfitted)),
+        )
     outputs = mean_outputs(built, iterations)[0]
     if wrong := not_finite(outputs):
         raise EvaluationError(
@@ -73,6 +81,15 @@ def evaluate(
             "have diverged, or the data do not fit them"
         )
     return outputs
+
+
+def _activations_without_averages(net: caffe.Net) -> list[str]:
+    """The QuantizedActivation layers that no training pass has fitted: the weight is 0."""
+    return [
+        name
+        for name, layer in zip(net._layer_names, net.layers, strict=True)
+        if layer.type == ACTIVATION and not layer.blobs[1].data.any()
+    ]
 
 
 def _one_pass(path: Path, net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> int:

@@ -8,6 +8,8 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.models.binary_proto import read_message
+from ul2q.net_outputs import weights_not_finite
+from ul2q.nets.layer_types import ACTIVATION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,22 +42,26 @@ def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
     Args:
         net: where the weights go.
         path: the file.
-        complete: every layer of the net that has parameters must be in the file;
-            else at least one.
+        complete: every layer of the net that has parameters must be in the file, but for a
+            QuantizedActivation, which fits each batch as long as it has no averages; else at
+            least one.
 
     Raises:
-        WeightsError: the file is damaged, or lacks those layers.
+        WeightsError: the file is damaged, lacks those layers, or holds NaN or infinity.
     """
     if path.suffix != ".h5":
         wanted = list(net.params)
         held = _layer_names(path)
-        missing = [name for name in wanted if name not in held]
-        if missing and (complete or len(missing) == len(wanted)):
+        optional = _activations(net)
+        missing = [name for name in wanted if name not in held and name not in optional]
+        if missing and (complete or not any(name in held for name in wanted)):
             raise WeightsError(
                 f"{path} has no weights for layer {', '.join(map(repr, missing))}; "
                 f"it holds {', '.join(map(repr, sorted(held))) or 'none'}"
             )
     net.copy_from(str(path))
+    if layer := weights_not_finite(net):
+        raise WeightsError(f"{path}: the weights of layer {layer!r} hold NaN or infinity")
 
 
 def read_caffemodel(path: Path) -> caffe_pb2.NetParameter:
@@ -65,6 +71,11 @@ def read_caffemodel(path: Path) -> caffe_pb2.NetParameter:
         WeightsError: the file is damaged or no .caffemodel.
     """
     return read_message(path, caffe_pb2.NetParameter, ".caffemodel", WeightsError)
+
+
+def _activations(net: caffe.Net) -> list[str]:
+    layers = zip(net._layer_names, net.layers, strict=True)
+    return [name for name, layer in layers if layer.type == ACTIVATION]
 
 
 def _layer_names(path: Path) -> set[str]:

@@ -52,16 +52,20 @@ class RunLog:
         else:
             kept = []
         self.kept = [dict(zip(self._columns, row, strict=True)) for row in kept]
+        self._is_empty = not kept
         _replace(path, [self._columns, *kept])
         self._file = path.open("a", encoding="utf-8", newline="", buffering=1)
 
     def write(self, row: Mapping[str, float]) -> None:
         """Append a row; a column that `row` lacks stays empty."""
         self._file.write(_csv([[_cell(name, row.get(name)) for name in self._columns]]))
+        self._is_empty = False
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; one without a row goes, so that the run can be begun anew."""
         self._file.close()
+        if self._is_empty:
+            self.path.unlink(missing_ok=True)
 
     def _rows_before(self, iteration: int) -> list[list[str]]:
         text = self.path.read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ul2q.errors import UserError
 from ul2q.models.weights import load_weights
+from ul2q.net_outputs import weights_not_finite
 from ul2q.training.errors import TrainingError
 from ul2q.training.snapshots import Snapshot, SnapshotError, as_snapshot, check_fits, check_snapshot
 
@@ -88,3 +89,5 @@ def _restore(solver: caffe.SGDSolver, snapshot: Snapshot) -> None:
     solver.restore(str(snapshot.state))
     if hdf5 and any(np.isnan(blob.data).any() for blob in parameters):
         raise SnapshotError(f"{snapshot.weights} lacks layers of the net, or is damaged")
+    if layer := weights_not_finite(solver.net):
+        raise SnapshotError(f"{snapshot.weights}: the weights of layer {layer!r} are not finite")

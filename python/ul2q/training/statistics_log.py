@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ul2q.nets.layer_types import ACTIVATION
 from ul2q.statistics import QuantizationStatistics
+from ul2q.training.errors import TrainingError
 from ul2q.training.runlog import RunLog
 
 if TYPE_CHECKING:
@@ -31,9 +32,13 @@ class StatisticsLog:
 
         Raises:
             RunLogError: as RunLog does.
+            TrainingError: a quantised blob holds NaN or infinity.
         """
         self._statistics = QuantizationStatistics(net)
-        blobs = [_column(row) for row in self._statistics()]
+        try:
+            blobs = [_column(row) for row in self._statistics()]
+        except ValueError as error:
+            raise TrainingError(f"the run cannot begin: {error}") from error
         # Which have nothing to tell before the first pass.
         blobs += [
             name
