@@ -426,6 +426,22 @@ def test_results_stand_in_the_order_of_the_file() -> None:
     assert [row["run"] for row in results()] == [float_, one, binary, two]
 
 
+@pytest.mark.parametrize("name", ["log.csv", "mini_iter_20.solverstate"])
+@pytest.mark.usefixtures("workspace")
+def test_the_folder_of_a_single_run_is_refused(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["train", "solver.prototxt", "--run", "runs"]) == 0
+    for path in list(Path("runs").iterdir()):
+        if path.name != name:
+            path.unlink()
+    before = {path: path.read_bytes() for path in Path("runs").iterdir()}
+    assert sweep() == 1
+    error = capsys.readouterr().err
+    assert "runs is the folder of a single run, of `ul2q train --run`: choose another" in error
+    assert {path: path.read_bytes() for path in Path("runs").iterdir()} == before
+
+
 def damage_a_record() -> None:
     Path("runs", RUNS[0], "run.json").write_text("{", encoding="utf-8")
 

@@ -87,13 +87,15 @@ def run_sweep(
         The records of `plan`'s runs.
 
     Raises:
-        SweepError: another sweep is there, or runs with other options and `redo` is not set.
+        SweepError: another sweep is there, or runs with other options and `redo` is not set; or
+            the folder is that of a single run.
         RecordError: a run.json is damaged.
         FileNotFoundError: a database is missing.
         SweepInterrupted: see above.
     """
     if jobs < 1:
         raise SweepError(f"jobs is {jobs}; must be at least 1")
+    _refuse_single_run(runs)
     runs.mkdir(parents=True, exist_ok=True)
     with locked(runs, lambda line: print(line, file=stream, flush=True)) as lock:
         records = _records(plan, runs, retry_failed=retry_failed, redo=redo)
@@ -173,8 +175,19 @@ def _records(plan: Sequence[Run], runs: Path, *, retry_failed: bool, redo: bool)
     return records
 
 
+def _refuse_single_run(runs: Path) -> None:
+    if _holds_run(runs):
+        raise SweepError(
+            f"{runs} is the folder of a single run, of `ul2q train --run`: choose another --runs"
+        )
+
+
+def _holds_run(folder: Path) -> bool:
+    return any(folder.glob("*.solverstate*")) or (folder / "log.csv").exists()
+
+
 def _refuse_strange(folder: Path) -> None:
-    if any(folder.glob("*.solverstate*")) or (folder / "log.csv").exists():
+    if _holds_run(folder):
         raise SweepError(f"{folder} holds a run, but no run.json: move it away")
 
 
