@@ -16,6 +16,7 @@ from tests.test_resume import Notes
 from ul2q.cli import main
 from ul2q.errors import UserError
 from ul2q.evaluation import evaluate
+from ul2q.report.runs import read_runs
 from ul2q.training import TrainingError, train
 from ul2q.training.divergence import DivergenceWatch
 from ul2q.training.snapshots import find_snapshots
@@ -168,6 +169,28 @@ def test_a_test_that_is_not_finite_ends_the_run(
         train(solver, run=Path("run"), resume=True, best=True)
 
 
+def test_a_test_before_any_training_may_overflow(workspace: Workspace) -> None:
+    """BatchNorm divides by the root of a variance whose average is still 0."""
+    norm = (
+        'layer {{ name: "n{0}" type: "BatchNorm" bottom: "{1}" top: "n{0}" '
+        "batch_norm_param {{ eps: 1e-12 }} }}"
+    )
+    layers = " ".join(norm.format(i, f"n{i - 1}" if i else "ip") for i in range(8))
+    drop = 'layer { name: "drop"'
+    workspace.net(
+        (drop, f"{layers} {drop}"), ('bottom: "ip" top: "drop"', 'bottom: "n7" top: "drop"')
+    )
+    folder = Path("run")
+    result = train(workspace.solver(), run=folder, best=True)
+    rows = log_rows()
+    assert rows[0]["test_loss"] == "nan", "the test shows nothing"
+    assert math.isfinite(float(rows[-1]["test_loss"]))
+    assert result.best is not None
+    assert result.best.iteration > 0
+    (run,) = read_runs([folder])
+    assert (run.status, run.accuracy) == ("done", float(rows[-1]["test_accuracy"]))
+
+
 def test_a_diverged_run_of_before_is_not_finished(workspace: Workspace) -> None:
     """One whose last snapshot was written though its test is not finite."""
     solver = workspace.solver()
@@ -198,9 +221,9 @@ def test_each_test_net_is_looked_at(workspace: Workspace) -> None:
         test_net=['"net.prototxt"', '"b.prototxt"'],
         test_iter=[4, 4],
     )
-    with pytest.raises(TrainingError, match=r"iteration 0: test1 output '.*' is nan.*layer 'log'"):
+    with pytest.raises(TrainingError, match=r"iteration 5: test1 output '.*' is nan.*layer 'log'"):
         train(solver, run=Path("run"))
-    (row,) = log_rows()
+    row = log_rows()[-1]
     assert math.isfinite(float(row["test0_loss"]))
     assert row["test1_loss"] == "nan"
 
@@ -216,7 +239,7 @@ def test_the_best_weights_are_never_those_of_a_test_that_is_not_finite(
             'include { phase: TEST } } layer { name: "accuracy"',
         )
     )
-    with pytest.raises(TrainingError, match=r"test output 'nan\[0\]' is nan"):
+    with pytest.raises(TrainingError, match=r"iteration 5: test output 'nan\[0\]' is nan"):
         train(workspace.solver(), run=Path("run"), best=True)
     assert math.isfinite(float(log_rows()[0]["test_accuracy"]))
     assert not list(Path("run").glob("mini_best*"))

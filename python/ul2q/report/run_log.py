@@ -30,6 +30,7 @@ class Log:
         values: float64, rows × columns; NaN where the file has nothing, and for the tests in a row
             that holds NaN or infinity: an accuracy among scores that are NaN says nothing.
         diverged: "test_loss is nan at iteration 20", of the first such row; None if there is none.
+            A test at iteration 0 does not count: before any training it may overflow.
     """
 
     columns: tuple[str, ...]
@@ -92,10 +93,12 @@ def read_log(path: Path) -> Log | None:
             numbers = {}
         if len(row) != len(columns) or not numbers or not row[0].isdecimal():
             raise ReportError(f"{path}:{line}: not a row of this log; mend or remove it")
-        wrong = [columns[i] for i, number in numbers.items() if not math.isfinite(number)]
+        tests = {i for i in numbers if columns[i].startswith("test")}
+        wrong = [i for i, number in numbers.items() if not math.isfinite(number)]
         if wrong:
-            cell = row[columns.index(wrong[0])]
-            diverged = diverged or f"{wrong[0]} is {cell} at iteration {row[0]}"
-            numbers = {i: n for i, n in numbers.items() if not columns[i].startswith("test")}
+            numbers = {i: number for i, number in numbers.items() if i not in tests}
+        for i in wrong:
+            if diverged is None and (i not in tests or int(row[0]) > 0):
+                diverged = f"{columns[i]} is {row[i]} at iteration {row[0]}"
         rows.append([numbers.get(i, math.nan) for i in range(len(columns))])
     return Log(columns, np.array(rows, np.float64).reshape(-1, len(columns)), diverged)

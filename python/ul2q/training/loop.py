@@ -166,9 +166,9 @@ class SolverLoop:
             with self._undone_by_a_stop():
                 tested = self._tests.run()
         rate = float(self._solver.lr)
-        if tested and self._tests.diverged:
+        if self._diverged_in_test:
             self._write_row(iteration, rate, None)
-        self._require_finite_tests()
+        self._require_finite_test()
         try:
             self._solver.step(1)
         except caffe.CaffeError as error:
@@ -203,13 +203,21 @@ class SolverLoop:
             self._report_loss(iteration, loss, rate, tested=tested)
         elif tested:
             self._write_row(iteration, rate, None)
-        self._require_finite_tests()
+        self._require_finite_test()
 
-    def _require_finite_tests(self) -> None:
-        """Raise TrainingError if the last test put out NaN or infinity."""
-        if self._tests.diverged:
+    @property
+    def _diverged_in_test(self) -> str | None:
+        """What the test before this iteration put out that is not finite; None if nothing.
+
+        A test before any training may overflow: the averages of BatchNorm layers are still 0.
+        """
+        tested_now = self._tests.tested_at == self._solver.iter
+        return self._tests.diverged if tested_now and self._solver.iter > 0 else None
+
+    def _require_finite_test(self) -> None:
+        if self._diverged_in_test:
             raise TrainingError(
-                f"iteration {self._solver.iter}: {self._tests.diverged}: {WHAT_HELPS}"
+                f"iteration {self._solver.iter}: {self._diverged_in_test}: {WHAT_HELPS}"
             )
 
     @contextmanager
