@@ -529,6 +529,18 @@ def test_a_command_that_is_another_one_is_warned_of(
     assert notes.warnings == ([wanted] if changes else [])
 
 
+def test_a_solver_that_is_the_record_itself_is_not_another_one(workspace: Workspace) -> None:
+    """It need not say what the run's folder says."""
+    write_net(workspace)
+    solver = write_net(workspace, snapshot_prefix=None, net='"../restless.prototxt"', max_iter=5)
+    Path("run").mkdir()
+    solver.rename("run/solver.prototxt")
+    notes = Notes()
+    for _ in range(2):
+        train(Path("run/solver.prototxt"), run=Path("run"), resume=True, progress=notes)
+    assert notes.warnings == []
+
+
 def test_a_run_has_its_folder_for_itself(workspace: Workspace) -> None:
     solver = run_folder(workspace)
     files = {path: path.read_bytes() for path in Path("run").iterdir()}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
 from ul2q.net_outputs import label_of_test
 from ul2q.nets.metrics import Metrics, metrics_by_name, net_metrics
 from ul2q.nets.prototxt import read_solver
+from ul2q.training.recorded_solver import RECORD, find_net
 from ul2q.training.solver_file import resolve_nets, solver_nets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 _TEST_OUTPUT = re.compile(r"test\d*_.+")
 
@@ -41,8 +42,8 @@ def log_metrics(run: Path, columns: Sequence[str]) -> Metrics:
 
 
 def _metrics_of_nets(run: Path) -> Metrics:
-    param = read_solver(run / "solver.prototxt")
-    resolve_nets(param, lambda name, _: _find(name, run))
+    param = read_solver(run / RECORD)
+    resolve_nets(param, lambda name, _: str(find_net(name, run)))
     _, *tests = solver_nets(param)
     accuracies: list[str] = []
     losses: list[str] = []
@@ -52,15 +53,3 @@ def _metrics_of_nets(run: Path) -> Metrics:
         accuracies += [prefix + name for name in metrics.accuracies]
         losses += [prefix + name for name in metrics.losses]
     return Metrics(tuple(accuracies), tuple(losses))
-
-
-def _find(name: str, run: Path) -> str:
-    """Where a net is: in the run's folder, or seen from where the run was begun.
-
-    That was the present working directory, or probably one above the run's folder.
-    """
-    above = (folder / name for folder in run.resolve().parents)
-    for path in (run / Path(name).name, Path(name), *above):
-        if path.is_file():
-            return str(path)
-    raise FileNotFoundError(f"{run}: its net {name!r} is gone")
