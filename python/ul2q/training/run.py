@@ -125,8 +125,6 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
     weights = arguments.weights if candidates else arguments.weights or plan.weights
     for path in weights:
         check_weights_file(path)
-    if run is not None:
-        record_solver(plan, arguments.solver, run)
 
     with stop_on_signals() as stop:
         loop = SolverLoop(_build(plan, arguments.solver), plan, progress, stop, arguments)
@@ -134,6 +132,8 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
             loop.go_on_from(candidates)
         else:
             loop.begin(weights, anew=arguments.resume)
+        if run is not None:
+            record_solver(plan, arguments.solver, run)
         try:
             loop.run()
         except StopRequested as request:
