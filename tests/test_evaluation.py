@@ -121,6 +121,26 @@ def test_float_weights_in_a_net_with_quantised_activations(
         evaluate(NET, WEIGHTS)
 
 
+def test_the_layers_of_hdf5_are_compared_too(
+    workspace: Workspace, weights: tuple[NDArray[Any], NDArray[Any]]
+) -> None:
+    net = caffe.Net(str(NET), caffe.TEST, weights=str(WEIGHTS))
+    net.save_hdf5("mini.caffemodel.h5")
+    assert evaluate(NET, Path("mini.caffemodel.h5")) == pytest.approx(
+        expected(workspace, weights, list(range(20))), rel=1e-4
+    )
+    other = workspace.net(('"ip" type', '"fc" type'), name="other.prototxt")
+    message = r"mini\.caffemodel\.h5 has no weights for layer 'fc'; it holds 'ip'"
+    with pytest.raises(UserError, match=message):
+        evaluate(other, Path("mini.caffemodel.h5"))
+    WEIGHTS.rename("binary.caffemodel.h5")
+    with pytest.raises(UserError, match=r"binary\.caffemodel\.h5 is damaged or no .caffemodel\.h5"):
+        evaluate(NET, Path("binary.caffemodel.h5"))
+    solver = workspace.solver(net='"other.prototxt"')
+    with pytest.raises(UserError, match=message):
+        train(solver, weights=[Path("mini.caffemodel.h5")])
+
+
 BAD_CALLS: list[tuple[dict[str, Any], tuple[str, str] | None, type[Exception], list[str]]] = [
     ({"net": Path("gone")}, None, FileNotFoundError, ["gone"]),
     ({"weights": Path("gone")}, None, FileNotFoundError, ["gone"]),

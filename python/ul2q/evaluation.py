@@ -35,9 +35,9 @@ def evaluate(
 
     Args:
         net: a NetParameter as text, with a data layer in phase TEST.
-        weights: a .caffemodel that holds every layer of the net that has parameters
-            (a .caffemodel.h5 is not checked for that). It may lack QuantizedActivation layers,
-            as a float net's does: they then fit each batch, and a warning is logged.
+        weights: a .caffemodel or .caffemodel.h5 that holds every layer of the net that has
+            parameters. It may lack QuantizedActivation layers, as a float net's does: they then
+            fit each batch, and a warning is logged.
         iterations: how many batches; None for one pass over the LMDB. If the batch size does
             not divide its entries, the pass is rounded up, a warning is logged, and the first
             entries count twice.

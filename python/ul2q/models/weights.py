@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import caffe
 from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
@@ -13,8 +14,6 @@ from ul2q.nets.layer_types import ACTIVATION
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import caffe
 
 
 class WeightsError(UserError, ValueError):
@@ -37,8 +36,6 @@ def check_weights_file(path: Path) -> None:
 def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
     """Copy the layers of `path` (.caffemodel or .caffemodel.h5) into those of the same name.
 
-    The layers' names are compared only for .caffemodel.
-
     Args:
         net: where the weights go.
         path: the file.
@@ -49,16 +46,13 @@ def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
     Raises:
         WeightsError: the file is damaged, lacks those layers, or holds NaN or infinity.
     """
-    if path.suffix != ".h5":
-        wanted = list(net.params)
-        held = _layer_names(path)
-        optional = _activations(net)
-        missing = [name for name in wanted if name not in held and name not in optional]
-        if missing and (complete or not any(name in held for name in wanted)):
-            raise WeightsError(
-                f"{path} has no weights for layer {', '.join(map(repr, missing))}; "
-                f"it holds {', '.join(map(repr, sorted(held))) or 'none'}"
-            )
+    wanted, held, optional = list(net.params), _layer_names(path), _activations(net)
+    missing = [name for name in wanted if name not in held and name not in optional]
+    if missing and (complete or not any(name in held for name in wanted)):
+        raise WeightsError(
+            f"{path} has no weights for layer {', '.join(map(repr, missing))}; "
+            f"it holds {', '.join(map(repr, sorted(held))) or 'none'}"
+        )
     net.copy_from(str(path))
     if layer := weights_not_finite(net):
         raise WeightsError(f"{path}: the weights of layer {layer!r} hold NaN or infinity")
@@ -79,5 +73,11 @@ def _activations(net: caffe.Net) -> list[str]:
 
 
 def _layer_names(path: Path) -> set[str]:
+    """The layers in a file that have blobs."""
+    if path.suffix == ".h5":
+        try:
+            return set(caffe._caffe._hdf5_weights(str(path)))
+        except caffe.CaffeError as error:
+            raise WeightsError(f"{path} is damaged or no .caffemodel.h5") from error
     net = read_caffemodel(path)
     return {layer.name for layer in (*net.layer, *net.layers) if layer.blobs}
