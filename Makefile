@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize \
-  cuda test-gpu check-cuda system clean
+  cuda test-gpu test-emulated check-cuda check-nvcc check-emulated system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,10 +15,11 @@ BIN := $(VENV)/bin
 CMAKE_ARGS ?=
 CMAKE := CMAKE_ARGS='$(CMAKE_ARGS) -DUL2Q_WERROR=ON'
 
-# What the build and `make train` need of Debian; python3-dev for a system Python, dataset-… for `make train`.
+# What the build and `make train` need of Debian; python3-dev for a system Python, dataset-… for `make train`,
+# libboost-context-dev for `make test-emulated`.
 DEBIAN_PACKAGES := \
   g++ cmake ninja-build python3 python3-dev python3-venv \
-  libboost-dev libboost-thread-dev libboost-filesystem-dev libprotobuf-dev protobuf-compiler \
+  libboost-dev libboost-thread-dev libboost-filesystem-dev libboost-context-dev libprotobuf-dev protobuf-compiler \
   libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libleveldb-dev libopenblas-openmp-dev \
   libhwy-dev libdnnl-dev libgtest-dev dataset-fashion-mnist
 
@@ -94,11 +95,21 @@ bench-transform: ## measure the weight transform against a copy -> benchmarks/re
 	GOMP_SPINCOUNT=10000 build/cmake/benchmarks/transform_benchmark prototxt/{lenet,cifarnet,vgg7_64,resnet18}/deploy_2bit.prototxt | tee build/transform.md
 	@mv build/transform.md benchmarks/results/transform.md
 
-# $(call link-python,FOLDER): the project's Python files beside the modules of a tree that is not installed.
-link-python = find $(1)/ul2q -maxdepth 1 -type l -delete; \
-  for file in python/ul2q/*.py $$(dirname python/ul2q/*/__init__.py); do ln -sfn $(CURDIR)/$$file $(1)/ul2q/; done
+# $(call build-tree,FOLDER,OPTIONS): another build, with tests, in FOLDER/cmake, and in FOLDER/python its modules beside the
+# project's Python files.
+define build-tree
+@cmake -S . -B $(1)/cmake $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DCMAKE_INSTALL_MESSAGE=NEVER \
+  -DUL2Q_PYTHON=ON -DUL2Q_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(2) $(CMAKE_ARGS)
+@cmake --build $(1)/cmake --parallel $$(nproc)
+@cmake --install $(1)/cmake --prefix $(CURDIR)/$(1)/python >/dev/null
+@find $(1)/python/ul2q -maxdepth 1 -type l -delete
+@for file in python/ul2q/*.py $$(dirname python/ul2q/*/__init__.py); do ln -sfn $(CURDIR)/$$file $(1)/python/ul2q/; done
+endef
+# $(call tree-pytest,FOLDER): pytest with its modules.
+tree-pytest = PYTHONPATH=$(CURDIR)/$(1)/python $(BIN)/python -m pytest -p no:cacheprovider
+GPU_TESTS := tests/test_nccl.py tests/test_gpu.py
+CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)
 
-# A tree of its own, with the project's Python files beside the instrumented modules.
 SANITIZE := build/sanitize
 SANITIZED_TESTS := $(wildcard $(addprefix tests/test_,pycaffe.py python_layer.py lifetimes.py bad_input.py logging.py layers.py \
   method_layers.py recurrent_layers.py quantized_activation.py statistics.py weight_views.py resume.py snapshots.py))
@@ -106,11 +117,7 @@ SANITIZERS := UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$(CU
   LSAN_OPTIONS=suppressions=$(CURDIR)/cpp/tests/sanitize/lsan.supp:print_suppressions=0
 
 sanitize: build ## the binding tests under AddressSanitizer and UndefinedBehaviorSanitizer (about 15 minutes)
-	cmake -S . -B $(SANITIZE)/cmake $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DCMAKE_INSTALL_MESSAGE=NEVER -DUL2Q_SANITIZE=ON -DUL2Q_TESTS=ON \
-	  -DUL2Q_PYTHON=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
-	cmake --build $(SANITIZE)/cmake --parallel $$(nproc)
-	cmake --install $(SANITIZE)/cmake --prefix $(SANITIZE)/python
-	$(call link-python,$(SANITIZE)/python)
+	$(call build-tree,$(SANITIZE),-DUL2Q_SANITIZE=ON)
 	cd $(SANITIZE)/cmake && $(SANITIZERS) ctest --output-on-failure --parallel $$(nproc)
 	# Python keeps much till the end of the process: leaks are looked for in the C++ tests. libstdc++ must be there before
 	# libasan looks for __cxa_throw.
@@ -118,38 +125,50 @@ sanitize: build ## the binding tests under AddressSanitizer and UndefinedBehavio
 	  PYTHONPATH=$(CURDIR)/$(SANITIZE)/python PYTHONMALLOC=malloc \
 	  $(BIN)/python -m pytest -p no:cacheprovider --capture=sys $(SANITIZED_TESTS)
 
-# A tree of its own, like $(SANITIZE).
 CUDA := build/cuda
 CUDA_ARCHITECTURES ?= 75-real;80-real;90
-CUDA_CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)/cuda
-CUDA_PYTEST := PYTHONPATH=$(CURDIR)/$(CUDA)/python $(BIN)/python -m pytest -p no:cacheprovider
+NVCC_MAJOR = $(shell nvcc --version | sed -n 's/.*release \([0-9]*\).*/\1/p')
+CUDA_PACKAGES = $(if $(filter 12,$(NVCC_MAJOR)),nvidia-cublas-cu12 nvidia-curand-cu12 nvidia-nccl-cu12,\
+  nvidia-cublas==$(NVCC_MAJOR).* nvidia-curand nvidia-nccl-cu$(NVCC_MAJOR))
+CUDA_CACHE = $(CACHE)/cuda/$(NVCC_MAJOR)
 
 cuda: $(VENV)/created ## compile for GPUs too, and run the C++ tests, on the CPU where there is no GPU (10 to 20 minutes the first time)
-	@major=$$(nvcc --version | sed -n 's/.*release \([0-9]*\).*/\1/p'); \
-	case $$major in 12) packages='nvidia-cublas-cu12 nvidia-curand-cu12 nvidia-nccl-cu12';; \
-	  *) packages="nvidia-cublas==$$major.* nvidia-curand nvidia-nccl-cu$$major";; esac; \
-	fetched=$(CUDA_CACHE)/$$major/fetched; \
-	if ! nvcc -E -x cu -include cublas_v2.h /dev/null >/dev/null 2>&1 && [ "$$(cat $$fetched 2>/dev/null)" != "$$packages" ]; then \
-	  echo "Fetching cuBLAS, cuRAND and NCCL (700 MB) into $(CUDA_CACHE)/$$major"; \
-	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(CUDA_CACHE)/$$major $$packages; echo "$$packages" > $$fetched; fi; \
-	cmake -S . -B $(CUDA) $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DCMAKE_INSTALL_MESSAGE=NEVER -DUL2Q_CUDA=ON -DUL2Q_PYTHON=ON -DUL2Q_TESTS=ON \
-	  -DUL2Q_WERROR=ON -DCMAKE_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -DUL2Q_CUDA_PACKAGES=$(CUDA_CACHE)/$$major -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python $(CMAKE_ARGS)
-	cmake --build $(CUDA) --parallel $$(nproc)
-	cmake --install $(CUDA) --prefix $(CUDA)/python >/dev/null
-	$(call link-python,$(CUDA)/python)
-	cd $(CUDA) && ctest --output-on-failure --parallel $$(nproc)
+	@command -v nvcc >/dev/null || { echo "There is no nvcc: install CUDA 12 or 13, or see make test-emulated"; exit 1; }
+	@if ! nvcc -E -x cu -include cublas_v2.h /dev/null >/dev/null 2>&1 && [ "$$(cat $(CUDA_CACHE)/fetched 2>/dev/null)" != '$(CUDA_PACKAGES)' ]; then \
+	  echo "Fetching cuBLAS, cuRAND and NCCL (700 MB) into $(CUDA_CACHE)"; \
+	  $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(CUDA_CACHE) $(CUDA_PACKAGES); echo '$(CUDA_PACKAGES)' > $(CUDA_CACHE)/fetched; fi
+	$(call build-tree,$(CUDA),-DUL2Q_CUDA=ON -DUL2Q_WERROR=ON -DCMAKE_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -DUL2Q_CUDA_PACKAGES=$(CUDA_CACHE))
+	cd $(CUDA)/cmake && ctest --output-on-failure --parallel $$(nproc)
 
 test-gpu: cuda build ## the tests that need a GPU, in C++ under compute-sanitizer where it is installed; they are skipped without one
-	cd $(CUDA) && sanitizer=$$(command -v compute-sanitizer || true) && $${sanitizer:+$$sanitizer --error-exitcode 1} cpp/tests/ul2q_tests --gtest_filter='Gpu*'
-	$(CUDA_PYTEST) tests/test_nccl.py tests/test_gpu.py
+	cd $(CUDA)/cmake && sanitizer=$$(command -v compute-sanitizer || true) && $${sanitizer:+$$sanitizer --error-exitcode 1} cpp/tests/ul2q_tests --gtest_filter='Gpu*:*/GPU'
+	$(call tree-pytest,$(CUDA)) $(GPU_TESTS)
+
+# Optimisation is half of the compiler's time. LeNet's whole training would take an hour on the emulated device.
+EMULATED := build/emulated
+test-emulated: build ## the same tests on two GPUs that are emulated on the CPU: no GPU and no nvcc are needed (about 10 minutes the first time)
+	$(call build-tree,$(EMULATED),-DUL2Q_CUDA=ON -DUL2Q_CUDA_EMULATED=ON -DUL2Q_WERROR=ON '-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG')
+	cd $(EMULATED)/cmake && EMULATED_CUDA_DEVICES=2 OMP_WAIT_POLICY=passive ctest --output-on-failure --parallel $$(nproc)
+	EMULATED_CUDA_DEVICES=2 $(call tree-pytest,$(EMULATED)) $(GPU_TESTS) -k 'not learns_as_much'
+
+# $(call unless-passed,TARGET,WHAT IT DEPENDS ON BESIDE THE SOURCES,COMMANDS)
+define unless-passed
+@sources=$$( ($(2); find CMakeLists.txt Makefile cmake cpp $(GPU_TESTS) -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
+if [ -e $(CACHE)/passed/$(1)-$$sources ]; then echo "make $(1) has passed with these sources"; exit 0; fi; \
+$(3); \
+mkdir -p $(CACHE)/passed; touch $(CACHE)/passed/$(1)-$$sources
+endef
 
 check-cuda: build ## what CI does where there is nvcc: `make cuda` and Python tests of it, unless the same sources have passed on this machine
 	@command -v nvcc >/dev/null || { echo "No nvcc, so the CUDA build is not tried"; exit 0; }; \
-	sources=$$( (nvcc --version; echo '$(CUDA_ARCHITECTURES) $(CMAKE_ARGS)'; find CMakeLists.txt Makefile cmake cpp -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
-	if [ -e $(CUDA_CACHE)/passed-$$sources ]; then echo "The CUDA build has passed with these sources"; exit 0; fi; \
-	$(MAKE) --no-print-directory cuda; \
-	$(CUDA_PYTEST) tests/test_pycaffe.py tests/test_layers.py tests/test_quantized_activation.py tests/test_nccl.py tests/test_gpu.py; \
-	mkdir -p $(CUDA_CACHE); touch $(CUDA_CACHE)/passed-$$sources
+	$(MAKE) --no-print-directory check-nvcc
+
+check-nvcc:
+	$(call unless-passed,cuda,nvcc --version; echo '$(CUDA_ARCHITECTURES) $(CMAKE_ARGS)',$(MAKE) --no-print-directory cuda; \
+	$(call tree-pytest,$(CUDA)) tests/test_pycaffe.py tests/test_layers.py tests/test_quantized_activation.py $(GPU_TESTS))
+
+check-emulated: build ## what CI does everywhere: `make test-emulated`, unless the same sources have passed on this machine
+	$(call unless-passed,test-emulated,$(CXX) --version; echo '$(CMAKE_ARGS)',$(MAKE) --no-print-directory test-emulated)
 
 clean: ## remove what was built (not data, runs and the environment)
 	rm -rf build python/caffe python/ul2q/{bin,lib,prototxt} python/ul2q/*.so *.egg-info python/*.egg-info

@@ -39,6 +39,12 @@ foreach(source IN LISTS _sources)
     list(APPEND _caffe_sources ${CAFFE_ROOT}/${source})
   endif()
 endforeach()
+if(UL2Q_CUDA_EMULATED)
+  ul2q_emulate_cuda(_caffe_sources)
+  # It has launches, too, in a macro.
+  ul2q_rewrite_launches(${CAFFE_ROOT}/include/caffe/util/math_functions.hpp
+                        ${CAFFE_REPAIRED}/include/caffe/util/math_functions.hpp)
+endif()
 
 add_library(caffe SHARED ${_caffe_sources} ${_proto_cpp}
   cpp/compat/files.cpp cpp/compat/hdf5_file.cpp cpp/compat/hdf5_weights.cpp cpp/compat/layer_check.cpp

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from ul2q.data import FASHION_MNIST_SOURCE, import_fashion_mnist
+from ul2q.data.lmdb_writer import write_lmdb
 from ul2q.training import train
 
 if TYPE_CHECKING:
@@ -28,6 +31,16 @@ def _gpu() -> Iterator[None]:
         pytest.skip(str(error).partition(" [")[0])
     yield
     caffe.set_mode_cpu()
+
+
+@pytest.fixture
+def _two_gpus(_gpu: None) -> Iterator[None]:
+    try:
+        caffe.set_device(1)
+    except caffe.CaffeError:
+        pytest.skip("one GPU")
+    yield
+    caffe.set_device(0)
 
 
 @pytest.mark.usefixtures("_gpu")
@@ -73,6 +86,7 @@ def test_lenet_learns_as_much_as_on_the_cpu(
     assert accuracy["GPU"] > 0.88
 
 
+NCCL = pytest.mark.skipif(not caffe.has_nccl(), reason="built without NCCL")
 SOLVER = """
 base_lr: 0.1 momentum: 0.9 max_iter: 5 lr_policy: "fixed" random_seed: 3
 net_param {
@@ -86,7 +100,7 @@ net_param {
 
 
 @pytest.mark.usefixtures("_gpu")
-@pytest.mark.skipif(not caffe.has_nccl(), reason="built without NCCL")
+@NCCL
 @pytest.mark.parametrize("layer_wise", [False, True])
 def test_one_solver_joined_by_nccl_trains_as_it_does_alone(layer_wise: bool) -> None:
     param = text_format.Parse(SOLVER, caffe_pb2.SolverParameter(layer_wise_reduce=layer_wise))
@@ -109,3 +123,46 @@ def test_one_solver_joined_by_nccl_trains_as_it_does_alone(layer_wise: bool) -> 
     for blob, joined_blob in zip(nets[0].params["ip"], nets[1].params["ip"], strict=True):
         np.testing.assert_allclose(joined_blob.data, blob.data, rtol=1e-6)
         assert np.abs(blob.data).max() > 0
+
+
+READING_SOLVER = """
+base_lr: 0.1 momentum: 0.9 max_iter: 6 lr_policy: "fixed" random_seed: 3 snapshot_prefix: "%(gpus)s"
+layer_wise_reduce: %(layer_wise)s
+net_param {
+  layer { name: "data" type: "Data" top: "data" top: "label" transform_param { scale: 0.004 }
+    data_param { source: "lmdb" backend: LMDB batch_size: %(batch)d } }
+  layer { name: "ip" type: "QuantizedInnerProduct" bottom: "data" top: "y"
+    inner_product_param { num_output: 3 weight_filler { type: "gaussian" std: 0.1 } }
+    quantization_param { weight { bits: 4 } } }
+  layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "label" top: "loss" } }
+"""
+
+
+@pytest.mark.usefixtures("_two_gpus")
+@NCCL
+@pytest.mark.parametrize("layer_wise", [False, True])
+def test_two_gpus_train_as_one_that_has_both_batches(layer_wise: bool, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    images = rng.integers(0, 256, (40, 1, 4, 4), dtype=np.uint8)
+    write_lmdb(tmp_path / "lmdb", ((x, int(x.sum()) % 3) for x in images), total=len(images))
+    weights = []
+    for gpus, batch in (("0", 16), ("0,1", 8)):
+        options = {"gpus": gpus, "batch": batch, "layer_wise": str(layer_wise).lower()}
+        (tmp_path / "solver.prototxt").write_text(READING_SOLVER % options)
+        tool = [sys.executable, "-c", "from ul2q.caffe_tool import main; main()"]
+        run = subprocess.run(
+            [*tool, "train", "-solver", "solver.prototxt", "-gpu", gpus],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert run.returncode == 0, run.stderr
+        net = caffe_pb2.NetParameter()
+        net.ParseFromString((tmp_path / f"{gpus}_iter_6.caffemodel").read_bytes())
+        (layer,) = (layer for layer in net.layer if layer.name == "ip")
+        weights.append([np.array(blob.data) for blob in layer.blobs])
+    for one, two in zip(*weights, strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-6)
+        assert np.abs(one).max() > 0

@@ -44,7 +44,9 @@ std::vector<std::string> Quantizers() {
                                          "bits: 4 fit: PAPER",
                                          "bits: 12 fit: PAPER",
                                          "bits: 2 fit: EMPIRICAL",
-                                         "bits: 2 gradient: CLIPPED"};
+                                         "bits: 2 gradient: CLIPPED",
+                                         "method: FIXED_POINT bits: 4 "
+                                         "rounding: STOCHASTIC"};
   for (int bits = 1; bits <= 16; ++bits) {
     for (const char* method : {"UL2Q", "CLIP", "FIXED_POINT"}) {
       quantizers.push_back("method: " + std::string(method) +
@@ -60,11 +62,22 @@ class Run {
  public:
   Run(const std::string& layer, Caffe::Brew mode) {
     Caffe::set_mode(mode);
-    bottom_.Reshape({2, 4, 6, 5});
-    FillNormal(1, &bottom_);
+    Caffe::set_random_seed(1);  // of stochastic rounding
     const auto param = FromText<caffe::LayerParameter>(layer);
     layer_ = caffe::LayerRegistry<Dtype>::CreateLayer(param);
-    const std::vector<Blob<Dtype>*> bottoms = {&bottom_}, tops = {&top_};
+    std::vector<Blob<Dtype>*> bottoms = {&bottom_}, tops = {&top_};
+    std::vector<bool> propagate_down = {true};
+    if (param.has_embed_param()) {
+      SetIndices();
+      propagate_down = {false};
+    } else if (param.has_recurrent_param()) {
+      SetSequences();
+      bottoms.push_back(&goes_on_);
+      propagate_down.push_back(false);
+    } else {
+      bottom_.Reshape({2, 4, 6, 5});
+      FillNormal(1, &bottom_);
+    }
     layer_->SetUp(bottoms, tops);
     for (std::size_t i = 0; i < layer_->blobs().size(); ++i) {
       FillNormal(2 + i, layer_->blobs()[i].get(), 0.1, 0.5);
@@ -74,7 +87,7 @@ class Run {
     for (int pass = 0; pass < 2; ++pass) {
       layer_->Forward(bottoms, tops);
       SetDiff(Normal<Dtype>(top_.count(), 6), &top_);
-      layer_->Backward(tops, {true}, bottoms);
+      layer_->Backward(tops, propagate_down, bottoms);
     }
   }
 
@@ -91,7 +104,21 @@ class Run {
   }
 
  private:
-  Blob<Dtype> bottom_, top_;
+  void SetIndices() {
+    bottom_.Reshape({7});
+    for (int i = 0; i < bottom_.count(); ++i) {
+      bottom_.mutable_cpu_data()[i] = i * i % 5;
+    }
+  }
+  /// Of 3 steps, one of the two begins anew in between.
+  void SetSequences() {
+    bottom_.Reshape({3, 2, 4});
+    FillNormal(1, &bottom_);
+    goes_on_.Reshape({3, 2});
+    SetData<Dtype>({0, 0, 1, 0, 1, 1}, &goes_on_);
+  }
+
+  Blob<Dtype> bottom_, goes_on_, top_;
   boost::shared_ptr<caffe::Layer<Dtype>> layer_;
 };
 
@@ -103,13 +130,19 @@ TYPED_TEST(GpuTest, LayersComputeAsOnTheCpu) {
       "kernel_size: 2 group: 2 }",
       "type: 'QuantizedInnerProduct' inner_product_param { num_output: 7 }",
       "type: 'QuantizedInnerProduct' inner_product_param { num_output: 7 "
-      "transpose: true }"};
+      "transpose: true }",
+      "type: 'QuantizedConvolution' convolution_param { num_output: 3 axis: 0 "
+      "kernel_size: 1 kernel_size: 2 kernel_size: 3 dilation: 1 }",
+      "type: 'QuantizedEmbed' embed_param { num_output: 6 input_dim: 5 }",
+      "type: 'QuantizedLSTM' recurrent_param { num_output: 3 }",
+      "type: 'QuantizedRNN' recurrent_param { num_output: 3 }"};
   for (const std::string layer : layers) {
     for (const std::string& options : Quantizers()) {
       for (const char* granularity : {"TENSOR", "CHANNEL"}) {
-        const std::string text =
-            "name: 'layer' " + layer + " quantization_param { weight { " +
-            options + " granularity: " + granularity + " } bias { bits: 8 } }";
+        const std::string text = "name: 'layer' phase: TRAIN " + layer +
+                                 " quantization_param { weight { " + options +
+                                 " granularity: " + granularity +
+                                 " } bias { bits: 8 } }";
         SCOPED_TRACE(text);
         const Run<TypeParam> cpu(text, Caffe::CPU);
         const Run<TypeParam> gpu(text, Caffe::GPU);
@@ -131,6 +164,7 @@ struct ActivationRun {
 
   ActivationRun(const std::string& options, bool in_place, Caffe::Brew mode) {
     Caffe::set_mode(mode);
+    Caffe::set_random_seed(1);
     auto param = FromText<caffe::LayerParameter>(
         "name: 'q' type: 'QuantizedActivation' phase: TRAIN "
         "quantization_param { activation { " +

@@ -1,5 +1,5 @@
-// A build with CUDA trains in CPU mode, with a data layer that reads ahead in a
-// thread of its own; no GPU and no driver are needed.
+// A build with CUDA trains with a data layer that reads ahead in a thread of
+// its own: in CPU mode, which needs no GPU and no driver, and on a GPU.
 
 #include <gtest/gtest.h>
 
@@ -40,13 +40,23 @@ void WriteImages(const std::string& path, int count) {
   write->Commit();
 }
 
-TEST(CpuModeTest, TrainsQuantisedLayersFromADatabase) {
+/// Both modes by name, for the runner's account.
+class TrainingTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  void TearDown() override { caffe::Caffe::set_mode(caffe::Caffe::CPU); }
+};
+
+TEST_P(TrainingTest, LearnsWithQuantisedLayersFromADatabase) {
+  const std::string mode = GetParam();
+  if (mode == "GPU" && !HasCudaDevice()) {
+    GTEST_SKIP() << "no CUDA device";
+  }
   const TemporaryFolder folder;
   const std::string database = folder / "lmdb";
   WriteImages(database, 64);
   const auto param = FromText<caffe::SolverParameter>(R"(
       base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 30
-      snapshot_after_train: false random_seed: 1 solver_mode: CPU
+      snapshot_after_train: false random_seed: 1
       net_param {
         layer { name: "data" type: "Data" top: "data" top: "label"
                 transform_param { scale: 0.0078125 }
@@ -58,7 +68,10 @@ TEST(CpuModeTest, TrainsQuantisedLayersFromADatabase) {
                                     weight_filler { type: "xavier" } }
                 quantization_param { weight { bits: 2 } } }
         layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
-        layer { name: "ip" type: "QuantizedInnerProduct" bottom: "conv"
+        layer { name: "codes" type: "QuantizedActivation" bottom: "conv"
+                top: "codes"
+                quantization_param { activation { bits: 4 signed: false } } }
+        layer { name: "ip" type: "QuantizedInnerProduct" bottom: "codes"
                 top: "ip"
                 inner_product_param { num_output: 2
                                       weight_filler { type: "xavier" } }
@@ -66,7 +79,7 @@ TEST(CpuModeTest, TrainsQuantisedLayersFromADatabase) {
         layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip"
                 bottom: "label" top: "loss" }
       })");
-  caffe::Caffe::set_mode(caffe::Caffe::CPU);
+  caffe::Caffe::set_mode(mode == "GPU" ? caffe::Caffe::GPU : caffe::Caffe::CPU);
   caffe::SGDSolver<float> solver(param);
   const auto loss = [&] {
     solver.net()->Forward();
@@ -76,6 +89,9 @@ TEST(CpuModeTest, TrainsQuantisedLayersFromADatabase) {
   solver.Solve();
   EXPECT_LT(loss(), before / 4);
 }
+
+INSTANTIATE_TEST_SUITE_P(Modes, TrainingTest, ::testing::Values("CPU", "GPU"),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace ul2q
