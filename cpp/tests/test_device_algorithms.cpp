@@ -28,7 +28,8 @@ class LoopQuantizer {
 
   std::vector<ScaleShift<Dtype>> Fit(const std::vector<Dtype>& w) {
     std::vector<ScaleShift<Dtype>> fits(chunks_.channel_count());
-    std::vector<double> memory(chunks_.count() * kChunkMemory / sizeof(double));
+    std::vector<double> memory(FitMemory(recipe_, chunks_).bytes() /
+                               sizeof(double));
     status_ = 0;
     FitOn(LoopExecutor(), recipe_, chunks_, w.data(), memory.data(),
           fits.data(), &status_);
@@ -267,6 +268,75 @@ TYPED_TEST(DeviceAlgorithmsTest, QuantiseAsTheCpuForTheSameFits) {
   }
 }
 
+std::vector<Case> SearchedCases() {
+  std::vector<Case> cases = {
+      {"ternary", {2, Fit::kEmpirical}},
+      {"ternary_quantized", {4, Fit::kEmpirical}},
+      {"ul2q", {3, Fit::kEmpirical, Shift::kZero}},
+      {"ul2q", {2, Fit::kEmpirical, {}, Rounding::kNearest, false}},
+      {"clip", {5, Fit::kEmpirical, {}, Rounding::kNearest, false}}};
+  for (const int bits : {1, 2, 4, 8}) {
+    for (const char* method : {"ul2q", "clip", "fixed_point"}) {
+      cases.push_back({method, {bits, Fit::kEmpirical}});
+    }
+  }
+  return cases;
+}
+
+template <typename Dtype>
+double SquaredErrorOf(const std::vector<Dtype>& a,
+                      const std::vector<Dtype>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    sum += (a[i] - b[i]) * (a[i] - b[i]);
+  }
+  return sum;
+}
+
+/// Sums that differ by a rounding may end in another minimum, as small.
+TYPED_TEST(DeviceAlgorithmsTest, SearchesEndAsLowAsTheCpus) {
+  for (const ChannelLayout& layout : kLayouts) {
+    if (layout.size() > 10 * kChunkSize) {
+      continue;  // which takes long, in loops
+    }
+    for (const Case& test : SearchedCases()) {
+      SCOPED_TRACE(test.Of(layout));
+      const auto quantizer =
+          MakeQuantizer<TypeParam>(test.method, test.options);
+      const auto w = this->ValuesFor(test, layout);
+      LoopQuantizer<TypeParam> loops(*quantizer, layout);
+      const auto fits = loops.Fit(w);
+      EXPECT_FALSE(loops.has_failed());
+      std::vector<TypeParam> expected(w.size());
+      QuantizeChannels(*quantizer, layout, w.data(), {}, expected.data());
+      const double error = SquaredErrorOf(expected, w);
+      EXPECT_NEAR(SquaredErrorOf(loops.Quantize(fits, w, {}), w), error,
+                  1e-3 * error + 1e-10);
+    }
+  }
+}
+
+TYPED_TEST(DeviceAlgorithmsTest, SearchesFindTheLevelsThatTheElementsAre) {
+  for (const std::int64_t n : {std::int64_t{40}, 3 * kChunkSize}) {
+    SCOPED_TRACE(n);
+    const auto layout = ChannelLayout::Whole(n);
+    constexpr int kSteps[] = {0, 1, 1, 2, 3, 3, 3};
+    std::vector<TypeParam> w(n);
+    for (std::int64_t i = 0; i < n; ++i) {
+      w[i] = TypeParam(0.25) * kSteps[i % 7] - 1;
+    }
+    QuantizerOptions options = {2};
+    const auto error_by = [&](Fit fit) {
+      options.fit = fit;
+      LoopQuantizer<TypeParam> loops(*MakeQuantizer<TypeParam>("ul2q", options),
+                                     layout);
+      return SquaredErrorOf(loops.Quantize(loops.Fit(w), w, {}), w) / n;
+    };
+    EXPECT_GT(error_by(Fit::kExact), 1e-4);
+    EXPECT_LT(error_by(Fit::kEmpirical), 1e-12);
+  }
+}
+
 TYPED_TEST(DeviceAlgorithmsTest, AverageFits) {
   const struct {
     const char* method;
@@ -367,14 +437,13 @@ TYPED_TEST(DeviceAlgorithmsTest, ReportWhatIsNotFinite) {
 
 TEST(RecipeTest, EmpiricalFitsAreSearchedFor) {
   QuantizerOptions options = {2};
-  EXPECT_FALSE(MakeQuantizer<float>("ul2q", options)->recipe().is_searched);
+  EXPECT_FALSE(MakeQuantizer<float>("ul2q", options)->recipe().search);
   options.fit = Fit::kEmpirical;
-  EXPECT_TRUE(MakeQuantizer<float>("ul2q", options)->recipe().is_searched);
-  EXPECT_TRUE(MakeQuantizer<float>("ternary", options)->recipe().is_searched);
+  EXPECT_TRUE(MakeQuantizer<float>("ul2q", options)->recipe().search);
+  EXPECT_TRUE(MakeQuantizer<float>("ternary", options)->recipe().search);
   // The mean magnitude is its best fit anyway.
-  EXPECT_FALSE(MakeQuantizer<float>("binary", {1, Fit::kEmpirical})
-                   ->recipe()
-                   .is_searched);
+  EXPECT_FALSE(
+      MakeQuantizer<float>("binary", {1, Fit::kEmpirical})->recipe().search);
 }
 
 }  // namespace

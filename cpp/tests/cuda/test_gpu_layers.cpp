@@ -37,16 +37,19 @@ TYPED_TEST_SUITE(GpuTest, Dtypes);
 
 /// Methods with every width that they take, as prototxt.
 std::vector<std::string> Quantizers() {
-  std::vector<std::string> quantizers = {"method: BINARY bits: 1",
-                                         "method: TERNARY bits: 2",
-                                         "method: TERNARY_QUANTIZED bits: 4",
-                                         "bits: 3 shift: ZERO",
-                                         "bits: 4 fit: PAPER",
-                                         "bits: 12 fit: PAPER",
-                                         "bits: 2 fit: EMPIRICAL",
-                                         "bits: 2 gradient: CLIPPED",
-                                         "method: FIXED_POINT bits: 4 "
-                                         "rounding: STOCHASTIC"};
+  std::vector<std::string> quantizers = {
+      "method: BINARY bits: 1",
+      "method: TERNARY bits: 2",
+      "method: TERNARY_QUANTIZED bits: 4",
+      "bits: 3 shift: ZERO",
+      "bits: 4 fit: PAPER",
+      "bits: 12 fit: PAPER",
+      "bits: 2 fit: EMPIRICAL",
+      "method: CLIP bits: 4 fit: EMPIRICAL",
+      "method: TERNARY bits: 2 fit: EMPIRICAL",
+      "bits: 2 gradient: CLIPPED",
+      "method: FIXED_POINT bits: 4 "
+      "rounding: STOCHASTIC"};
   for (int bits = 1; bits <= 16; ++bits) {
     for (const char* method : {"UL2Q", "CLIP", "FIXED_POINT"}) {
       quantizers.push_back("method: " + std::string(method) +

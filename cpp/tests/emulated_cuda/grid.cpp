@@ -1,5 +1,6 @@
 #include "grid.hpp"
 
+#include <algorithm>
 #include <boost/context/fiber.hpp>
 #include <boost/context/fixedsize_stack.hpp>
 #include <cstdint>
@@ -15,8 +16,10 @@ namespace {
 constexpr unsigned kMostThreads = 1024;
 constexpr std::size_t kStack = 128 * 1024;
 
-[[noreturn]] void Refuse(const char* what) {
-  std::fprintf(stderr, "emulated CUDA: %s\n", what);
+[[noreturn]] void RefuseBarrier() {
+  std::fputs(
+      "emulated CUDA: some threads of a block wait at a barrier, some do not\n",
+      stderr);
   std::abort();
 }
 
@@ -51,7 +54,7 @@ class Runner {
   static void Wait() {
     Runner* const self = current_;
     if (self == nullptr) {
-      Refuse("some blocks have a barrier, some do not");
+      RefuseBarrier();
     }
     self->caller_ = std::move(self->caller_).resume();
   }
@@ -69,23 +72,20 @@ thread_local Runner* Runner::current_ = nullptr;
 /// The threads of blocks, one block at a time.
 class Threads {
  public:
-  /// Whether there was no barrier.
-  bool Run(unsigned threads, const std::function<void()>& kernel) {
-    for (unsigned thread = 0; thread < threads; ++thread) {
-      if (free_.empty()) {
-        free_.push_back(std::make_unique<Runner>());
+  void Run(unsigned threads, const std::function<void()>& kernel) {
+    if (Start(0, kernel)) {
+      // No barrier for the first, so none for any: on this stack, which is
+      // faster.
+      for (unsigned thread = 1; thread < threads; ++thread) {
+        SetThread(thread);
+        kernel();
       }
-      std::unique_ptr<Runner> runner = std::move(free_.back());
-      free_.pop_back();
-      SetThread(thread);
-      if (runner->Start(&kernel)) {
-        free_.push_back(std::move(runner));
-      } else {
-        waiting_.emplace_back(thread, std::move(runner));
-      }
+      return;
+    }
+    for (unsigned thread = 1; thread < threads; ++thread) {
+      Start(thread, kernel);
     }
     RequireAll(threads);
-    const bool have_no_barrier = waiting_.empty();
     // Forth and back: no order between two barriers may matter.
     for (bool backwards = true; !waiting_.empty(); backwards = !backwards) {
       std::vector<Waiting> next;
@@ -100,22 +100,10 @@ class Threads {
         }
       }
       if (backwards) {
-        std::vector<Waiting>(std::make_move_iterator(next.rbegin()),
-                             std::make_move_iterator(next.rend()))
-            .swap(next);
+        std::reverse(next.begin(), next.end());
       }
       waiting_.swap(next);
       RequireAll(threads);
-    }
-    return have_no_barrier;
-  }
-
-  /// Faster, for kernels without barriers.
-  static void RunWithoutBarriers(unsigned threads,
-                                 const std::function<void()>& kernel) {
-    for (unsigned thread = 0; thread < threads; ++thread) {
-      SetThread(thread);
-      kernel();
     }
   }
 
@@ -127,9 +115,25 @@ class Threads {
                    thread / here.threads.x % here.threads.y,
                    thread / here.threads.x / here.threads.y};
   }
+  /// Whether the thread has ended; it waits, if not.
+  bool Start(unsigned thread, const std::function<void()>& kernel) {
+    if (free_.empty()) {
+      free_.push_back(std::make_unique<Runner>());
+    }
+    std::unique_ptr<Runner> runner = std::move(free_.back());
+    free_.pop_back();
+    SetThread(thread);
+    const bool has_ended = runner->Start(&kernel);
+    if (has_ended) {
+      free_.push_back(std::move(runner));
+    } else {
+      waiting_.emplace_back(thread, std::move(runner));
+    }
+    return has_ended;
+  }
   void RequireAll(unsigned threads) const {
     if (!waiting_.empty() && waiting_.size() != threads) {
-      Refuse("some threads of a block wait at a barrier, some do not");
+      RefuseBarrier();
     }
   }
 
@@ -145,26 +149,15 @@ void SyncThreads() { Runner::Wait(); }
 
 void RunGrid(dim3 blocks, dim3 threads, const std::function<void()>& kernel) {
   const std::int64_t count = std::int64_t{blocks.x} * blocks.y * blocks.z;
-  const unsigned in_block = threads.x * threads.y * threads.z;
-  const auto go_to = [&](std::int64_t block) {
+#pragma omp parallel for schedule(dynamic)
+  for (std::int64_t block = 0; block < count; ++block) {
     here.threads = {threads.x, threads.y, threads.z};
     here.blocks = {blocks.x, blocks.y, blocks.z};
     here.block = {static_cast<unsigned>(block % blocks.x),
                   static_cast<unsigned>(block / blocks.x % blocks.y),
                   static_cast<unsigned>(block / blocks.x / blocks.y)};
-  };
-  static thread_local Threads of_first_block;
-  go_to(0);
-  const bool have_no_barrier = of_first_block.Run(in_block, kernel);
-#pragma omp parallel for schedule(dynamic)
-  for (std::int64_t block = 1; block < count; ++block) {
-    go_to(block);
-    if (have_no_barrier) {
-      Threads::RunWithoutBarriers(in_block, kernel);
-    } else {
-      static thread_local Threads of_block;
-      of_block.Run(in_block, kernel);
-    }
+    static thread_local Threads of_block;
+    of_block.Run(threads.x * threads.y * threads.z, kernel);
   }
 }
 

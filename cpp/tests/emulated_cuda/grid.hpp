@@ -22,7 +22,7 @@ extern __thread ThreadPlace here
 void SyncThreads();
 
 /// Runs the kernel for all threads of all blocks. A thread that ends while
-/// others wait for it ends the process, as do barriers in some blocks only.
+/// others of its block wait for it ends the process.
 void RunGrid(dim3 blocks, dim3 threads, const std::function<void()>& kernel);
 
 /// kernel<<<blocks, threads>>>(arguments) is

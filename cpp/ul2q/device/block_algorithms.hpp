@@ -14,6 +14,7 @@
 #include "ul2q/kernels/moving_average.hpp"
 #include "ul2q/kernels/part_moments.hpp"
 #include "ul2q/kernels/random.hpp"
+#include "ul2q/kernels/search.hpp"
 #include "ul2q/kernels/terms.hpp"
 #include "ul2q/kernels/uniform.hpp"
 #include "ul2q/quantizer.hpp"
@@ -92,8 +93,8 @@ struct SumMoments {
   }
 };
 
-/// fits[channel] = what the rule makes of the channel's moments; *status = 1
-/// where it is not finite.
+/// fits[channel] = what the rule makes of the channel's moments, which go to
+/// moments_of[channel] unless that is null; *status = 1 where it is not finite.
 template <typename Dtype, typename Shape>
 struct FitMoments {
   struct Shared {
@@ -105,6 +106,7 @@ struct FitMoments {
   FitRule rule;
   Shape shape;
   ScaleShift<Dtype>* fits;
+  Moments* moments_of;
   int* status;
 
   template <typename Block>
@@ -135,6 +137,9 @@ struct FitMoments {
         moments.max = total.max;
         const auto fit = rule.template Of<Dtype>(moments);
         fits[channel] = fit;
+        if (moments_of != nullptr) {
+          moments_of[channel] = moments;
+        }
         if (!std::isfinite(moments.sigma) ||
             !IsFinite(fit, shape, moments.min) ||
             !IsFinite(fit, shape, moments.max)) {
@@ -146,7 +151,8 @@ struct FitMoments {
 };
 
 /// sums[chunk] = Σ of the terms of the chunk's elements, which terms_of gives
-/// for a channel.
+/// for a channel, where terms_of.IsNeeded(channel). Several runs through all
+/// chunks may follow each other; the channels of a later one count on.
 template <typename TermsOf, std::size_t kTerms>
 struct SumTermsOfChunks {
   struct Sums {
@@ -171,6 +177,9 @@ struct SumTermsOfChunks {
   UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t chunk,
                                    Shared* shared) const {
     const std::int64_t channel = chunks.ChannelOf(chunk);
+    if (!terms_of.IsNeeded(channel)) {
+      return;
+    }
     const ChannelRows rows = chunks.RowsOf(channel);
     const auto terms = terms_of(channel);
     ReduceBlock(
@@ -198,6 +207,7 @@ struct SumTermsOfChunks {
 template <typename Dtype>
 struct MagnitudeOfChannel {
   const Dtype* w;
+  UL2Q_HOST_DEVICE bool IsNeeded(std::int64_t) const { return true; }
   UL2Q_HOST_DEVICE Magnitude<Dtype> operator()(std::int64_t) const {
     return {w};
   }
@@ -207,6 +217,7 @@ template <typename Dtype>
 struct MagnitudeAboveOfChannel {
   const Dtype* w;
   const ScaleShift<Dtype>* fits;
+  UL2Q_HOST_DEVICE bool IsNeeded(std::int64_t) const { return true; }
   UL2Q_HOST_DEVICE MagnitudeAbove<Dtype> operator()(
       std::int64_t channel) const {
     return {w, fits[channel].threshold};
@@ -218,7 +229,8 @@ using SumMagnitudes = SumTermsOfChunks<MagnitudeOfChannel<Dtype>, 1>;
 template <typename Dtype>
 using SumMagnitudesAbove = SumTermsOfChunks<MagnitudeAboveOfChannel<Dtype>, 2>;
 
-/// set(channel, total) with the sum over all chunks of the channel.
+/// set(channel, total) with the sum over all chunks of the channel, where
+/// set.IsNeeded(channel).
 template <typename SumOfChunks, typename Set>
 struct ForChannelSums {
   using Sums = typename SumOfChunks::Sums;
@@ -231,6 +243,9 @@ struct ForChannelSums {
   template <typename Block>
   UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t channel,
                                    Shared* shared) const {
+    if (!set.IsNeeded(channel)) {
+      return;
+    }
     const Sums* own = sums + channel * chunks.per_channel();
     ReduceBlock(
         block, shared->of,
@@ -259,6 +274,7 @@ struct FitMagnitude {
   ScaleShift<Dtype>* fits;
   int* status;
 
+  UL2Q_HOST_DEVICE bool IsNeeded(std::int64_t) const { return true; }
   UL2Q_HOST_DEVICE void operator()(
       std::int64_t channel,
       const typename SumMagnitudes<Dtype>::Sums& sums) const {
@@ -283,6 +299,7 @@ struct FitMagnitudeAbove {
   ScaleShift<Dtype>* fits;
   int* status;
 
+  UL2Q_HOST_DEVICE bool IsNeeded(std::int64_t) const { return true; }
   UL2Q_HOST_DEVICE void operator()(
       std::int64_t channel,
       const typename SumMagnitudesAbove<Dtype>::Sums& sums) const {
@@ -295,46 +312,146 @@ struct FitMagnitudeAbove {
   }
 };
 
+/// The terms of a descent, of as many as there are channels for each start.
+template <typename Dtype, typename Shape>
+struct LeastSquaresOfDescent {
+  using Grid = typename Shape::Grid;
+
+  const Dtype* w;
+  Shape shape;
+  const Descent<Dtype>* descents;
+
+  UL2Q_HOST_DEVICE bool IsNeeded(std::int64_t descent) const {
+    return !descents[descent].has_ended;
+  }
+  UL2Q_HOST_DEVICE LeastSquaresTerms<Grid, Dtype> operator()(
+      std::int64_t descent) const {
+    const ScaleShift<Dtype>& fit = descents[descent].next;
+    return {w, Grid(fit, shape), fit.shift};
+  }
+};
+
+template <typename Dtype, typename Shape>
+using SumLeastSquares = SumTermsOfChunks<LeastSquaresOfDescent<Dtype, Shape>,
+                                         LeastSquaresSum::kCount>;
+
+/// The turn of a descent that follows from its sums.
+template <typename Dtype, typename Shape>
+struct TakeTurn {
+  std::int64_t channel_size;
+  Search search;
+  Descent<Dtype>* descents;
+
+  UL2Q_HOST_DEVICE bool IsNeeded(std::int64_t descent) const {
+    return !descents[descent].has_ended;
+  }
+  UL2Q_HOST_DEVICE void operator()(
+      std::int64_t descent,
+      const typename SumLeastSquares<Dtype, Shape>::Sums& sums) const {
+    search.Turn(sums.of, channel_size, &descents[descent]);
+  }
+};
+
+/// body(index) by the first thread of each block.
+template <typename Body>
+struct OnceForEach {
+  struct Shared {};
+
+  Body body;
+
+  template <typename Block>
+  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t index,
+                                   Shared*) const {
+    block.ForEachThread([&](int thread) {
+      if (thread == 0) {
+        body(index);
+      }
+    });
+  }
+};
+
+/// Begins descents[start · channels + channel].
+template <typename Dtype>
+struct BeginDescent {
+  std::int64_t channels;
+  Search search;
+  const ScaleShift<Dtype>* fits;
+  const Moments* moments_of;
+  Descent<Dtype>* descents;
+
+  UL2Q_HOST_DEVICE void operator()(std::int64_t descent) const {
+    const std::int64_t channel = descent % channels;
+    const auto start = static_cast<int>(descent / channels);
+    descents[descent] = {
+        search.Start(start, fits[channel],
+                     moments_of != nullptr ? moments_of[channel] : Moments())};
+  }
+};
+
+/// fits[channel] = that of the channel's best descent, from where
+/// descents[channel] begins anew.
+template <typename Dtype>
+struct ChooseDescent {
+  std::int64_t channels;
+  int starts;
+  ScaleShift<Dtype>* fits;
+  Descent<Dtype>* descents;
+
+  UL2Q_HOST_DEVICE void operator()(std::int64_t channel) const {
+    std::int64_t best = channel;
+    for (int start = 1; start < starts; ++start) {
+      const std::int64_t other = start * channels + channel;
+      best = descents[other].error < descents[best].error ? other : best;
+    }
+    fits[channel] = descents[best].best;
+    descents[channel] = {fits[channel]};
+  }
+};
+
+/// fits[channel] = the fit that was found; *status = 1 where its levels are not
+/// finite.
+template <typename Dtype, typename Shape>
+struct EndDescent {
+  Shape shape;
+  const Descent<Dtype>* descents;
+  const Moments* moments_of;
+  ScaleShift<Dtype>* fits;
+  int* status;
+
+  UL2Q_HOST_DEVICE void operator()(std::int64_t channel) const {
+    fits[channel] = descents[channel].best;
+    if (moments_of != nullptr &&
+        (!IsFinite(fits[channel], shape, moments_of[channel].min) ||
+         !IsFinite(fits[channel], shape, moments_of[channel].max))) {
+      *status = 1;
+    }
+  }
+};
+
 /// Adds fits[0] to the average, unless it has failed; fits[0] becomes the
 /// nearest to the average that the rule can have.
 template <typename Dtype>
 struct AverageFirstFit {
-  struct Shared {};
-
   FitRule rule;
   MovingAverage<Dtype> average;
   ScaleShift<Dtype>* fits;
   const int* status;
 
-  template <typename Block>
-  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t, Shared*) const {
-    block.ForEachThread([&](int thread) {
-      if (thread == 0) {
-        if (*status == 0) {
-          average.Add(fits[0]);
-        }
-        fits[0] = rule.Nearest(average.Get());
-      }
-    });
+  UL2Q_HOST_DEVICE void operator()(std::int64_t) const {
+    if (*status == 0) {
+      average.Add(fits[0]);
+    }
+    fits[0] = rule.Nearest(average.Get());
   }
 };
 
 /// *fits = fit: unlike a copy, no wait for the kernels before it.
 template <typename Dtype>
 struct SetFirstFit {
-  struct Shared {};
-
   ScaleShift<Dtype> fit;
   ScaleShift<Dtype>* fits;
 
-  template <typename Block>
-  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t, Shared*) const {
-    block.ForEachThread([&](int thread) {
-      if (thread == 0) {
-        *fits = fit;
-      }
-    });
-  }
+  UL2Q_HOST_DEVICE void operator()(std::int64_t) const { *fits = fit; }
 };
 
 /// body(channel, i) for the elements i, of the channel, and body.Start(channel)

@@ -52,7 +52,9 @@ class Chunks {
     return std::min(Begin(chunk) + kChunkSize, channel_size_);
   }
 
+  /// Of a channel, or of the same one in a later run through all of them.
   UL2Q_HOST_DEVICE ChannelRows RowsOf(std::int64_t channel) const {
+    channel %= channel_count_;
     const std::int64_t row = channel / channels_ * outer_ * channels_;
     // One row is contiguous whatever the stride.
     return {(row + channel % channels_) * inner_, inner_,

@@ -76,7 +76,7 @@ void DeviceQuantizer<Dtype>::Fit(const ChannelLayout& layout, const Dtype* w) {
   }
   fits_.Reserve(layout.channel_count() * sizeof(ScaleShift<Dtype>));
   FitOn(CudaExecutor(), recipe_, chunks, w,
-        working_memory_.Reserve(chunks.count() * kChunkMemory), fits(),
+        working_memory_.Reserve(FitMemory(recipe_, chunks).bytes()), fits(),
         status_);
 }
 
@@ -91,7 +91,7 @@ void DeviceQuantizer<Dtype>::SetFits(
 template <typename Dtype>
 void DeviceQuantizer<Dtype>::SetFit(const ScaleShift<Dtype>& fit) {
   fits_.Reserve(sizeof(fit));
-  CudaExecutor().Launch(1, SetFirstFit<Dtype>{fit, fits()});
+  LaunchOnce(CudaExecutor(), 1, SetFirstFit<Dtype>{fit, fits()});
 }
 
 template <typename Dtype>

@@ -39,9 +39,6 @@ class DeviceQuantizer {
   explicit DeviceQuantizer(const Quantizer<Dtype>& quantizer);
   ~DeviceQuantizer();
 
-  /// Whether the CPU has to fit: EMPIRICAL searches.
-  bool is_searched() const { return recipe_.is_searched; }
-
   /// Fits each channel of w.
   void Fit(const ChannelLayout& layout, const Dtype* w);
   /// Takes fits of the CPU's, one for each channel, which are copied.

@@ -65,9 +65,9 @@ using LoopsForType =
                GridLoops<SignGrid, Dtype>, MomentLoop<Dtype>,
                TermLoop<Deviation<Dtype>>, TermLoop<Magnitude<Dtype>>,
                TermLoop<MagnitudeAbove<Dtype>>, TermLoop<SquaredError<Dtype>>,
-               TermLoop<LeastSquaresTerms<UniformGrid, Dtype>>,
-               TermLoop<LeastSquaresTerms<TernaryGrid, Dtype>>,
-               TermLoop<LeastSquaresTerms<SignGrid, Dtype>>>;
+               TermLoop<LeastSquaresTerms<UniformGrid<Dtype>, Dtype>>,
+               TermLoop<LeastSquaresTerms<TernaryGrid<Dtype>, Dtype>>,
+               TermLoop<LeastSquaresTerms<SignGrid<Dtype>, Dtype>>>;
 
 using LoopTable = decltype(std::tuple_cat(
     std::declval<LoopsForType<float>>(), std::declval<LoopsForType<double>>()));

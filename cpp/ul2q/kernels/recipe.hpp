@@ -1,9 +1,11 @@
 #ifndef UL2Q_KERNELS_RECIPE_HPP_
 #define UL2Q_KERNELS_RECIPE_HPP_
 
+#include <optional>
 #include <variant>
 
 #include "ul2q/kernels/fit_rule.hpp"
+#include "ul2q/kernels/search.hpp"
 #include "ul2q/kernels/sign.hpp"
 #include "ul2q/kernels/ternary.hpp"
 #include "ul2q/kernels/uniform.hpp"
@@ -18,8 +20,7 @@ struct Recipe {
                typename TernaryGrid<Dtype>::Shape,
                typename SignGrid<Dtype>::Shape>
       shape;
-  /// The fit is searched for, which the CPU does; `rule` is where it begins.
-  bool is_searched = false;
+  std::optional<Search> search = {};  ///< absent: the fit is the rule's
 };
 
 }  // namespace ul2q

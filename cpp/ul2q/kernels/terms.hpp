@@ -67,14 +67,19 @@ struct SquaredError {
   }
 };
 
-/// The squared error of a grid, and what the scale and shift of least squares
-/// for the same codes follow from, with w taken from an origin.
-template <template <typename> class Grid, typename Dtype>
-struct LeastSquaresTerms {
+/// Which term of LeastSquaresTerms is what.
+struct LeastSquaresSum {
   enum Term { kError, kLevel, kLevelSquare, kValue, kProduct };
   static constexpr std::size_t kCount = 5;
+};
+
+/// The squared error of a grid, and what the scale and shift of least squares
+/// for the same codes follow from, with w taken from an origin.
+template <typename Grid, typename Dtype>
+struct LeastSquaresTerms {
+  static constexpr std::size_t kCount = LeastSquaresSum::kCount;
   const Dtype* w;
-  Grid<Dtype> grid;
+  Grid grid;
   double origin;
 
   UL2Q_HOST_DEVICE TermSums<kCount> operator()(std::int64_t i) const {

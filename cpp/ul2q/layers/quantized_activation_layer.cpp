@@ -291,10 +291,6 @@ void QuantizedActivationLayer<Dtype>::FitOnDevice(const Blob<Dtype>& bottom) {
     device.ForgetFailure();
     RefuseValues("held NaN or infinite values in an earlier pass");
   }
-  if (device.is_searched()) {
-    device.SetFit(FitFor(bottom.cpu_data(), bottom.count()));
-    return;
-  }
   const auto layout = ul2q::ChannelLayout::Whole(bottom.count());
   if (this->phase_ == TRAIN) {
     device.Fit(layout, bottom.gpu_data());

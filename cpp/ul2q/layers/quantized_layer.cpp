@@ -172,8 +172,8 @@ void QuantizedLayer<Base, Dtype>::QuantizeWithFits(
     if (has_failed) {
       device.ForgetFailure();
     }
-    if (has_failed || device.is_searched()) {
-      // After a failure it says what is wrong.
+    if (has_failed) {
+      // On the CPU, which says what is wrong.
       device.SetFits(ul2q::FitChannels(quantizer, layout, master.cpu_data()));
     } else {
       device.Fit(layout, master.gpu_data());

@@ -42,8 +42,7 @@ namespace caffe {
  *
  * A copy is made anew when its master may have been written to since. In GPU
  * mode the device makes it, with its scales and shifts, and nothing waits for
- * the device; so values that are not finite are reported by a later pass. With
- * `fit: EMPIRICAL` the CPU fits, which the device waits for.
+ * the device; so values that are not finite are reported by a later pass.
  */
 template <template <typename> class Base, typename Dtype>
 class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {

@@ -1,7 +1,5 @@
 #include "ul2q/methods/clip.hpp"
 
-#include <vector>
-
 #include "ul2q/kernels/moments.hpp"
 
 namespace ul2q {
@@ -26,14 +24,21 @@ FitRule RuleOf(const QuantizerOptions& options, const ScaleRounding& rounding) {
   return rule;
 }
 
+Search SearchOf(const QuantizerOptions& options) {
+  Search search;
+  // A step that spares the many small values may clip many large ones.
+  search.halvings = *options.bits + 2;
+  return search;
+}
+
 }  // namespace
 
 template <typename Dtype>
 ClipQuantizer<Dtype>::ClipQuantizer(const QuantizerOptions& options,
                                     const ScaleRounding& rounding)
     : GridQuantizer<UniformGrid, Dtype>(ShapeOf<Dtype>(options),
-                                        RuleOf(options, rounding), options.fit),
-      bits_(*options.bits) {}
+                                        RuleOf(options, rounding), options.fit,
+                                        SearchOf(options)) {}
 
 template <typename Dtype>
 ScaleShift<Dtype> ClipQuantizer<Dtype>::FitTo(const Dtype* w,
@@ -41,15 +46,7 @@ ScaleShift<Dtype> ClipQuantizer<Dtype>::FitTo(const Dtype* w,
   const Moments moments = ComputeMoments(w, n);
   const auto fit = this->rule_.template Of<Dtype>(moments);
   this->CheckedFor(fit, {moments.min, moments.max});
-  if (this->fit_ != Fit::kEmpirical) {
-    return fit;
-  }
-  // A step that spares the many small values may clip many large ones.
-  std::vector<ScaleShift<Dtype>> smaller;
-  for (int halvings = 1; halvings < bits_ + 3; ++halvings) {
-    smaller.push_back({std::ldexp(fit.scale, -halvings)});
-  }
-  return this->Empirical(fit, smaller, w, n, false);
+  return this->is_searched() ? this->Searched(fit, w, n, moments) : fit;
 }
 
 template class ClipQuantizer<float>;

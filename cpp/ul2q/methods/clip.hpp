@@ -19,9 +19,6 @@ class ClipQuantizer : public GridQuantizer<UniformGrid, Dtype> {
                          const ScaleRounding& rounding = {});
 
   ScaleShift<Dtype> FitTo(const Dtype* w, std::int64_t n) const override;
-
- private:
-  const int bits_;
 };
 
 }  // namespace ul2q

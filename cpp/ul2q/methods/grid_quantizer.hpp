@@ -4,12 +4,14 @@
 #include <cmath>
 #include <initializer_list>
 #include <memory>
-#include <vector>
+#include <optional>
 
 #include "ul2q/kernels/arrays.hpp"
 #include "ul2q/kernels/fit_rule.hpp"
 #include "ul2q/kernels/least_squares.hpp"
+#include "ul2q/kernels/moments.hpp"
 #include "ul2q/kernels/recipe.hpp"
+#include "ul2q/kernels/search.hpp"
 #include "ul2q/method.hpp"
 #include "ul2q/quantizer.hpp"
 
@@ -41,15 +43,16 @@ class GridQuantizer : public Quantizer<Dtype> {
   int code_bits() const override { return shape_.code_bits(); }
   std::int32_t lowest_code() const override { return shape_.lowest; }
   std::int32_t highest_code() const override { return shape_.highest; }
-  Recipe<Dtype> recipe() const override {
-    return {rule_, shape_, fit_ == Fit::kEmpirical};
-  }
+  Recipe<Dtype> recipe() const override { return {rule_, shape_, search_}; }
 
  protected:
   using Shape = typename Grid<Dtype>::Shape;
 
-  GridQuantizer(const Shape& shape, const FitRule& rule, Fit fit)
-      : rule_(rule), fit_(fit), shape_(shape) {}
+  /// `search` is how an EMPIRICAL fit is searched for, but for the rule and the
+  /// threshold, which follow from the rest.
+  GridQuantizer(const Shape& shape, const FitRule& rule, Fit fit,
+                const Search& search = {})
+      : rule_(rule), search_(SearchFor(rule, fit, search)), shape_(shape) {}
 
   Grid<Dtype> GridOf(const Fitted& fit) const { return {fit, shape_}; }
 
@@ -66,42 +69,30 @@ class GridQuantizer : public Quantizer<Dtype> {
     return fit;
   }
 
-  /// The EMPIRICAL fit from the method's own one, `exact`, and from `others`.
-  Fitted Empirical(const Fitted& exact, std::vector<Fitted> others,
-                   const Dtype* w, std::int64_t n, bool shift_is_free) const {
-    const auto nearest = [this](const Fitted& fit) {
-      Fitted possible = Nearest(fit);
-      if constexpr (Shape::has_threshold) {
-        possible.threshold = possible.scale / 2;
-      }
-      return possible;
-    };
-    std::vector<Fitted> starts = {exact};
-    for (const double factor :
-         {0.25, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 1.8, 2.2}) {
-      Fitted start = exact;
-      start.scale = static_cast<Dtype>(start.scale * factor);
-      starts.push_back(nearest(start));
-    }
-    if (shift_is_free) {
-      for (const double steps : {-1.0, -0.5, -0.25, 0.25, 0.5, 1.0}) {
-        Fitted start = exact;
-        start.shift = static_cast<Dtype>(start.shift + steps * start.scale);
-        starts.push_back(start);
-      }
-    }
-    for (const Fitted& start : others) {
-      starts.push_back(nearest(start));
-    }
-    return LeastSquaresFit<Grid, Dtype, decltype(nearest)>(
-               shape_, w, n, shift_is_free, nearest)
-        .Best(starts);
+  bool is_searched() const { return search_.has_value(); }
+
+  /// The fit that is searched for, from the method's own, and from the moments
+  /// that it may follow from.
+  Fitted Searched(const Fitted& exact, const Dtype* w, std::int64_t n,
+                  const Moments& moments = {}) const {
+    return LeastSquaresFit<Grid, Dtype>(*search_, shape_, w, n)
+        .Best(exact, moments);
   }
 
   const FitRule rule_;  ///< of the method's own fit
-  const Fit fit_;
 
  private:
+  static std::optional<Search> SearchFor(const FitRule& rule, Fit fit,
+                                         Search search) {
+    if (fit != Fit::kEmpirical) {
+      return std::nullopt;
+    }
+    search.rule = rule;
+    search.has_threshold = Shape::has_threshold;
+    return search;
+  }
+
+  const std::optional<Search> search_;
   const Shape shape_;
 };
 

@@ -12,10 +12,7 @@ ScaleShift<Dtype> TernaryQuantizer<Dtype>::FitTo(const Dtype* w,
   fit.scale = this->rule_.template Scale<Dtype>(
       MeanMagnitudeAbove(w, n, fit.threshold));
   this->CheckedFor(fit, {fit.scale});
-  if (this->fit_ == Fit::kEmpirical) {
-    fit = this->Empirical(fit, {}, w, n, false);
-  }
-  return fit;
+  return this->is_searched() ? this->Searched(fit, w, n) : fit;
 }
 
 template class TernaryQuantizer<float>;

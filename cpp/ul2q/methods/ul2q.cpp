@@ -40,23 +40,16 @@ class Ul2qQuantizer : public GridQuantizer<UniformGrid, Dtype> {
 
   explicit Ul2qQuantizer(const QuantizerOptions& options)
       : GridQuantizer<UniformGrid, Dtype>(ShapeOf(options), RuleOf(options),
-                                          options.fit),
-        range_rule_(RangeRule(options)) {}
+                                          options.fit, SearchOf(options)) {}
 
   Fitted FitTo(const Dtype* w, std::int64_t n) const override {
     const Moments moments = ComputeMoments(w, n);
     const Fitted fit = this->rule_.template Of<Dtype>(moments);
     this->CheckedFor(fit, {moments.min, moments.max});
-    if (this->fit_ != Fit::kEmpirical) {
-      return fit;
-    }
-    const bool has_mean = this->rule_.shift_is_mean;
-    Fitted range = range_rule_.template Of<Dtype>(moments);
-    if (has_mean) {
-      range.shift = static_cast<Dtype>(moments.min / 2 + moments.max / 2);
-    }
-    return this->CheckedFor(this->Empirical(fit, {range}, w, n, has_mean),
-                            {moments.min, moments.max});
+    return this->is_searched()
+               ? this->CheckedFor(this->Searched(fit, w, n, moments),
+                                  {moments.min, moments.max})
+               : fit;
   }
 
  private:
@@ -98,7 +91,13 @@ class Ul2qQuantizer : public GridQuantizer<UniformGrid, Dtype> {
     return rule;
   }
 
-  const FitRule range_rule_;
+  static Search SearchOf(const QuantizerOptions& options) {
+    Search search;
+    search.shift_is_free = RuleOf(options).shift_is_mean;
+    search.has_range = true;
+    search.range = RangeRule(options);
+    return search;
+  }
 };
 
 const MethodRegistration registration([] {
