@@ -151,7 +151,8 @@ test-emulated: build ## the same tests on two GPUs that are emulated on the CPU:
 	cd $(EMULATED)/cmake && EMULATED_CUDA_DEVICES=2 OMP_WAIT_POLICY=passive ctest --output-on-failure --parallel $$(nproc)
 	EMULATED_CUDA_DEVICES=2 $(call tree-pytest,$(EMULATED)) $(GPU_TESTS) -k 'not learns_as_much'
 
-# $(call unless-passed,TARGET,WHAT IT DEPENDS ON BESIDE THE SOURCES,COMMANDS)
+# $(call unless-passed,TARGET,WHAT IT DEPENDS ON BESIDE THE SOURCES,COMMANDS): `make`, not its variable, which would run all
+# of this in a dry run, too.
 define unless-passed
 @sources=$$( ($(2); find CMakeLists.txt Makefile cmake cpp $(GPU_TESTS) -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
 if [ -e $(CACHE)/passed/$(1)-$$sources ]; then echo "make $(1) has passed with these sources"; exit 0; fi; \
@@ -161,14 +162,14 @@ endef
 
 check-cuda: build ## what CI does where there is nvcc: `make cuda` and Python tests of it, unless the same sources have passed on this machine
 	@command -v nvcc >/dev/null || { echo "No nvcc, so the CUDA build is not tried"; exit 0; }; \
-	$(MAKE) --no-print-directory check-nvcc
+	make --no-print-directory check-nvcc
 
 check-nvcc:
-	$(call unless-passed,cuda,nvcc --version; echo '$(CUDA_ARCHITECTURES) $(CMAKE_ARGS)',$(MAKE) --no-print-directory cuda; \
+	$(call unless-passed,cuda,nvcc --version; echo '$(CUDA_ARCHITECTURES) $(CMAKE_ARGS)',make --no-print-directory cuda; \
 	$(call tree-pytest,$(CUDA)) tests/test_pycaffe.py tests/test_layers.py tests/test_quantized_activation.py $(GPU_TESTS))
 
 check-emulated: build ## what CI does everywhere: `make test-emulated`, unless the same sources have passed on this machine
-	$(call unless-passed,test-emulated,$(CXX) --version; echo '$(CMAKE_ARGS)',$(MAKE) --no-print-directory test-emulated)
+	$(call unless-passed,test-emulated,$(CXX) --version; echo '$(CMAKE_ARGS)',make --no-print-directory test-emulated)
 
 clean: ## remove what was built (not data, runs and the environment)
 	rm -rf build python/caffe python/ul2q/{bin,lib,prototxt} python/ul2q/*.so *.egg-info python/*.egg-info

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 
 namespace emulated_cuda {
 
@@ -32,7 +31,7 @@ enum class Place {
 Place PlaceOf(const void* pointer, std::size_t bytes, int device);
 /// The device of an array; -1 where it is none.
 int DeviceOf(const void* pointer);
-/// Whether memory of the host alone lies there.
+/// Whether the process has memory there.
 bool IsMapped(std::uintptr_t address);
 
 /// The devices' memory is open while one lives. One at a time.

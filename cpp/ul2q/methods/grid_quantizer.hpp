@@ -1,7 +1,6 @@
 #ifndef UL2Q_METHODS_GRID_QUANTIZER_HPP_
 #define UL2Q_METHODS_GRID_QUANTIZER_HPP_
 
-#include <cmath>
 #include <initializer_list>
 #include <memory>
 #include <optional>
