@@ -154,7 +154,7 @@ test-emulated: build ## the same tests on two GPUs that are emulated on the CPU:
 # $(call unless-passed,TARGET,WHAT IT DEPENDS ON BESIDE THE SOURCES,COMMANDS): `make`, not its variable, which would run all
 # of this in a dry run, too.
 define unless-passed
-@sources=$$( ($(2); find CMakeLists.txt Makefile cmake cpp $(GPU_TESTS) -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
+@sources=$$( ($(2); find CMakeLists.txt Makefile cmake cpp $(GPU_TESTS) -name __pycache__ -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
 if [ -e $(CACHE)/passed/$(1)-$$sources ]; then echo "make $(1) has passed with these sources"; exit 0; fi; \
 $(3); \
 mkdir -p $(CACHE)/passed; touch $(CACHE)/passed/$(1)-$$sources
