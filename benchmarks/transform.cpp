@@ -22,10 +22,10 @@
 
 #include "caffe/common.hpp"
 #include "caffe/net.hpp"
-#include "ul2q/channels.hpp"
-#include "ul2q/kernels/blocks.hpp"
+#include "ul2q/core/channels.hpp"
+#include "ul2q/core/kernels/blocks.hpp"
+#include "ul2q/core/method.hpp"
 #include "ul2q/layers/quantized_blob.hpp"
-#include "ul2q/method.hpp"
 
 namespace {
 

@@ -6,8 +6,8 @@ set(_cpp_proto_dir "${_proto_dir}/include/caffe/proto")
 set(CAFFE_PYTHON_PROTO_DIR "${_proto_dir}/python")
 file(MAKE_DIRECTORY "${_cpp_proto_dir}" "${CAFFE_PYTHON_PROTO_DIR}")
 set(_proto_paths
-  --proto_path=${CAFFE_REPAIRED}/src/caffe/proto --proto_path=${PROJECT_SOURCE_DIR}/cpp/proto)
-set(_protos ${CAFFE_REPAIRED}/src/caffe/proto/caffe.proto ${PROJECT_SOURCE_DIR}/cpp/proto/quantization.proto)
+  --proto_path=${CAFFE_REPAIRED}/src/caffe/proto --proto_path=${PROJECT_SOURCE_DIR}/cpp/caffe/proto)
+set(_protos ${CAFFE_REPAIRED}/src/caffe/proto/caffe.proto ${PROJECT_SOURCE_DIR}/cpp/caffe/proto/quantization.proto)
 set(_proto_cpp)
 foreach(name caffe quantization)
   list(APPEND _proto_cpp ${_cpp_proto_dir}/${name}.pb.cc ${_cpp_proto_dir}/${name}.pb.h)
@@ -47,17 +47,17 @@ if(UL2Q_CUDA_EMULATED)
 endif()
 
 add_library(caffe SHARED ${_caffe_sources} ${_proto_cpp}
-  cpp/compat/files.cpp cpp/compat/hdf5_file.cpp cpp/compat/hdf5_weights.cpp cpp/compat/layer_check.cpp
-  cpp/compat/layer_scope.cpp cpp/compat/near_names.cpp cpp/compat/new_file.cpp cpp/compat/prototxt.cpp cpp/compat/resume.cpp)
+  cpp/caffe/support/files.cpp cpp/caffe/support/hdf5_file.cpp cpp/caffe/support/hdf5_weights.cpp cpp/caffe/support/layer_check.cpp
+  cpp/caffe/support/layer_scope.cpp cpp/caffe/support/near_names.cpp cpp/caffe/support/new_file.cpp cpp/caffe/support/prototxt.cpp cpp/caffe/support/resume.cpp)
 target_include_directories(caffe PUBLIC ${PROJECT_SOURCE_DIR}/cpp PRIVATE ${CAFFE_REPAIRED}/src ${CAFFE_ROOT}/src)
-# compat/ stands before glog's headers, the repaired copies before BVLC's originals.
+# cpp/caffe, with its glog/, stands before glog's headers, the repaired copies before BVLC's originals.
 target_include_directories(caffe SYSTEM BEFORE PUBLIC
-  ${PROJECT_SOURCE_DIR}/cpp/compat ${_proto_dir}/include ${_cpp_proto_dir}
+  ${PROJECT_SOURCE_DIR}/cpp/caffe ${_proto_dir}/include ${_cpp_proto_dir}
   ${CAFFE_REPAIRED}/include ${CAFFE_ROOT}/include)
 target_compile_definitions(caffe PUBLIC
   USE_HDF5 USE_LEVELDB USE_LMDB CAFFE_VERSION=1.0.0 BOOST_BIND_GLOBAL_PLACEHOLDERS)
 if(UL2Q_CUDA)
-  target_sources(caffe PRIVATE cpp/compat/cuda_device.cpp)
+  target_sources(caffe PRIVATE cpp/caffe/support/cuda_device.cpp)
   target_link_libraries(caffe PUBLIC ul2q::cuda)
   if(UL2Q_nccl_FOUND)
     target_compile_definitions(caffe PUBLIC USE_NCCL)

@@ -74,7 +74,7 @@ ul2q_repair(src/caffe/util/io.cpp
 ul2q_repair(src/caffe/util/io.cpp
   FROM [[#include "caffe/util/io.hpp"]]
   TO [[#include "caffe/util/io.hpp"
-#include "compat/prototxt.hpp"]])
+#include "support/prototxt.hpp"]])
 ul2q_repair(src/caffe/util/io.cpp
   FROM [[  bool success = google::protobuf::TextFormat::Parse(input, proto);
   delete input;
@@ -117,7 +117,7 @@ ul2q_repair(src/caffe/net.cpp
 ul2q_repair(include/caffe/layer_factory.hpp
   FROM [[#include "caffe/proto/caffe.pb.h"]]
   TO [[#include "caffe/proto/caffe.pb.h"
-#include "compat/layer_check.hpp"]])
+#include "support/layer_check.hpp"]])
 ul2q_repair(include/caffe/layer_factory.hpp
   FROM [[    return registry[type](param);]]
   TO [[    ul2q::CheckQuantizationIsUsed(param, LayerTypeList());
@@ -167,7 +167,7 @@ ul2q_repair(src/caffe/data_transformer.cpp
 ul2q_repair(include/caffe/net.hpp
   FROM [[#include "caffe/proto/caffe.pb.h"]]
   TO [[#include "caffe/proto/caffe.pb.h"
-#include "compat/layer_groups.hpp"]])
+#include "support/layer_groups.hpp"]])
 ul2q_repair(include/caffe/net.hpp
   FROM [[  bool debug_info_;]]
   TO [[  bool debug_info_;

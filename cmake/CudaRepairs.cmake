@@ -4,7 +4,7 @@
 ul2q_repair(src/caffe/common.cpp
   FROM [[#include "caffe/common.hpp"]]
   TO [[#include "caffe/common.hpp"
-#include "compat/cuda_device.hpp"]])
+#include "support/cuda_device.hpp"]])
 ul2q_repair(src/caffe/common.cpp
   FROM [[  cudaDeviceProp prop;
   int device;]]
@@ -28,7 +28,7 @@ ul2q_repair(src/caffe/common.cpp
 ul2q_repair(src/caffe/internal_thread.cpp
   FROM [[#include "caffe/internal_thread.hpp"]]
   TO [[#include "caffe/internal_thread.hpp"
-#include "compat/cuda_device.hpp"]])
+#include "support/cuda_device.hpp"]])
 ul2q_repair(src/caffe/internal_thread.cpp
   FROM [[  CUDA_CHECK(cudaGetDevice(&device));]]
   TO [[  device = ul2q::ThreadDevice();]])

@@ -47,9 +47,9 @@ ul2q_repair(src/caffe/layers/base_data_layer.cpp
 
 # Names that a typo made unknown come with those that are near.
 ul2q_repair(include/caffe/layer_factory.hpp
-  FROM [[#include "compat/layer_check.hpp"]]
-  TO [[#include "compat/layer_check.hpp"
-#include "compat/near_names.hpp"]])
+  FROM [[#include "support/layer_check.hpp"]]
+  TO [[#include "support/layer_check.hpp"
+#include "support/near_names.hpp"]])
 ul2q_repair(include/caffe/layer_factory.hpp
   FROM [["Unknown layer type: " << type
         << " (known types: "]]
@@ -58,7 +58,7 @@ ul2q_repair(include/caffe/layer_factory.hpp
 ul2q_repair(include/caffe/solver_factory.hpp
   FROM [[#include "caffe/common.hpp"]]
   TO [[#include "caffe/common.hpp"
-#include "compat/near_names.hpp"]])
+#include "support/near_names.hpp"]])
 ul2q_repair(include/caffe/solver_factory.hpp
   FROM [["Unknown solver type: " << type
         << " (known types: "]]
@@ -79,7 +79,7 @@ ul2q_repair(src/caffe/util/insert_splits.cpp
 ul2q_repair(src/caffe/util/insert_splits.cpp
   FROM [[#include "caffe/util/insert_splits.hpp"]]
   TO [[#include "caffe/util/insert_splits.hpp"
-#include "compat/near_names.hpp"]])
+#include "support/near_names.hpp"]])
 ul2q_repair(src/caffe/solvers/sgd_solver.cpp
   FROM [["Unknown learning rate policy: " << lr_policy;]]
   TO [["Unknown learning rate policy: " << lr_policy << "."
@@ -87,9 +87,9 @@ ul2q_repair(src/caffe/solvers/sgd_solver.cpp
 
 # A file that is not there is FileNotFound; one that does not parse is named.
 ul2q_repair(src/caffe/util/io.cpp
-  FROM [[#include "compat/prototxt.hpp"]]
-  TO [[#include "compat/files.hpp"
-#include "compat/prototxt.hpp"]])
+  FROM [[#include "support/prototxt.hpp"]]
+  TO [[#include "support/files.hpp"
+#include "support/prototxt.hpp"]])
 ul2q_repair(src/caffe/util/io.cpp
   FROM [[  int fd = open(filename, O_RDONLY);]]
   TO [[  ul2q::CheckReadable(filename);
@@ -102,7 +102,7 @@ ul2q_repair(src/caffe/util/db_leveldb.cpp
   FROM [[#include <string>]]
   TO [[#include <string>
 
-#include "compat/files.hpp"]])
+#include "support/files.hpp"]])
 ul2q_repair(src/caffe/util/db_leveldb.cpp
   FROM [[  leveldb::Options options;]]
   TO [[  if (mode == READ) { ul2q::CheckReadable(source); }
@@ -113,7 +113,7 @@ ul2q_repair(src/caffe/util/db_lmdb.cpp
 
 #include <string>
 
-#include "compat/files.hpp"]])
+#include "support/files.hpp"]])
 ul2q_repair(src/caffe/util/db_lmdb.cpp
   FROM [[  MDB_CHECK(mdb_env_create(&mdb_env_));
   if (mode == NEW) {]]
@@ -141,8 +141,8 @@ ul2q_repair(src/caffe/net.cpp
   FROM [[#include "hdf5.h"]]
   TO [[#include "hdf5.h"
 
-#include "compat/files.hpp"
-#include "compat/hdf5_file.hpp"]])
+#include "support/files.hpp"
+#include "support/hdf5_file.hpp"]])
 ul2q_repair(src/caffe/net.cpp
   FROM [[  hid_t file_hid = H5Fopen(trained_filename.c_str(), H5F_ACC_RDONLY,
                            H5P_DEFAULT);
@@ -158,9 +158,9 @@ ul2q_repair(src/caffe/net.cpp FROM [[  H5Fclose(file_hid);]] TO [[  file_hid.Clo
 ul2q_repair(src/caffe/solvers/sgd_solver.cpp
   FROM [[#include "caffe/sgd_solvers.hpp"]]
   TO [[#include "caffe/sgd_solvers.hpp"
-#include "compat/files.hpp"
-#include "compat/hdf5_file.hpp"
-#include "compat/near_names.hpp"]])
+#include "support/files.hpp"
+#include "support/hdf5_file.hpp"
+#include "support/near_names.hpp"]])
 ul2q_repair(src/caffe/solvers/sgd_solver.cpp
   FROM [[  hid_t file_hid = H5Fopen(state_file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   CHECK_GE(file_hid, 0) << "Couldn't open solver state file " << state_file;]]
@@ -186,8 +186,8 @@ ul2q_repair(src/caffe/solvers/sgd_solver.cpp FROM [[  H5Fclose(file_hid);]] TO [
 ul2q_repair(src/caffe/layers/hdf5_data_layer.cpp
   FROM [[#include "caffe/util/hdf5.hpp"]]
   TO [[#include "caffe/util/hdf5.hpp"
-#include "compat/files.hpp"
-#include "compat/hdf5_file.hpp"]])
+#include "support/files.hpp"
+#include "support/hdf5_file.hpp"]])
 ul2q_repair(src/caffe/layers/hdf5_data_layer.cpp
   FROM [[  hid_t file_id = H5Fopen(filename, H5F_ACC_RDONLY, H5P_DEFAULT);
   if (file_id < 0) {
@@ -217,7 +217,7 @@ ul2q_repair(src/caffe/internal_thread.cpp
 foreach(layer softmax_loss accuracy infogain_loss multinomial_logistic_loss hinge_loss embed)
   ul2q_repair(src/caffe/layers/${layer}_layer.cpp
     FROM "#include \"caffe/util/math_functions.hpp\""
-    TO "#include \"caffe/util/math_functions.hpp\"\n#include \"compat/index_check.hpp\"")
+    TO "#include \"caffe/util/math_functions.hpp\"\n#include \"support/index_check.hpp\"")
 endforeach()
 ul2q_repair(src/caffe/layers/softmax_loss_layer.cpp
   FROM [[      DCHECK_GE(label_value, 0);
@@ -435,9 +435,9 @@ ul2q_repair(src/caffe/util/hdf5.cpp
 # What could not be written, wholly or in part, is an error; a file that was there is replaced when the new one is whole and
 # on the disk.
 ul2q_repair(src/caffe/util/io.cpp
-  FROM [[#include "compat/files.hpp"]]
-  TO [[#include "compat/files.hpp"
-#include "compat/new_file.hpp"]])
+  FROM [[#include "support/files.hpp"]]
+  TO [[#include "support/files.hpp"
+#include "support/new_file.hpp"]])
 ul2q_repair(src/caffe/util/io.cpp
   FROM [[  fstream output(filename, ios::out | ios::trunc | ios::binary);
   CHECK(proto.SerializeToOstream(&output));]]
@@ -460,7 +460,7 @@ ul2q_repair(src/caffe/util/io.cpp
 ul2q_repair(src/caffe/util/hdf5.cpp
   FROM [[#include "caffe/util/hdf5.hpp"]]
   TO [[#include "caffe/util/hdf5.hpp"
-#include "compat/hdf5_file.hpp"]])
+#include "support/hdf5_file.hpp"]])
 foreach(words "Failed to make float dataset " "Failed to make double dataset "
               "Failed to save string dataset with name " "Failed to save int dataset with name ")
   ul2q_repair(src/caffe/util/hdf5.cpp

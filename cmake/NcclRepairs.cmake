@@ -54,7 +54,7 @@ ul2q_repair(src/caffe/parallel.cpp
 ul2q_repair(src/caffe/parallel.cpp
   FROM [[#include "caffe/parallel.hpp"]]
   TO [[#include "caffe/parallel.hpp"
-#include "compat/run_or_exit.hpp"]])
+#include "support/run_or_exit.hpp"]])
 ul2q_repair(src/caffe/parallel.cpp
   FROM [[  void InternalThreadEntry() {
     // Create solver and install callbacks]]

@@ -120,7 +120,7 @@ ul2q_repair(include/caffe/layers/data_layer.hpp
 ul2q_repair(src/caffe/layers/data_layer.cpp
   FROM [[#include "caffe/util/benchmark.hpp"]]
   TO [[#include "caffe/util/benchmark.hpp"
-#include "compat/resume.hpp"]])
+#include "support/resume.hpp"]])
 ul2q_repair(src/caffe/layers/data_layer.cpp
   FROM [[// This function is called on prefetch thread]]
   TO [[template<typename Dtype>
@@ -256,9 +256,9 @@ ul2q_repair(include/caffe/layers/recurrent_layer.hpp
 
 # Solver states hold it all.
 ul2q_repair(src/caffe/solvers/sgd_solver.cpp
-  FROM [[#include "compat/hdf5_file.hpp"]]
-  TO [[#include "compat/hdf5_file.hpp"
-#include "compat/resume.hpp"]])
+  FROM [[#include "support/hdf5_file.hpp"]]
+  TO [[#include "support/hdf5_file.hpp"
+#include "support/resume.hpp"]])
 ul2q_repair(src/caffe/solvers/sgd_solver.cpp
   FROM [[  state.set_solver_type(this->type());]]
   TO [[  state.set_solver_type(this->type());
@@ -315,7 +315,7 @@ ul2q_repair(include/caffe/solver.hpp
 ul2q_repair(src/caffe/solver.cpp
   FROM [[#include "caffe/util/upgrade_proto.hpp"]]
   TO [[#include "caffe/util/upgrade_proto.hpp"
-#include "compat/caffe_error.hpp"
+#include "support/caffe_error.hpp"
 
 #include <utility>]])
 ul2q_repair(src/caffe/solver.cpp

@@ -6,7 +6,7 @@
 
 #include "caffe/net.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "reference.hpp"
+#include "core/reference.hpp"
 #include "support.hpp"
 
 namespace ul2q {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "caffe/blob.hpp"
-#include "compat/caffe_error.hpp"
-#include "ul2q/quantizer.hpp"
+#include "support/caffe_error.hpp"
+#include "ul2q/core/quantizer.hpp"
 
 namespace ul2q {
 

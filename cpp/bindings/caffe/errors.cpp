@@ -3,7 +3,7 @@
 #include <fstream>
 
 #include "bindings/caffe/bindings.hpp"
-#include "compat/caffe_error.hpp"
+#include "support/caffe_error.hpp"
 
 namespace py = pybind11;
 

@@ -17,9 +17,9 @@
 #include "caffe/layers/memory_data_layer.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
-#include "compat/hdf5_weights.hpp"
-#include "compat/new_file.hpp"
-#include "compat/prototxt.hpp"
+#include "support/hdf5_weights.hpp"
+#include "support/new_file.hpp"
+#include "support/prototxt.hpp"
 
 namespace py = pybind11;
 

@@ -7,8 +7,8 @@
 
 #include "bindings/caffe/bindings.hpp"
 #include "bindings/caffe/settings.hpp"
-#include "ul2q/channels.hpp"
-#include "ul2q/kernels/moments.hpp"
+#include "ul2q/core/channels.hpp"
+#include "ul2q/core/kernels/moments.hpp"
 #include "ul2q/layers/quantized_blob.hpp"
 
 namespace py = pybind11;

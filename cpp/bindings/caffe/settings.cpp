@@ -6,7 +6,7 @@
 
 #include "bindings/caffe/bindings.hpp"
 #ifndef CPU_ONLY
-#include "compat/cuda_device.hpp"
+#include "support/cuda_device.hpp"
 #endif
 
 namespace py = pybind11;

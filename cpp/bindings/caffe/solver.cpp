@@ -11,7 +11,7 @@
 #include "bindings/caffe/settings.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/upgrade_proto.hpp"
-#include "compat/resume.hpp"
+#include "support/resume.hpp"
 
 namespace py = pybind11;
 

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "ul2q/channels.hpp"
-#include "ul2q/kernels/moments.hpp"
-#include "ul2q/method.hpp"
+#include "ul2q/core/channels.hpp"
+#include "ul2q/core/kernels/moments.hpp"
+#include "ul2q/core/method.hpp"
 
 namespace py = pybind11;
 

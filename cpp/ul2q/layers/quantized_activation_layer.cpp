@@ -8,9 +8,9 @@
 #include "caffe/layer_factory.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
-#include "ul2q/kernels/blocks.hpp"
-#include "ul2q/kernels/finite.hpp"
-#include "ul2q/kernels/moving_average.hpp"
+#include "ul2q/core/kernels/blocks.hpp"
+#include "ul2q/core/kernels/finite.hpp"
+#include "ul2q/core/kernels/moving_average.hpp"
 #include "ul2q/layers/quantizer_parameter.hpp"
 
 namespace caffe {

@@ -9,10 +9,10 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "ul2q/core/quantizer.hpp"
 #include "ul2q/layers/quantized_blob.hpp"
-#include "ul2q/quantizer.hpp"
 #ifndef CPU_ONLY
-#include "ul2q/device/device_quantizer.hpp"
+#include "ul2q/gpu/device_quantizer.hpp"
 #endif
 
 namespace caffe {

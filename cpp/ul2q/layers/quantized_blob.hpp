@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "caffe/blob.hpp"
-#include "ul2q/channels.hpp"
-#include "ul2q/quantizer.hpp"
+#include "ul2q/core/channels.hpp"
+#include "ul2q/core/quantizer.hpp"
 
 namespace caffe {
 

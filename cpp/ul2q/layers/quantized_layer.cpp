@@ -6,9 +6,9 @@
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
-#include "ul2q/engine/engine.hpp"
-#include "ul2q/engine/onednn_convolution_layer.hpp"
-#include "ul2q/kernels/random.hpp"
+#include "ul2q/core/kernels/random.hpp"
+#include "ul2q/float_engine/engine.hpp"
+#include "ul2q/float_engine/onednn_convolution_layer.hpp"
 #include "ul2q/layers/quantized_inner_product_layer.hpp"
 #include "ul2q/layers/quantizer_parameter.hpp"
 

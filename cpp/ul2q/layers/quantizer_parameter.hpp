@@ -5,7 +5,7 @@
 #include <string>
 
 #include "caffe/proto/caffe.pb.h"
-#include "ul2q/method.hpp"
+#include "ul2q/core/method.hpp"
 
 namespace caffe {
 

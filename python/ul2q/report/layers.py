@@ -155,7 +155,7 @@ def _describe(layer: caffe_pb2.LayerParameter, blob: ModelBlob) -> LayerWeights:
 
 
 def channels_first(layer: caffe_pb2.LayerParameter, weights: NDArray[Any]) -> NDArray[Any]:
-    """Weights as output channels × the rest, where cpp/ul2q/channels.hpp says these lie."""
+    """Weights as output channels × the rest, where cpp/ul2q/core/channels.hpp says these lie."""
     base = float_type(layer.type)
     if base == "Deconvolution":
         # group × inputs × outputs × kernel

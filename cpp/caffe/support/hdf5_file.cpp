@@ -1,0 +1,125 @@
+#include "support/hdf5_file.hpp"
+
+#include <glog/logging.h>
+#include <google/protobuf/message.h>
+#include <hdf5_hl.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "support/files.hpp"
+
+namespace ul2q {
+namespace {
+
+thread_local std::string written;
+
+/// File access properties: closing a file closes the objects in it.
+class Access {
+ public:
+  Access() : id_(H5Pcreate(H5P_FILE_ACCESS)) {
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    H5Pset_fclose_degree(id_, H5F_CLOSE_STRONG);
+  }
+  ~Access() { H5Pclose(id_); }
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+  operator hid_t() const { return id_; }
+
+  /// The file is made in memory, and stays there.
+  void SetInMemory() {
+    constexpr std::size_t kGrowth = 1 << 20;
+    H5Pset_fapl_core(id_, kGrowth, false);
+  }
+
+ private:
+  hid_t id_;
+};
+
+/// An open file's bytes; empty if HDF5 fails.
+std::vector<char> ImageOf(hid_t file) {
+  std::vector<char> image;
+  if (H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0) {
+    image.resize(std::max<ssize_t>(0, H5Fget_file_image(file, nullptr, 0)));
+    if (H5Fget_file_image(file, image.data(), image.size()) < 0) {
+      image.clear();
+    }
+  }
+  return image;
+}
+
+}  // namespace
+
+Hdf5File Hdf5File::Open(const std::string& path) {
+  CheckReadable(path);
+  const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, Access());
+  CHECK_GE(id, 0) << path << " is no readable HDF5 file";
+  return Hdf5File(id, path, nullptr);
+}
+
+Hdf5File Hdf5File::Create(const std::string& path) {
+  auto file = std::make_unique<NewFile>(path);
+  Access access;
+  access.SetInMemory();
+  const hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
+  CHECK_GE(id, 0) << "Cannot write the HDF5 file " << path;
+  written = path;
+  return Hdf5File(id, path, std::move(file));
+}
+
+Hdf5File::Hdf5File(hid_t id, std::string path, std::unique_ptr<NewFile> written)
+    : id_(id), path_(std::move(path)), written_(std::move(written)) {}
+
+Hdf5File::Hdf5File(Hdf5File&& other) noexcept
+    : id_(std::exchange(other.id_, H5I_INVALID_HID)),
+      path_(std::move(other.path_)),
+      written_(std::move(other.written_)) {}
+
+Hdf5File::~Hdf5File() {
+  if (id_ >= 0) {
+    H5Fclose(id_);
+  }
+}
+
+const std::string& Hdf5File::Written() { return written; }
+
+void Hdf5File::Close() {
+  const std::vector<char> image = written_ ? ImageOf(id_) : std::vector<char>();
+  CHECK_GE(H5Fclose(std::exchange(id_, H5I_INVALID_HID)), 0)
+      << "Cannot close " << path_;
+  if (written_) {
+    CHECK(!image.empty()) << "Cannot write " << path_ << ": HDF5 failed";
+    written_->Write(image.data(), image.size());
+    written_->Commit();
+  }
+}
+
+void SaveMessage(const google::protobuf::Message& message, hid_t file,
+                 const char* name) {
+  const std::string bytes = message.SerializeAsString();
+  const hsize_t size = bytes.size();
+  CHECK_GE(
+      H5LTmake_dataset(file, name, 1, &size, H5T_NATIVE_UCHAR, bytes.data()), 0)
+      << "Cannot write " << written << ": HDF5 failed to make the data set "
+      << name;
+}
+
+void LoadMessage(hid_t file, const char* name,
+                 google::protobuf::Message* message) {
+  message->Clear();
+  if (H5LTfind_dataset(file, name) <= 0) {
+    return;
+  }
+  hsize_t size = 0;
+  CHECK_GE(H5LTget_dataset_info(file, name, &size, nullptr, nullptr), 0)
+      << "the data set " << name << " is damaged";
+  std::string bytes(size, '\0');
+  CHECK_GE(H5LTread_dataset(file, name, H5T_NATIVE_UCHAR, bytes.data()), 0)
+      << "the data set " << name << " is damaged";
+  CHECK(message->ParseFromString(bytes))
+      << "the data set " << name << " is damaged";
+}
+
+}  // namespace ul2q

@@ -1,0 +1,202 @@
+#include "support/prototxt.hpp"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <tuple>
+#include <vector>
+
+#include "support/near_names.hpp"
+
+namespace ul2q {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::DescriptorPool;
+using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::io::Tokenizer;
+
+/// Keeps the first error; the later ones follow from it.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (message_.empty()) {
+      line_ = line;
+      column_ = column;
+      message_ = message;
+    }
+  }
+  int line() const { return line_; }
+  int column() const { return column_; }
+  const std::string& message() const { return message_; }
+
+ private:
+  int line_ = 0;
+  int column_ = 0;
+  std::string message_;
+};
+
+std::string ReadAll(google::protobuf::io::ZeroCopyInputStream* input) {
+  std::string text;
+  const void* data = nullptr;
+  int size = 0;
+  while (input->Next(&data, &size)) {
+    text.append(static_cast<const char*>(data), size);
+  }
+  return text;
+}
+
+/// The enums of all fields called `name` in `message` and the messages below.
+void CollectEnums(const Descriptor& message, const std::string& name,
+                  std::set<const Descriptor*>* seen,
+                  std::vector<const EnumDescriptor*>* enums) {
+  if (!seen->insert(&message).second) {
+    return;
+  }
+  for (int i = 0; i < message.field_count(); ++i) {
+    const FieldDescriptor& field = *message.field(i);
+    if (field.enum_type() != nullptr && field.name() == name) {
+      enums->push_back(field.enum_type());
+    } else if (field.message_type() != nullptr) {
+      CollectEnums(*field.message_type(), name, seen, enums);
+    }
+  }
+}
+
+/// What would have been right, for the two errors that a typo makes.
+std::string Suggestion(const std::string& error, const Descriptor& root) {
+  static const std::regex kEnum(
+      "Unknown enumeration value of \"(.*)\" for field \"(.*)\"\\.");
+  static const std::regex kField(
+      "Message type \"(.*)\" has no field named \"(.*)\"\\.");
+  std::vector<std::string> known;
+  std::string name;
+  std::smatch match;
+  if (std::regex_match(error, match, kEnum)) {
+    name = match[1];
+    std::set<const Descriptor*> seen;
+    std::vector<const EnumDescriptor*> enums;
+    CollectEnums(root, match[2], &seen, &enums);
+    std::set<std::string> names;  // several messages may have such a field
+    for (const EnumDescriptor* type : enums) {
+      for (int i = 0; i < type->value_count(); ++i) {
+        if (names.insert(type->value(i)->name()).second) {
+          known.push_back(type->value(i)->name());
+        }
+      }
+    }
+  } else if (std::regex_match(error, match, kField)) {
+    name = match[2];
+    const Descriptor* type =
+        root.file()->pool()->FindMessageTypeByName(match[1]);
+    for (int i = 0; type != nullptr && i < type->field_count(); ++i) {
+      known.push_back(type->field(i)->name());
+    }
+  }
+  if (known.empty()) {
+    return "";
+  }
+  std::string suggestion = DidYouMean(name, known) + " Known:";
+  for (const std::string& other : known) {
+    suggestion += " " + other;
+  }
+  return suggestion + ".";
+}
+
+/// The tokens of a text that need not parse, without its comments.
+std::vector<Tokenizer::Token> Tokens(const std::string& text) {
+  google::protobuf::io::ArrayInputStream stream(text.data(), text.size());
+  FirstError ignored;
+  Tokenizer tokenizer(&stream, &ignored);
+  // As TextFormat's own.
+  tokenizer.set_allow_f_after_float(true);
+  tokenizer.set_allow_multiline_strings(true);
+  tokenizer.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
+  tokenizer.set_require_space_after_number(false);
+  std::vector<Tokenizer::Token> tokens;
+  while (tokenizer.Next()) {
+    tokens.push_back(tokenizer.current());
+  }
+  return tokens;
+}
+
+/// The name of the innermost layer whose braces enclose tokens[place], or "".
+std::string EnclosingLayer(const std::vector<Tokenizer::Token>& tokens,
+                           std::size_t place) {
+  struct Message {
+    bool is_layer;
+    std::size_t begin, end;
+    std::string name;
+  };
+  std::vector<Message> messages;
+  std::vector<std::size_t> open;  // indices of those not closed yet
+  std::string field;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const Tokenizer::Token& token = tokens[i];
+    if (token.type == Tokenizer::TYPE_IDENTIFIER) {
+      field = token.text;
+    } else if (token.type == Tokenizer::TYPE_STRING) {
+      if (field == "name" && !open.empty()) {
+        Tokenizer::ParseString(token.text, &messages[open.back()].name);
+      }
+    } else if (token.text == "{" || token.text == "<") {
+      open.push_back(messages.size());
+      messages.push_back(
+          {field == "layer" || field == "layers", i, tokens.size(), ""});
+    } else if ((token.text == "}" || token.text == ">") && !open.empty()) {
+      messages[open.back()].end = i;
+      open.pop_back();
+    }
+  }
+  const auto innermost = std::find_if(
+      messages.rbegin(), messages.rend(), [=](const Message& message) {
+        return message.is_layer && message.begin < place &&
+               place <= message.end;
+      });
+  return innermost == messages.rend() ? "" : innermost->name;
+}
+
+}  // namespace
+
+std::string ParsePrototxt(google::protobuf::io::ZeroCopyInputStream* input,
+                          google::protobuf::Message* message) {
+  const std::string text = ReadAll(input);
+  google::protobuf::io::ArrayInputStream stream(text.data(), text.size());
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  if (parser.Parse(&stream, message)) {
+    return "";
+  }
+  int line = std::max(error.line(), 0);  // -1: the text as a whole
+  int column = error.column();
+  const std::vector<Tokenizer::Token> tokens = Tokens(text);
+  auto token = std::find_if(tokens.begin(), tokens.end(), [=](const auto& t) {
+    return std::tie(t.line, t.column) >= std::tie(line, column);
+  });
+  const std::string suggestion =
+      Suggestion(error.message(), *message->GetDescriptor());
+  if (!suggestion.empty() && token != tokens.begin()) {
+    --token;  // protobuf finds out about an unknown name one token late
+    line = token->line;
+    column = token->column;
+  }
+  std::ostringstream out;
+  out << line + 1 << ":" << column + 1 << ": " << error.message() << suggestion;
+  const std::string layer = EnclosingLayer(tokens, token - tokens.begin());
+  if (!layer.empty()) {
+    out << " (in layer '" << layer << "')";
+  }
+  return out.str();
+}
+
+}  // namespace ul2q

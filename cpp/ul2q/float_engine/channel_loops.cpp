@@ -1,0 +1,413 @@
+#include "ul2q/float_engine/channel_loops.hpp"
+
+#include <hwy/cache_control.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <type_traits>
+
+#include "ul2q/core/kernels/lanes.hpp"
+#include "ul2q/float_engine/dispatch.hpp"
+#include "ul2q/float_engine/relu.hpp"
+
+// Highway includes this file once more for each instruction set; see
+// kernels/loops.cpp.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ul2q/float_engine/channel_loops.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace ul2q {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Planes of so many elements are gone through one by one. In a row of smaller
+/// ones each element, a column, has its own copy of its channel's numbers, so
+/// that a vector may take several planes.
+constexpr std::int64_t kMinPlane = kLanes;
+
+/// Elements that are done while those of the next row are fetched.
+constexpr std::int64_t kPiece = 256;
+
+/// A number of each channel of a group, or the same for all.
+template <typename Dtype>
+struct Number {
+  const Dtype* of_channel;
+  Dtype otherwise;
+
+  HWY_INLINE Dtype Of(std::int64_t channel) const {
+    return of_channel == nullptr ? otherwise : of_channel[channel];
+  }
+};
+
+/// A plane's number, read as if each element had one.
+template <typename Dtype>
+struct Same {
+  Dtype value;
+
+  HWY_INLINE Dtype operator[](std::int64_t) const { return value; }
+};
+
+/// Neighbouring elements of a group.
+struct Piece {
+  std::int64_t begin, n;
+  std::int64_t next;  ///< begin of what to fetch meanwhile
+  /// Where its sums are: of its columns, or of its plane's lanes.
+  std::int64_t sums;
+};
+
+/// Calls body(piece, numbers) for each piece of a group: its i-th element has
+/// the k-th number numbers[k][i].
+template <typename Dtype, std::size_t kCount, typename Body>
+HWY_INLINE void ForEachPiece(const ChannelGroup& group,
+                             const std::array<Number<Dtype>, kCount>& numbers,
+                             const Body& body) {
+  const std::int64_t width = group.channels * group.inner;
+  const bool has_planes = group.inner >= kMinPlane;
+  alignas(64) Dtype columns[kCount][kGroupRow];
+  if (!has_planes) {
+    for (std::size_t k = 0; k < kCount; ++k) {
+      Dtype* column = columns[k];
+      for (std::int64_t channel = 0; channel < group.channels; ++channel) {
+        column = std::fill_n(column, group.inner, numbers[k].Of(channel));
+      }
+    }
+  }
+  for (std::int64_t row = 0; row < group.rows; ++row) {
+    const std::int64_t begin = row * group.stride;
+    const std::int64_t next =
+        row + 1 < group.rows ? begin + group.stride : begin;
+    if (!has_planes) {
+      for (std::int64_t i = 0; i < width; i += kPiece) {
+        std::array<const Dtype*, kCount> of_columns;
+        for (std::size_t k = 0; k < kCount; ++k) {
+          of_columns[k] = columns[k] + i;
+        }
+        body(Piece{begin + i, std::min(kPiece, width - i), next + i, i},
+             of_columns);
+      }
+      continue;
+    }
+    for (std::int64_t channel = 0; channel < group.channels; ++channel) {
+      std::array<Same<Dtype>, kCount> of_plane;
+      for (std::size_t k = 0; k < kCount; ++k) {
+        of_plane[k] = {numbers[k].Of(channel)};
+      }
+      const std::int64_t plane = channel * group.inner;
+      for (std::int64_t i = 0; i < group.inner; i += kPiece) {
+        body(Piece{begin + plane + i, std::min(kPiece, group.inner - i),
+                   next + plane + i, channel * kLanes},
+             of_plane);
+      }
+    }
+  }
+}
+
+template <typename Dtype>
+HWY_INLINE void Prefetch(const Dtype* values, std::int64_t n) {
+  constexpr std::int64_t kLine = 64 / sizeof(Dtype);
+  for (std::int64_t i = 0; i < n; i += kLine) {
+    hwy::Prefetch(values + i);
+  }
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadDouble(D d, const double* values) {
+  return hn::LoadU(d, values);
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadDouble(D d, const float* values) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), values));
+}
+
+/// x - origin and its square
+template <typename Dtype, typename Origin>
+struct Moments {
+  const Dtype* x;
+  Origin origin;
+
+  HWY_INLINE void Add(std::int64_t i, double* first, double* second) const {
+    const double deviation = static_cast<double>(x[i]) - origin[i];
+    *first += deviation;
+    *second += deviation * deviation;
+  }
+
+  template <class D, class V>
+  HWY_INLINE void Add(D d, std::int64_t i, V* first, V* second) const {
+    const V deviation = hn::Sub(LoadDouble(d, x + i), hn::Set(d, origin[i]));
+    *first = hn::Add(*first, deviation);
+    *second = hn::Add(*second, hn::Mul(deviation, deviation));
+  }
+};
+
+/// dy and dy·(x - origin)
+template <typename Dtype, typename Origin>
+struct Products {
+  const Dtype* dy;
+  const Dtype* x;
+  Origin origin;
+
+  HWY_INLINE void Add(std::int64_t i, double* first, double* second) const {
+    *first += dy[i];
+    *second += dy[i] * (static_cast<double>(x[i]) - origin[i]);
+  }
+
+  template <class D, class V>
+  HWY_INLINE void Add(D d, std::int64_t i, V* first, V* second) const {
+    const V g = LoadDouble(d, dy + i);
+    const V deviation = hn::Sub(LoadDouble(d, x + i), hn::Set(d, origin[i]));
+    *first = hn::Add(*first, g);
+    *second = hn::Add(*second, hn::Mul(g, deviation));
+  }
+};
+
+/// The sums of a group as they grow, of each column or of each plane's lanes.
+class GroupSums {
+ public:
+  explicit GroupSums(const ChannelGroup& group)
+      : channels_(group.channels),
+        parts_(group.inner < kMinPlane ? group.inner : kLanes) {
+    std::fill(first_, first_ + channels_ * parts_, 0.0);
+    std::fill(second_, second_ + channels_ * parts_, 0.0);
+  }
+
+  template <template <typename, typename> class Terms, typename Dtype>
+  HWY_INLINE void Add(const Terms<Dtype, const Dtype*>& terms,
+                      const Piece& piece) {
+    double* first = first_ + piece.sums;
+    double* second = second_ + piece.sums;
+#pragma GCC ivdep  // the sums are no part of the terms
+    for (std::int64_t i = 0; i < piece.n; ++i) {
+      terms.Add(i, first + i, second + i);
+    }
+  }
+
+  template <template <typename, typename> class Terms, typename Dtype>
+  HWY_INLINE void Add(const Terms<Dtype, Same<Dtype>>& terms,
+                      const Piece& piece) {
+    // Two vectors side by side hide the latency of the additions.
+    const hn::CappedTag<double, kLanes / 2> d;
+    const std::int64_t size = hn::Lanes(d);
+    const std::int64_t end = piece.n - piece.n % kLanes;
+    double* first = first_ + piece.sums;
+    double* second = second_ + piece.sums;
+    for (std::int64_t lane = 0; lane < kLanes; lane += 2 * size) {
+      auto first_a = hn::Load(d, first + lane);
+      auto first_b = hn::Load(d, first + lane + size);
+      auto second_a = hn::Load(d, second + lane);
+      auto second_b = hn::Load(d, second + lane + size);
+      for (std::int64_t i = lane; i < end; i += kLanes) {
+        terms.Add(d, i, &first_a, &second_a);
+        terms.Add(d, i + size, &first_b, &second_b);
+      }
+      hn::Store(first_a, d, first + lane);
+      hn::Store(first_b, d, first + lane + size);
+      hn::Store(second_a, d, second + lane);
+      hn::Store(second_b, d, second + lane + size);
+    }
+    for (std::int64_t i = end; i < piece.n; ++i) {
+      terms.Add(i, first + i - end, second + i - end);
+    }
+  }
+
+  HWY_INLINE void Finish(ChannelSums* sums) const {
+    for (std::int64_t channel = 0; channel < channels_; ++channel) {
+      sums[channel] = {0, 0};
+      for (std::int64_t i = 0; i < parts_; ++i) {
+        sums[channel].first += first_[channel * parts_ + i];
+        sums[channel].second += second_[channel * parts_ + i];
+      }
+    }
+  }
+
+ private:
+  static_assert(kGroupRow / kMinPlane * kLanes <= kGroupRow,
+                "the lanes of a group's planes have no room");
+  std::int64_t channels_, parts_;  // columns or lanes of each channel
+  alignas(64) double first_[kGroupRow];
+  alignas(64) double second_[kGroupRow];
+};
+
+template <typename Dtype>
+void SumMoments(const ChannelGroup& group, const Dtype* x, const Dtype* origin,
+                ChannelSums* sums) {
+  GroupSums group_sums(group);
+  ForEachPiece(group, std::array<Number<Dtype>, 1>{{{origin, 0}}},
+               [&](const Piece& piece, const auto& numbers) {
+                 Prefetch(x + piece.next, piece.n);
+                 using Origin = std::decay_t<decltype(numbers[0])>;
+                 group_sums.Add(
+                     Moments<Dtype, Origin>{x + piece.begin, numbers[0]},
+                     piece);
+               });
+  group_sums.Finish(sums);
+}
+
+template <typename Dtype>
+void SumProducts(const ChannelGroup& group, const Dtype* dy, const Dtype* x,
+                 const Dtype* origin, ChannelSums* sums) {
+  GroupSums group_sums(group);
+  ForEachPiece(group, std::array<Number<Dtype>, 1>{{{origin, 0}}},
+               [&](const Piece& piece, const auto& numbers) {
+                 Prefetch(dy + piece.next, piece.n);
+                 Prefetch(x + piece.next, piece.n);
+                 using Origin = std::decay_t<decltype(numbers[0])>;
+                 group_sums.Add(
+                     Products<Dtype, Origin>{dy + piece.begin, x + piece.begin,
+                                             numbers[0]},
+                     piece);
+               });
+  group_sums.Finish(sums);
+}
+
+template <typename Dtype>
+void Affine(const ChannelGroup& group, const Dtype* x, const Dtype* origin,
+            const Dtype* factor, const Dtype* shift, Dtype* y, Dtype* kept) {
+  ForEachPiece(
+      group,
+      std::array<Number<Dtype>, 3>{{{origin, 0}, {factor, 1}, {shift, 0}}},
+      [=](const Piece& piece, const auto& numbers) {
+        const auto [o, f, s] = numbers;
+        Prefetch(x + piece.next, piece.n);
+        const Dtype* in = x + piece.begin;
+        Dtype* out = y + piece.begin;
+        if (kept == nullptr) {
+#pragma GCC ivdep  // an element of y is made from the same one of x alone
+          for (std::int64_t i = 0; i < piece.n; ++i) {
+            out[i] = (in[i] - o[i]) * f[i] + s[i];
+          }
+          return;
+        }
+        Dtype* copy = kept + piece.begin;
+#pragma GCC ivdep
+        for (std::int64_t i = 0; i < piece.n; ++i) {
+          const Dtype value = in[i];
+          copy[i] = value;
+          out[i] = (value - o[i]) * f[i] + s[i];
+        }
+      });
+}
+
+template <typename Dtype>
+void NormScaleRelu(const ChannelGroup& group, const Dtype* x,
+                   const NormScale<Dtype>& norm, Dtype slope,
+                   const NormScaleOutputs<Dtype>& outputs) {
+  ForEachPiece(group,
+               std::array<Number<Dtype>, 4>{{{norm.origin, 0},
+                                             {norm.factor, 1},
+                                             {norm.scale, 1},
+                                             {norm.shift, 0}}},
+               [&](const Piece& piece, const auto& numbers) {
+                 const auto [o, f, s, t] = numbers;
+                 Prefetch(x + piece.next, piece.n);
+                 // What nobody wants goes to the L1 cache, and no farther.
+                 Dtype unwanted[kPiece];
+                 const auto begin_of = [&](Dtype* output) {
+                   return output == nullptr ? unwanted : output + piece.begin;
+                 };
+                 const Dtype* in = x + piece.begin;
+                 Dtype* kept = begin_of(outputs.kept);
+                 Dtype* normalized = begin_of(outputs.normalized);
+                 Dtype* scaled = begin_of(outputs.scaled);
+                 Dtype* out = begin_of(outputs.y);
+#pragma GCC ivdep  // as above
+                 for (std::int64_t i = 0; i < piece.n; ++i) {
+                   const Dtype value = in[i];
+                   const Dtype normal = (value - o[i]) * f[i];
+                   const Dtype z = normal * s[i] + t[i];
+                   kept[i] = value;
+                   normalized[i] = normal;
+                   scaled[i] = z;
+                   out[i] = Relu(z, slope);
+                 }
+               });
+}
+
+template <typename Dtype>
+void ScaleBackward(const ChannelGroup& group, const Dtype* dy,
+                   const ReluInput<Dtype>& relu, const Dtype* x,
+                   const Dtype* origin, const Dtype* factor, Dtype* dx,
+                   ChannelSums* sums) {
+  GroupSums group_sums(group);
+  ForEachPiece(
+      group, std::array<Number<Dtype>, 2>{{{origin, 0}, {factor, 1}}},
+      [&](const Piece& piece, const auto& numbers) {
+        Prefetch(dy + piece.next, piece.n);
+        Prefetch(x + piece.next, piece.n);
+        const Dtype* dz = dy + piece.begin;
+        Dtype unwanted[kPiece];
+        if (relu.z != nullptr) {
+          Prefetch(relu.z + piece.next, piece.n);
+          const Dtype* z = relu.z + piece.begin;
+          Dtype* out = relu.dz == nullptr ? unwanted : relu.dz + piece.begin;
+          const Dtype slope = relu.slope;
+#pragma GCC ivdep  // as above
+          for (std::int64_t i = 0; i < piece.n; ++i) {
+            out[i] = dz[i] * ReluDerivative(z[i], slope);
+          }
+          dz = out;
+        }
+        using Origin = std::decay_t<decltype(numbers[0])>;
+        group_sums.Add(Products<Dtype, Origin>{dz, x + piece.begin, numbers[0]},
+                       piece);
+        const auto f = numbers[1];
+        Dtype* out = dx + piece.begin;
+#pragma GCC ivdep  // as above
+        for (std::int64_t i = 0; i < piece.n; ++i) {
+          out[i] = dz[i] * f[i];
+        }
+      });
+  group_sums.Finish(sums);
+}
+
+template <typename Dtype>
+void NormBackward(const ChannelGroup& group, const Dtype* dy, const Dtype* x,
+                  const Dtype* origin, const Dtype* slope, const Dtype* shift,
+                  const Dtype* factor, Dtype* dx) {
+  ForEachPiece(group,
+               std::array<Number<Dtype>, 4>{
+                   {{origin, 0}, {slope, 0}, {shift, 0}, {factor, 1}}},
+               [=](const Piece& piece, const auto& numbers) {
+                 const auto [o, m, s, f] = numbers;
+                 const Dtype* g = dy + piece.begin;
+                 const Dtype* in = x + piece.begin;
+                 Dtype* out = dx + piece.begin;
+                 Prefetch(dy + piece.next, piece.n);
+                 Prefetch(x + piece.next, piece.n);
+#pragma GCC ivdep  // as above
+                 for (std::int64_t i = 0; i < piece.n; ++i) {
+                   out[i] = (g[i] - s[i] - (in[i] - o[i]) * m[i]) * f[i];
+                 }
+               });
+}
+
+template <typename Dtype>
+ChannelLoops<Dtype> MakeLoops() {
+  return {&SumMoments<Dtype>,    &SumProducts<Dtype>,   &Affine<Dtype>,
+          &NormScaleRelu<Dtype>, &ScaleBackward<Dtype>, &NormBackward<Dtype>};
+}
+
+const EngineTable<ChannelLoops>& Table() {
+  static const EngineTable<ChannelLoops> table{MakeLoops<float>(),
+                                               MakeLoops<double>()};
+  return table;
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace ul2q
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ul2q {
+
+HWY_EXPORT(Table);
+UL2Q_DISPATCH(ChannelLoops);
+
+}  // namespace ul2q
+#endif

@@ -1,0 +1,594 @@
+#include "ul2q/float_engine/onednn_convolution.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "ul2q/core/kernels/blocks.hpp"
+#include "ul2q/float_engine/onednn_primitives.hpp"
+#include "ul2q/float_engine/workspace.hpp"
+
+namespace ul2q {
+
+using dnnl::memory;
+
+const dnnl::engine& Cpu() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+namespace {
+
+/// Bytes of the larger of bottom and top that are computed with at a time.
+/// They, the other one and what the kernel reads fit the cores' L2 caches.
+constexpr std::int64_t kPartBytes = 2 << 20;
+
+/// So many times the bytes of the weights are computed with at least: each part
+/// adds its gradient of the weights.
+constexpr std::int64_t kWeightsPerPart = 4;
+
+/// Multiply-adds below which a second thread comes too late.
+constexpr std::int64_t kSmallWork = 1 << 23;
+
+dnnl::stream& Stream() {
+  thread_local dnnl::stream stream(Cpu());
+  return stream;
+}
+
+memory::desc FloatDesc(const memory::dims& dims, memory::format_tag tag) {
+  return {dims, memory::data_type::f32, tag};
+}
+
+/// Has oneDNN take so many threads while it lives.
+class Threads {
+ public:
+  explicit Threads(int count) : before_(omp_get_max_threads()) {
+    omp_set_num_threads(count);
+  }
+  ~Threads() { omp_set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  const int before_;
+};
+
+/// Where a buffer lies in the workspace, and how large that must be.
+class Layout {
+ public:
+  std::size_t Add(std::size_t bytes) {
+    const std::size_t offset = size_;
+    size_ += (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment *
+             kWorkspaceAlignment;
+    return offset;
+  }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::size_t size_ = 0;
+};
+
+/// What a primitive does to an operand.
+enum class Use { kReads, kSets, kAddsTo };
+
+/// A blob in Caffe's plain format and, unless that is what the primitive wants,
+/// a copy in the format that it wants.
+class Operand {
+ public:
+  Operand(const memory::desc& plain, const memory::desc& wanted, Use use)
+      : plain_(plain, Cpu(), nullptr), wanted_(wanted, Cpu(), nullptr) {
+    // The primitive sets what is to be added.
+    has_copy_ = use == Use::kAddsTo || plain != wanted;
+    if (!has_copy_) {
+      wanted_ = plain_;
+      return;
+    }
+    const std::int64_t count = plain.get_size() / sizeof(float);
+    threads_ = IsWorthThreads(count) ? omp_get_max_threads() : 1;
+    const Threads scope(threads_);
+    if (use == Use::kReads) {
+      reorder_ = dnnl::reorder(plain_, wanted_);
+      return;
+    }
+    dnnl::primitive_attr attr;
+    if (use == Use::kAddsTo) {
+      dnnl::post_ops add;
+      add.append_sum();
+      attr.set_post_ops(add);
+    }
+    reorder_ = dnnl::reorder({Cpu(), wanted, Cpu(), plain, attr});
+  }
+
+  const memory& wanted() const { return wanted_; }
+  memory::desc format() const { return wanted_.get_desc(); }
+  bool has_copy() const { return has_copy_; }
+
+  void AddTo(Layout* layout) {
+    if (has_copy_) {
+      offset_ = layout->Add(format().get_size());
+    }
+  }
+  /// Lets its copy lie where the other's does, which is no smaller.
+  void ShareCopy(const Operand& other) { offset_ = other.offset_; }
+
+  void PlaceIn(std::byte* workspace) {
+    if (has_copy_) {
+      wanted_.set_data_handle(workspace + offset_);
+    }
+  }
+  /// Lets its copy lie in memory of the same format.
+  void PlaceIn(const memory& other) {
+    wanted_.set_data_handle(other.get_data_handle());
+  }
+  /// oneDNN takes what it only reads without const, too.
+  void Set(const float* plain) {
+    plain_.set_data_handle(const_cast<float*>(plain));
+  }
+  /// Before the primitive, for operands that it reads.
+  void Load() {
+    if (has_copy_) {
+      const Threads scope(threads_);
+      reorder_.execute(Stream(), plain_, wanted_);
+    }
+  }
+  /// After the primitive, for operands that it sets or adds to.
+  void Store() {
+    if (has_copy_) {
+      const Threads scope(threads_);
+      reorder_.execute(Stream(), wanted_, plain_);
+    }
+  }
+
+ private:
+  memory plain_, wanted_;
+  bool has_copy_;
+  int threads_ = 1;
+  dnnl::reorder reorder_;
+  std::size_t offset_ = 0;
+};
+
+/// oneDNN's numbers of a primitive's arguments.
+struct Arguments {
+  int bottom, weights, bias, top;
+};
+
+constexpr Arguments kForward = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS,
+                                DNNL_ARG_DST};
+constexpr Arguments kBackwardData = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, 0,
+                                     DNNL_ARG_DIFF_DST};
+constexpr Arguments kBackwardWeights = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS,
+                                        DNNL_ARG_DIFF_BIAS, DNNL_ARG_DIFF_DST};
+
+/// The blobs' plain formats.
+struct PlainFormats {
+  memory::desc bottom, weights, bias, top;
+};
+
+/// A primitive with its operands.
+struct Pass {
+  Pass(const dnnl::primitive_desc_base& description,
+       const Arguments& argument_numbers, const PlainFormats& plain)
+      : numbers(argument_numbers),
+        primitive(description.get()),
+        bottom(plain.bottom, Wanted(description, numbers.bottom),
+               numbers.bottom == DNNL_ARG_DIFF_SRC ? Use::kSets : Use::kReads),
+        weights(plain.weights, Wanted(description, numbers.weights),
+                numbers.weights == DNNL_ARG_DIFF_WEIGHTS ? Use::kAddsTo
+                                                         : Use::kReads),
+        bias(plain.bias, Cpu(), nullptr),
+        top(plain.top, Wanted(description, numbers.top),
+            numbers.top == DNNL_ARG_DST ? Use::kSets : Use::kReads),
+        scratchpad(description.scratchpad_desc(), Cpu(), nullptr),
+        arguments({{numbers.bottom, bottom.wanted()},
+                   {numbers.weights, weights.wanted()},
+                   {numbers.top, top.wanted()},
+                   {DNNL_ARG_SCRATCHPAD, scratchpad}}) {
+    if (numbers.bias != 0 && plain.bias != memory::desc()) {
+      arguments.emplace(numbers.bias, bias);
+    }
+  }
+
+  static memory::desc Wanted(const dnnl::primitive_desc_base& description,
+                             int number) {
+    return description.query_md(dnnl::query::exec_arg_md, number);
+  }
+
+  std::size_t scratchpad_size() const {
+    return scratchpad.get_desc().get_size();
+  }
+  void Run() { primitive.execute(Stream(), arguments); }
+
+  Arguments numbers;
+  dnnl::primitive primitive;
+  Operand bottom, weights;
+  memory bias;
+  Operand top;
+  memory scratchpad;
+  std::unordered_map<int, memory> arguments;
+};
+
+/// Whether so few of the channels are more than padding that the plain format
+/// is faster.
+bool IsMostlyPadding(const memory::desc& wanted, const memory::desc& plain) {
+  return wanted.get_size() > 2 * plain.get_size();
+}
+
+/// Whether oneDNN computes it in plain loops.
+bool IsReference(const dnnl::primitive_desc_base& description) {
+  const std::string name = description.impl_info_str();
+  return name.find("ref") != std::string::npos;
+}
+
+/// What `describe` makes of the format of bottom and top: by oneDNN's choice,
+/// unless that is bad.
+template <class Describe>
+auto DescribeBest(const Arguments& numbers, const PlainFormats& plain,
+                  const Describe& describe) {
+  auto description = describe(memory::format_tag::any);
+  if (IsMostlyPadding(Pass::Wanted(description, numbers.bottom),
+                      plain.bottom) ||
+      IsMostlyPadding(Pass::Wanted(description, numbers.top), plain.top)) {
+    description = describe(memory::format_tag::nchw);
+  }
+  if (IsReference(description)) {
+    throw dnnl::error(dnnl_unimplemented, "oneDNN has no fast implementation");
+  }
+  return description;
+}
+
+memory::dims Dims(const ConvolutionShape::Pair& pair) {
+  return {pair[0], pair[1]};
+}
+
+/// Describes the passes of a shape for some of its images.
+template <class Kind>
+class Describer {
+ public:
+  Describer(const ConvolutionShape& shape, std::int64_t images)
+      : bottom_({images, shape.channels, shape.bottom[0], shape.bottom[1]}),
+        top_({images, shape.num_output, shape.top[0], shape.top[1]}),
+        stride_(Dims(shape.stride)),
+        // oneDNN counts the elements left out between two of the kernel's.
+        dilation_({shape.dilation[0] - 1, shape.dilation[1] - 1}),
+        pad_(Dims(shape.pad)) {
+    // oneDNN has the output channels first; in memory they come second for a
+    // deconvolution.
+    weights_ = {shape.num_output / shape.group, shape.channels / shape.group,
+                shape.kernel[0], shape.kernel[1]};
+    auto tag = shape.is_deconvolution ? memory::format_tag::iohw
+                                      : memory::format_tag::oihw;
+    if (shape.group > 1) {
+      weights_.insert(weights_.begin(), shape.group);
+      tag = shape.is_deconvolution ? memory::format_tag::giohw
+                                   : memory::format_tag::goihw;
+    }
+    plain_.bottom = FloatDesc(bottom_, memory::format_tag::nchw);
+    plain_.weights = FloatDesc(weights_, tag);
+    if (shape.has_bias) {
+      plain_.bias = FloatDesc({shape.num_output}, memory::format_tag::x);
+    }
+    plain_.top = FloatDesc(top_, memory::format_tag::nchw);
+    attr_.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    forward_attr_ = attr_;
+    if (shape.relu_slope) {
+      dnnl::post_ops relu;
+      AppendRelu(*shape.relu_slope, &relu);
+      forward_attr_.set_post_ops(relu);
+    }
+  }
+
+  Pass Forward() const { return {DescribeForward(), kForward, plain_}; }
+
+  Pass BackwardData() const {
+    const auto forward = DescribeForward();
+    return {DescribeBest(kBackwardData, plain_,
+                         [&](memory::format_tag tag) {
+                           return DescribeBackward<typename Kind::BackwardData>(
+                               attr_, forward, Kind::kAlgorithm,
+                               FloatDesc(bottom_, tag), AnyWeights(),
+                               FloatDesc(top_, tag), stride_, dilation_, pad_,
+                               pad_);
+                         }),
+            kBackwardData, plain_};
+  }
+
+  Pass BackwardWeights() const {
+    const auto forward = DescribeForward();
+    return {DescribeBest(
+                kBackwardWeights, plain_,
+                [&](memory::format_tag tag) {
+                  return DescribeBackward<typename Kind::BackwardWeights>(
+                      attr_, forward, Kind::kAlgorithm, FloatDesc(bottom_, tag),
+                      AnyWeights(), plain_.bias, FloatDesc(top_, tag), stride_,
+                      dilation_, pad_, pad_);
+                }),
+            kBackwardWeights, plain_};
+  }
+
+ private:
+  memory::desc AnyWeights() const {
+    return FloatDesc(weights_, memory::format_tag::any);
+  }
+
+  auto DescribeForward() const {
+    return DescribeBest(kForward, plain_, [&](memory::format_tag tag) {
+      return Describe<typename Kind::Forward>(
+          forward_attr_, dnnl::prop_kind::forward_training, Kind::kAlgorithm,
+          FloatDesc(bottom_, tag), AnyWeights(), plain_.bias,
+          FloatDesc(top_, tag), stride_, dilation_, pad_, pad_);
+    });
+  }
+
+  memory::dims bottom_, weights_, top_, stride_, dilation_, pad_;
+  PlainFormats plain_;
+  dnnl::primitive_attr attr_, forward_attr_;
+};
+
+}  // namespace
+
+bool ConvolutionShape::operator==(const ConvolutionShape& other) const {
+  const auto fields = [](const ConvolutionShape& s) {
+    return std::tie(s.is_deconvolution, s.has_bias, s.images, s.channels,
+                    s.num_output, s.group, s.bottom, s.top, s.kernel, s.stride,
+                    s.pad, s.dilation, s.relu_slope);
+  };
+  return fields(*this) == fields(other);
+}
+
+std::int64_t ConvolutionShape::bottom_size() const {
+  return channels * bottom[0] * bottom[1];
+}
+
+std::int64_t ConvolutionShape::top_size() const {
+  return num_output * top[0] * top[1];
+}
+
+std::int64_t ConvolutionShape::weights_size() const {
+  return channels * num_output / group * kernel[0] * kernel[1];
+}
+
+/// Some of a shape's images: `parts` times `images` of them.
+class OneDnnConvolution::Plan {
+ public:
+  Plan(const ConvolutionShape& shape, std::int64_t parts, std::int64_t images)
+      : shape_(shape),
+        parts_(parts),
+        bottom_step_(images * shape.bottom_size()),
+        top_step_(images * shape.top_size()),
+        images_(images),
+        forward_(
+            With([](const auto& describer) { return describer.Forward(); })) {
+    Layout layout;
+    forward_.weights.AddTo(&layout);
+    forward_.bottom.AddTo(&layout);
+    forward_.top.AddTo(&layout);
+    forward_scratchpad_ = layout.Add(forward_.scratchpad_size());
+    forward_size_ = layout.size();
+  }
+
+  std::int64_t images() const { return parts_ * images_; }
+
+  void Forward(const float* bottom, const float* weights, std::uint64_t version,
+               const float* bias, float* top) {
+    std::byte* workspace = Workspace(forward_size_);
+    Pass& pass = forward_;
+    LoadWeights(weights, version, workspace);
+    pass.bottom.PlaceIn(workspace);
+    pass.top.PlaceIn(workspace);
+    pass.scratchpad.set_data_handle(workspace + forward_scratchpad_);
+    if (shape_.has_bias) {
+      pass.bias.set_data_handle(const_cast<float*>(bias));
+    }
+    for (std::int64_t part = 0; part < parts_; ++part) {
+      pass.bottom.Set(bottom + part * bottom_step_);
+      pass.top.Set(top + part * top_step_);
+      pass.bottom.Load();
+      pass.Run();
+      pass.top.Store();
+    }
+  }
+
+  void PrepareBackward() {
+    if (data_) {
+      return;
+    }
+    Pass weights =
+        With([](const auto& describer) { return describer.BackwardWeights(); });
+    Pass data =
+        With([](const auto& describer) { return describer.BackwardData(); });
+    Layout layout;
+    weights.bottom.AddTo(&layout);
+    weights.weights.AddTo(&layout);
+    weights.top.AddTo(&layout);
+    bias_diff_ = layout.Add(shape_.num_output * sizeof(float));
+    // The bottom is not needed when its diff is computed.
+    if (weights.bottom.has_copy() && data.bottom.has_copy() &&
+        data.bottom.format().get_size() <= weights.bottom.format().get_size()) {
+      data.bottom.ShareCopy(weights.bottom);
+    } else {
+      data.bottom.AddTo(&layout);
+    }
+    data.weights.AddTo(&layout);
+    shares_top_ = weights.top.has_copy() && data.top.has_copy() &&
+                  weights.top.format() == data.top.format();
+    if (shares_top_) {
+      data.top.ShareCopy(weights.top);
+    } else {
+      data.top.AddTo(&layout);
+    }
+    backward_scratchpad_ =
+        layout.Add(std::max(weights.scratchpad_size(), data.scratchpad_size()));
+    backward_size_ = layout.size();
+    weights_.emplace(std::move(weights));
+    data_.emplace(std::move(data));
+  }
+
+  void Backward(const float* bottom, const float* weights,
+                const float* top_diff, float* bottom_diff, float* weights_diff,
+                float* bias_diff) {
+    std::byte* workspace = Workspace(backward_size_);
+    for (Pass* pass : {&*weights_, &*data_}) {
+      pass->bottom.PlaceIn(workspace);
+      pass->weights.PlaceIn(workspace);
+      pass->top.PlaceIn(workspace);
+      pass->scratchpad.set_data_handle(workspace + backward_scratchpad_);
+    }
+    float* part_bias = reinterpret_cast<float*>(workspace + bias_diff_);
+    if (shape_.has_bias) {
+      weights_->bias.set_data_handle(part_bias);
+    }
+    weights_->weights.Set(weights_diff);
+    data_->weights.Set(weights);
+    if (bottom_diff != nullptr) {
+      data_->weights.Load();
+    }
+    for (std::int64_t part = 0; part < parts_; ++part) {
+      const float* part_top = top_diff + part * top_step_;
+      if (weights_diff != nullptr) {
+        weights_->bottom.Set(bottom + part * bottom_step_);
+        weights_->top.Set(part_top);
+        weights_->bottom.Load();
+        weights_->top.Load();
+        weights_->Run();
+        weights_->weights.Store();
+      }
+      if (bias_diff != nullptr) {
+        for (std::int64_t i = 0; i < shape_.num_output; ++i) {
+          bias_diff[i] += part_bias[i];
+        }
+      }
+      if (bottom_diff != nullptr) {
+        data_->bottom.Set(bottom_diff + part * bottom_step_);
+        data_->top.Set(part_top);
+        if (weights_diff == nullptr || !shares_top_) {
+          data_->top.Load();
+        }
+        data_->Run();
+        data_->bottom.Store();
+      }
+    }
+  }
+
+ private:
+  void LoadWeights(const float* weights, std::uint64_t version,
+                   std::byte* workspace) {
+    Operand& operand = forward_.weights;
+    operand.Set(weights);
+    if (version == 0 || !operand.has_copy()) {
+      operand.PlaceIn(workspace);
+      operand.Load();
+      return;
+    }
+    if (!kept_weights_) {
+      kept_weights_ = memory(operand.format(), Cpu());
+    }
+    operand.PlaceIn(*kept_weights_);
+    if (kept_version_ != version) {
+      kept_version_ = 0;
+      operand.Load();
+      kept_version_ = version;
+    }
+  }
+
+  template <class Make>
+  Pass With(const Make& make) const {
+    return shape_.is_deconvolution
+               ? make(Describer<Deconvolution>(shape_, images_))
+               : make(Describer<Convolution>(shape_, images_));
+  }
+
+  const ConvolutionShape& shape_;
+  const std::int64_t parts_, bottom_step_, top_step_, images_;
+  Pass forward_;
+  std::optional<memory> kept_weights_;
+  std::uint64_t kept_version_ = 0;
+  std::optional<Pass> data_, weights_;
+  bool shares_top_ = false;
+  // Offsets in the workspace, and its size.
+  std::size_t forward_scratchpad_, forward_size_;
+  std::size_t bias_diff_ = 0, backward_scratchpad_ = 0, backward_size_ = 0;
+};
+
+OneDnnConvolution::OneDnnConvolution(const ConvolutionShape& shape)
+    : shape_(shape) {
+  Prepare();
+}
+
+OneDnnConvolution::~OneDnnConvolution() = default;
+
+int OneDnnConvolution::ThreadCount() const {
+  const std::int64_t pixels = shape_.is_deconvolution
+                                  ? shape_.bottom[0] * shape_.bottom[1]
+                                  : shape_.top[0] * shape_.top[1];
+  const bool is_small =
+      shape_.weights_size() * pixels * shape_.images < kSmallWork;
+  return is_small ? 1 : omp_get_max_threads();
+}
+
+void OneDnnConvolution::Prepare() {
+  const int threads = ThreadCount();
+  if (threads == threads_) {
+    return;
+  }
+  const Threads scope(threads);
+  plans_.clear();
+  threads_ = 0;
+  const std::int64_t image_bytes =
+      sizeof(float) * std::max(shape_.bottom_size(), shape_.top_size());
+  const std::int64_t part_bytes = std::max<std::int64_t>(
+      kPartBytes, kWeightsPerPart * sizeof(float) * shape_.weights_size());
+  const std::int64_t most = std::max<std::int64_t>(1, part_bytes / image_bytes);
+  const std::int64_t parts = (shape_.images + most - 1) / most;
+  const std::int64_t images = (shape_.images + parts - 1) / parts;
+  const std::int64_t full_parts = shape_.images / images;
+  const std::int64_t rest = shape_.images % images;
+  plans_.push_back(std::make_unique<Plan>(shape_, full_parts, images));
+  if (rest > 0) {
+    plans_.push_back(std::make_unique<Plan>(shape_, 1, rest));
+  }
+  threads_ = threads;
+}
+
+void OneDnnConvolution::Forward(const float* bottom, const float* weights,
+                                std::uint64_t version, const float* bias,
+                                float* top) {
+  Prepare();
+  const Threads scope(threads_);
+  for (const auto& plan : plans_) {
+    plan->Forward(bottom, weights, version, bias, top);
+    bottom += plan->images() * shape_.bottom_size();
+    top += plan->images() * shape_.top_size();
+  }
+}
+
+void OneDnnConvolution::PrepareBackward() {
+  Prepare();
+  const Threads scope(threads_);
+  for (const auto& plan : plans_) {
+    plan->PrepareBackward();
+  }
+}
+
+void OneDnnConvolution::Backward(const float* bottom, const float* weights,
+                                 const float* top_diff, float* bottom_diff,
+                                 float* weights_diff, float* bias_diff) {
+  PrepareBackward();
+  const Threads scope(threads_);
+  for (const auto& plan : plans_) {
+    plan->Backward(bottom, weights, top_diff, bottom_diff, weights_diff,
+                   bias_diff);
+    bottom += plan->images() * shape_.bottom_size();
+    top_diff += plan->images() * shape_.top_size();
+    if (bottom_diff != nullptr) {
+      bottom_diff += plan->images() * shape_.bottom_size();
+    }
+  }
+}
+
+}  // namespace ul2q
