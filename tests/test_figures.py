@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ul2q.figures import (
+from ul2q.util.figures import (
     FiguresError,
     Histogram,
     Line,
@@ -21,7 +21,7 @@ from ul2q.figures import (
     staircase_figure,
     write_figure,
 )
-from ul2q.output_file import OutputExistsError
+from ul2q.util.output_file import OutputExistsError
 
 pytest.importorskip("matplotlib")
 

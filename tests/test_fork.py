@@ -14,11 +14,17 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 from ul2q.cli import main
 from ul2q.evaluation import evaluate
-from ul2q.fork import METHODS, ActivationError, import_files, import_net, import_weights
 from ul2q.models.weights import WeightsError
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.prototxt_text import Document
-from ul2q.output_file import OutputExistsError
+from ul2q.quantization_caffe import (
+    METHODS,
+    ActivationError,
+    import_files,
+    import_net,
+    import_weights,
+)
+from ul2q.util.output_file import OutputExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,11 +16,11 @@ from scipy import stats
 
 from tests import reference
 from ul2q import cli
-from ul2q.figures import FiguresError
 from ul2q.models.caffemodel import ModelBlob
 from ul2q.models.inspection import describe, inspect_model, model_figure
 from ul2q.models.weights import WeightsError
-from ul2q.output_file import OutputExistsError
+from ul2q.util.figures import FiguresError
+from ul2q.util.output_file import OutputExistsError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ul2q.output_file import OutputExistsError, refuse_existing, write_file
+from ul2q.util.output_file import OutputExistsError, refuse_existing, write_file
 
 
 def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:

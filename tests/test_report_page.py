@@ -17,12 +17,12 @@ from PIL import Image
 
 from tests.report_runs import LOG, QUANTIZATION, model, write_run
 from ul2q import cli
-from ul2q.figures import FiguresError
-from ul2q.output_file import OutputExistsError
 from ul2q.report import Report, ReportError, write_report
 from ul2q.report.charts import accuracy_figure, codes_figure, comparison_figure, training_figure
 from ul2q.report.runs import read_runs
 from ul2q.report.summary import summarise
+from ul2q.util.figures import FiguresError
+from ul2q.util.output_file import OutputExistsError
 
 pytest.importorskip("matplotlib")
 

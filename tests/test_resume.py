@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from ul2q.lock_file import lock_file
-from ul2q.progress import Reporter, Step
 from ul2q.training import Interrupted, TrainingError, train
 from ul2q.training.snapshots import find_snapshots
+from ul2q.util.lock_file import lock_file
+from ul2q.util.progress import Reporter, Step
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace
@@ -382,7 +382,7 @@ def test_a_stop_in_a_test_tests_again(
             options["after_batch"]()
         return mean_outputs(net, iterations, **options)
 
-    from ul2q.net_outputs import mean_outputs
+    from ul2q.nets.net_outputs import mean_outputs
 
     monkeypatch.setattr("ul2q.training.net_tests.mean_outputs", broken_off)
     with pytest.raises(Interrupted) as stopped:

@@ -16,13 +16,13 @@ from caffe.proto import caffe_pb2
 
 from tests import reference
 from ul2q import cli
-from ul2q.figures import FiguresError
 from ul2q.models.weights import WeightsError
-from ul2q.output_file import OutputExistsError
 from ul2q.simulation import Outcome, Simulation, SimulationError, run, simulate
 from ul2q.simulation.figure import staircases
 from ul2q.simulation.settings import DISTRIBUTIONS, METHODS
 from ul2q.simulation.tables import loss_table
+from ul2q.util.figures import FiguresError
+from ul2q.util.output_file import OutputExistsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

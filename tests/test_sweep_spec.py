@@ -12,11 +12,11 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from ul2q import NetQuantization, quantize_net
-from ul2q.differences import differences
 from ul2q.sweep import spec as spec_module
 from ul2q.sweep.plan import SweepError, plan_runs, select
 from ul2q.sweep.spec import parse_spec, read_spec
 from ul2q.sweep.spec_file import SpecError
+from ul2q.util.differences import differences
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from ul2q.tables import csv_table, markdown_table
+from ul2q.util.tables import csv_table, markdown_table
 
 CELLS = ["plain", 'has, a "quote"', "two\nlines", "µ"]
 

@@ -14,9 +14,9 @@ import pytest
 from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
-from ul2q.progress import Reporter, Step
-from ul2q.stopping import StopRequested, stop_on_signals
 from ul2q.training import Interrupted, TrainingError, train
+from ul2q.util.progress import Reporter, Step
+from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace

@@ -46,7 +46,7 @@ def add_parser(commands: Commands) -> None:
 def fashion_mnist(arguments: argparse.Namespace) -> None:
     """`ul2q data fashion-mnist`."""
     from ul2q.data import import_fashion_mnist
-    from ul2q.progress import import_progress
+    from ul2q.util.progress import import_progress
 
     source = {"source": arguments.source} if arguments.source else {}
     dataset = import_fashion_mnist(
@@ -58,7 +58,7 @@ def fashion_mnist(arguments: argparse.Namespace) -> None:
 def mnist(arguments: argparse.Namespace) -> None:
     """`ul2q data mnist`."""
     from ul2q.data import import_mnist
-    from ul2q.progress import import_progress
+    from ul2q.util.progress import import_progress
 
     dataset = import_mnist(
         arguments.source,
@@ -72,7 +72,7 @@ def mnist(arguments: argparse.Namespace) -> None:
 def cifar10(arguments: argparse.Namespace) -> None:
     """`ul2q data cifar10`."""
     from ul2q.data import import_cifar10
-    from ul2q.progress import import_progress
+    from ul2q.util.progress import import_progress
 
     dataset = import_cifar10(
         arguments.source,
@@ -88,7 +88,7 @@ def cifar10(arguments: argparse.Namespace) -> None:
 def folder(arguments: argparse.Namespace) -> None:
     """`ul2q data folder`."""
     from ul2q.data import import_folder
-    from ul2q.progress import import_progress
+    from ul2q.util.progress import import_progress
 
     dataset = import_folder(
         arguments.train,
@@ -108,7 +108,7 @@ def folder(arguments: argparse.Namespace) -> None:
 def imagenet(arguments: argparse.Namespace) -> None:
     """`ul2q data imagenet`."""
     from ul2q.data import Resize, import_imagenet
-    from ul2q.progress import import_progress
+    from ul2q.util.progress import import_progress
 
     height, width = arguments.size
     dataset = import_imagenet(

@@ -40,7 +40,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q import-fork`."""
-    from ul2q.fork import import_files
+    from ul2q.quantization_caffe import import_files
 
     imported = import_files(
         arguments.net,

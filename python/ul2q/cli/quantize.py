@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import default_output, quantize_net
-    from ul2q.output_file import write_file
+    from ul2q.util.output_file import write_file
 
     arguments.layers = dict(arguments.layers)
     known = {field.name for field in fields(NetQuantization)}

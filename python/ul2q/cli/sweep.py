@@ -60,11 +60,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q sweep`."""
-    from ul2q.output_file import refuse_existing, write_file
     from ul2q.sweep.plan import plan_runs, select
     from ul2q.sweep.results import results_markdown, results_table, runs_table
     from ul2q.sweep.runner import require_done, run_sweep
     from ul2q.sweep.spec import read_spec
+    from ul2q.util.output_file import refuse_existing, write_file
 
     spec = read_spec(arguments.spec)
     all_runs = plan_runs(spec)

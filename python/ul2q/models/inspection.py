@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ul2q.figures import FiguresError, Histogram, check_figure, histogram_figure, write_figure
 from ul2q.models.caffemodel import read_blobs
 from ul2q.models.weights import WeightsError
-from ul2q.output_file import refuse_existing, write_file
 from ul2q.quantizers import quantize
-from ul2q.tables import csv_table
+from ul2q.util.figures import FiguresError, Histogram, check_figure, histogram_figure, write_figure
+from ul2q.util.output_file import refuse_existing, write_file
+from ul2q.util.tables import csv_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

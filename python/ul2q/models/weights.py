@@ -9,8 +9,8 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.models.binary_proto import read_message
-from ul2q.net_outputs import weights_not_finite
 from ul2q.nets.layer_types import ACTIVATION
+from ul2q.nets.net_outputs import weights_not_finite
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from ul2q.figures import FORMATS, render
 from ul2q.report import charts
 from ul2q.report.page import NetPictures, Picture, RunPictures
+from ul2q.util.figures import FORMATS, render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

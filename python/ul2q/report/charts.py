@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ul2q.figures import (
+from ul2q.report.paper import paper_net, paper_result, paper_results
+from ul2q.report.runs import FLOAT
+from ul2q.util.figures import (
     COLOURS,
     histogram_figure,
     panel_grid,
@@ -16,8 +18,6 @@ from ul2q.figures import (
     plain,
     set_title,
 )
-from ul2q.report.paper import paper_net, paper_result, paper_results
-from ul2q.report.runs import FLOAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

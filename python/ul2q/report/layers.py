@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ul2q.figures import Histogram
     from ul2q.models.caffemodel import ModelBlob
     from ul2q.quantizers import Quantized
+    from ul2q.util.figures import Histogram
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ul2q.report.paper import RESULTS
-from ul2q.tables import csv_table
+from ul2q.util.tables import csv_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

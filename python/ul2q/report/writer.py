@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ul2q.figures import require_matplotlib
-from ul2q.output_file import OutputExistsError, refuse_existing, write_file
 from ul2q.report.artist import Artist
 from ul2q.report.errors import ReportError
 from ul2q.report.page import page
 from ul2q.report.runs import read_runs
 from ul2q.report.summary import summarise
 from ul2q.report.tables import all_tables
+from ul2q.util.figures import require_matplotlib
+from ul2q.util.output_file import OutputExistsError, refuse_existing, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

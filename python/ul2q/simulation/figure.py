@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.figures import Line, Panel, staircase_figure
 from ul2q.simulation.settings import model_and_layer
+from ul2q.util.figures import Line, Panel, staircase_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

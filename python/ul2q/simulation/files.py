@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ul2q.figures import FORMATS, render, require_matplotlib
-from ul2q.output_file import refuse_existing, write_file
 from ul2q.simulation.comparison import simulate
 from ul2q.simulation.figure import staircases
 from ul2q.simulation.lambda_table import lambda_table
 from ul2q.simulation.tables import loss_csv, markdown, step_csv
+from ul2q.util.figures import FORMATS, render, require_matplotlib
+from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ul2q.tables import csv_table, markdown_table
+from ul2q.util.tables import csv_table, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

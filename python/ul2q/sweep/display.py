@@ -6,8 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from ul2q.progress import clock
 from ul2q.sweep.records import DONE, FAILED, RUNNING, STOPPED, WAITING, read_progress
+from ul2q.util.progress import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,8 +6,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ul2q.lock_file import lock_file
 from ul2q.sweep.plan import SweepError
+from ul2q.util.lock_file import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ul2q.errors import UserError
-from ul2q.output_file import write_file
-from ul2q.tables import csv_table
 from ul2q.training.log_metrics import log_metrics
+from ul2q.util.output_file import write_file
+from ul2q.util.tables import csv_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ul2q.sweep.records import DONE, WAITING, read_record
 from ul2q.sweep.spec import FLOAT
-from ul2q.tables import markdown_table
+from ul2q.util.tables import markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

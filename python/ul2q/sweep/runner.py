@@ -11,10 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from ul2q.differences import differences
 from ul2q.nets.prototxt import parse_net, read_net
-from ul2q.output_file import write_file
-from ul2q.stopping import StopRequested, stop_on_signals
 from ul2q.sweep.display import make_display
 from ul2q.sweep.lock import locked
 from ul2q.sweep.plan import Run, SweepError
@@ -31,6 +28,9 @@ from ul2q.sweep.records import (
     write_results,
 )
 from ul2q.training.solver_file import make_plan
+from ul2q.util.differences import differences
+from ul2q.util.output_file import write_file
+from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

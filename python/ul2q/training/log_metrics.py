@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
-from ul2q.net_outputs import label_of_test
 from ul2q.nets.metrics import Metrics, metrics_by_name, net_metrics
+from ul2q.nets.net_outputs import label_of_test
 from ul2q.nets.prototxt import read_solver
 from ul2q.training.recorded_solver import RECORD, find_net
 from ul2q.training.solver_file import resolve_nets, solver_nets

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ul2q.net_outputs import label_of_test, output_names
 from ul2q.nets.layer_types import QUANTIZED
+from ul2q.nets.net_outputs import label_of_test, output_names
 from ul2q.training import tensorboard as event_files
 from ul2q.training.runlog import RunLog, refuse_existing
 from ul2q.training.statistics_log import StatisticsLog

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import caffe
 
-from ul2q.net_outputs import (
+from ul2q.nets.net_outputs import (
     WHAT_HELPS,
     at_layer_not_finite,
     weighted_loss,
     weights_not_finite,
 )
-from ul2q.progress import Reporter, Step
-from ul2q.stopping import StopRequest, StopRequested
 from ul2q.training.divergence import DivergenceWatch
 from ul2q.training.errors import Interrupted, TrainingError
 from ul2q.training.logs import RunLogs
@@ -25,6 +23,8 @@ from ul2q.training.net_tests import NetTests
 from ul2q.training.result import TrainResult
 from ul2q.training.snapshot_writer import SnapshotWriter
 from ul2q.training.start import load_initial_weights, restore_first_intact
+from ul2q.util.progress import Reporter, Step
+from ul2q.util.stopping import StopRequest, StopRequested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ul2q.net_outputs import at_layer_not_finite, label_of_test, mean_outputs, not_finite
+from ul2q.nets.net_outputs import at_layer_not_finite, label_of_test, mean_outputs, not_finite
 from ul2q.training.snapshots import Best, BestKeeper, rating
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import caffe
 
-    from ul2q.progress import Reporter
     from ul2q.training.solver_file import Plan
+    from ul2q.util.progress import Reporter
 
 
 class NetTests:

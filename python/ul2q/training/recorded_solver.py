@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format
 from google.protobuf.json_format import MessageToDict
 
-from ul2q.differences import differences
 from ul2q.errors import UserError
 from ul2q.nets.prototxt import read_net, read_solver
-from ul2q.output_file import write_file
+from ul2q.util.differences import differences
+from ul2q.util.output_file import write_file
 
 if TYPE_CHECKING:
     from caffe.proto import caffe_pb2

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 
 import caffe
 
-from ul2q.lock_file import lock_file
 from ul2q.models.weights import check_weights_file
-from ul2q.progress import Reporter
-from ul2q.stopping import StopRequested, stop_on_signals
 from ul2q.training.arguments import KEPT, Arguments
 from ul2q.training.errors import TrainingError
 from ul2q.training.finished import finished_result
@@ -20,6 +17,9 @@ from ul2q.training.recorded_solver import changes_since, record_solver
 from ul2q.training.snapshots import find_snapshots, remove_leftovers
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
+from ul2q.util.lock_file import lock_file
+from ul2q.util.progress import Reporter
+from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from caffe.proto import caffe_pb2
 from ul2q.errors import UserError
 from ul2q.models.binary_proto import read_message
 from ul2q.models.weights import read_caffemodel
-from ul2q.output_file import write_file
+from ul2q.util.output_file import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -9,7 +9,7 @@ import numpy as np
 
 from ul2q.errors import UserError
 from ul2q.models.weights import load_weights
-from ul2q.net_outputs import weights_not_finite
+from ul2q.nets.net_outputs import weights_not_finite
 from ul2q.training.errors import TrainingError
 from ul2q.training.snapshots import Snapshot, SnapshotError, as_snapshot, check_fits, check_snapshot
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ul2q.errors import UserError
-from ul2q.output_file import refuse_existing, write_file
+from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

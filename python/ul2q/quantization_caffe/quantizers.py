@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ul2q.fork.layer import Compression, ForkLayer
+    from ul2q.quantization_caffe.layer import Compression, ForkLayer
 
 # The fork's names, and ours in the enum QuantizerParameter.Method.
 METHODS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ul2q.quantizers import method_table
-from ul2q.tables import markdown_table
+from ul2q.util.tables import markdown_table
 
 if TYPE_CHECKING:
     from ul2q.quantizers import Method

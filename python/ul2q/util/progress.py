@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
-from ul2q.net_outputs import label_of_test
+from ul2q.nets.net_outputs import label_of_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ul2q.fork.net import ImportedNet, import_net
-from ul2q.fork.weights import ImportedWeights, import_weights
 from ul2q.models.weights import WeightsError
 from ul2q.nets.prototxt import parse_net
-from ul2q.output_file import refuse_existing, write_file
+from ul2q.quantization_caffe.net import ImportedNet, import_net
+from ul2q.quantization_caffe.weights import ImportedWeights, import_weights
+from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path

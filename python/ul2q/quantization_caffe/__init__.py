@@ -7,12 +7,12 @@ beside the float weights. docs/fork.md says what becomes of each field, and why.
 
 from __future__ import annotations
 
-from ul2q.fork.activations import ActivationError
-from ul2q.fork.files import ImportedFiles, import_files
-from ul2q.fork.layer import ImportNote
-from ul2q.fork.net import ImportedLayer, ImportedNet, import_net
-from ul2q.fork.quantizers import METHODS, Quantizer
-from ul2q.fork.weights import ImportedWeights, import_weights
+from ul2q.quantization_caffe.activations import ActivationError
+from ul2q.quantization_caffe.files import ImportedFiles, import_files
+from ul2q.quantization_caffe.layer import ImportNote
+from ul2q.quantization_caffe.net import ImportedLayer, ImportedNet, import_net
+from ul2q.quantization_caffe.quantizers import METHODS, Quantizer
+from ul2q.quantization_caffe.weights import ImportedWeights, import_weights
 
 __all__ = [
     "METHODS",

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q.fork.activations import insert_activations
-from ul2q.fork.layer import ACTIVATIONS, FIELDS, WEIGHTS, ForkLayer
-from ul2q.fork.quantizers import Quantizer, import_quantizer
 from ul2q.nets.layer_types import QUANTIZED, has_bias
 from ul2q.nets.prototxt import PrototxtError, parse_net
 from ul2q.nets.prototxt_text import Document
+from ul2q.quantization_caffe.activations import insert_activations
+from ul2q.quantization_caffe.layer import ACTIVATIONS, FIELDS, WEIGHTS, ForkLayer
+from ul2q.quantization_caffe.quantizers import Quantizer, import_quantizer
 
 if TYPE_CHECKING:
-    from ul2q.fork.layer import ImportNote
+    from ul2q.quantization_caffe.layer import ImportNote
 
 # What the fork's first two methods meant the weights and the biases of.
 _WEIGHT_LAYERS = ("Convolution", "Deconvolution", "Embed", "InnerProduct")
