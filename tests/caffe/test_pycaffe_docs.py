@@ -1,0 +1,124 @@
+"""docs/pycaffe.md and docs/examples run as printed."""
+
+from __future__ import annotations
+
+import doctest
+import logging
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import caffe
+import numpy as np
+import pytest
+from PIL import Image
+
+import ul2q
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
+
+
+def run_example(name: str, *arguments: object, cwd: Path) -> str:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(DOCS / "examples" / name), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={key: value for key, value in os.environ.items() if not key.startswith("GLOG_")},
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    return run.stdout
+
+
+@pytest.fixture
+def caffe_logger() -> Iterator[None]:
+    """Gives the logger "caffe" its handlers and its level back."""
+    logger = logging.getLogger("caffe")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers = handlers
+    logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("caffe_logger")
+def test_the_sessions_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "pycaffe.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```pycon\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == page.count("```") // 2
+    session = doctest.DocTestParser().get_doctest("".join(blocks), {}, "pycaffe.md", None, 0)
+    report: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(session, out=report.append)
+    assert not report, "".join(report)
+
+
+def test_the_page_names_files_that_are_there() -> None:
+    page = (DOCS / "pycaffe.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert {DOCS / "examples" / path.name for path in EXAMPLES} <= {DOCS / link for link in links}
+    assert all((DOCS / link).exists() for link in links)
+
+
+def test_the_example_that_trains(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(
+        """
+        layer { name: "x" type: "DummyData" top: "x" top: "t"
+          dummy_data_param { data_filler { type: "constant" value: 1 }
+            shape { dim: 4 dim: 3 } shape { dim: 4 dim: 1 } } }
+        layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
+          inner_product_param { num_output: 1 } }
+        layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }
+        """,
+        encoding="utf-8",
+    )
+    (tmp_path / "solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 0.25 lr_policy: "fixed" snapshot_prefix: "out"',
+        encoding="utf-8",
+    )
+    lines = run_example("train_with_hook.py", "solver.prototxt", "--iterations=3", cwd=tmp_path)
+    # y = w·1 + b from 0 towards 1, w and b alike: the gradient of each of the four is y - 1,
+    # which a step takes from y four times a quarter.
+    assert lines.splitlines() == [
+        "iteration 0: learning rate 0.25, gradients 2",
+        "iteration 1: learning rate 0.25, gradients 0",
+        "iteration 2: learning rate 0.25, gradients 0",
+        "loss 0.0000 after 3 iterations",
+    ]
+    assert (tmp_path / "out_iter_3.solverstate").exists()
+
+
+def test_the_example_that_classifies(tmp_path: Path) -> None:
+    deploy = ul2q.prototxt_path("lenet/deploy_2bit.prototxt")
+    caffe.set_random_seed(2)
+    net = caffe.Net(str(deploy), caffe.TEST)
+    net.save(str(tmp_path / "lenet.caffemodel"))
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 256, size=(3, 28, 28)).astype(np.uint8)
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    names = [f"{i}.png" for i in range(3)]
+    lines = run_example("classify.py", deploy, "lenet.caffemodel", *names, cwd=tmp_path)
+    for name, image, line in zip(names, pixels, lines.splitlines(), strict=True):
+        scores = net.forward(data=image[np.newaxis, np.newaxis] / np.float32(255))["prob"][0]
+        assert line == f"{name}: class {scores.argmax()} ({scores.max():.3f})"
+
+
+def test_the_example_that_builds_a_quantised_net(tmp_path: Path) -> None:
+    output = run_example("quantized_net.py", cwd=tmp_path)
+    (accuracy,) = re.findall(r"^accuracy (.*)$", output, re.MULTILINE)
+    assert float(accuracy) > 0.95
+    (values,) = re.findall(r"^weights of conv: \[(.*)\]$", output, re.MULTILINE)
+    assert len(values.split()) == 4
+    row = r"^  conv +QuantizedConvolution +conv +32 × 8 × 8 × 8 +208 +2$"
+    assert re.search(row, output, re.MULTILINE)

@@ -1,0 +1,46 @@
+"""docs/training.md names every option of `ul2q train`, and its commands are ones that it takes."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ul2q.cli import main, train
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.strip()
+    for line in TEXT.splitlines()
+    if line.startswith("    ul2q train ") and "[" not in line
+]
+
+
+def test_every_option_has_its_row() -> None:
+    parser = argparse.ArgumentParser()
+    train.add_parser(parser.add_subparsers())
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    options = {
+        option
+        for action in commands.choices["train"]._actions
+        for option in action.option_strings
+        if option.startswith("--") and option != "--help"
+    }
+    assert set(re.findall(r"^\| `(--[a-z]+)", TEXT, re.MULTILINE)) == options
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_are_ones_that_ul2q_takes(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[object] = []
+    monkeypatch.setattr(train, "run", called.append)
+    assert main(shlex.split(command)[1:]) == 0
+    assert len(called) == 1
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) >= 3
