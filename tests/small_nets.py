@@ -47,7 +47,9 @@ class SolverMaker(Protocol):
     def __call__(self, net: str = ..., **fields: object) -> Any: ...
 
 
-def solver_message(folder: Path, net: str = NOISE, **fields: object) -> caffe_pb2.SolverParameter:
+def solver_message(
+    folder: Path, net: str = NOISE, /, **fields: object
+) -> caffe_pb2.SolverParameter:
     """Write `net` to folder/train.prototxt and return the parameters of a solver that trains it.
 
     `fields` are set on top of the defaults below; a field that is None is left out.
