@@ -104,12 +104,15 @@ define build-tree
 endef
 # $(call tree-pytest,FOLDER): pytest with its modules.
 tree-pytest = PYTHONPATH=$(CURDIR)/$(1)/python $(BIN)/python -m pytest -p no:cacheprovider
-GPU_TESTS := tests/caffe/test_nccl.py tests/caffe/test_gpu.py
+GPU_TESTS := tests/caffe/gpu
+# The tests of the bindings, $(GPU_TESTS) included: of tests/caffe all but what needs other programs or packages, or
+# trains for long in other processes.
+BINDING_TESTS := tests/layers tests/caffe $(addprefix --ignore=tests/caffe/test_,bvlc.py caffe_repairs.py caffe_tool.py \
+  determinism.py pycaffe_docs.py pycaffe_files.py pycaffe_types.py)
 CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)
 
 SANITIZE := build/sanitize
-SANITIZED_TESTS := $(wildcard tests/layers/test_*.py tests/test_statistics.py tests/training/test_snapshots.py $(addprefix tests/caffe/test_,pycaffe.py \
-  python_layer.py lifetimes.py bad_input.py logging.py weight_views.py resume.py))
+SANITIZED_TESTS := $(BINDING_TESTS) tests/test_statistics.py tests/training/test_snapshots.py
 SANITIZERS := UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$(CURDIR)/cpp/tests/sanitize/ubsan.supp \
   LSAN_OPTIONS=suppressions=$(CURDIR)/cpp/tests/sanitize/lsan.supp:print_suppressions=0
 
@@ -163,7 +166,7 @@ check-cuda: build ## what CI does where there is nvcc: `make cuda` and Python te
 
 check-nvcc:
 	$(call unless-passed,cuda,nvcc --version; echo '$(CUDA_ARCHITECTURES) $(CMAKE_ARGS)',make --no-print-directory cuda; \
-	$(call tree-pytest,$(CUDA)) tests/caffe/test_pycaffe.py tests/layers/test_layers.py tests/layers/test_quantized_activation.py $(GPU_TESTS))
+	$(call tree-pytest,$(CUDA)) $(BINDING_TESTS))
 
 check-emulated: build ## what CI does everywhere: `make test-emulated`, unless the same sources have passed on this machine
 	$(call unless-passed,test-emulated,$(CXX) --version; echo '$(CMAKE_ARGS)',make --no-print-directory test-emulated)

@@ -1,17 +1,21 @@
-"""A small net with real LMDBs, in a folder of its own."""
+"""What the tests of several packages have in common: makers of small nets, and a workspace."""
 
 from __future__ import annotations
 
+import itertools
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import caffe
 import lmdb
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from hypothesis import settings
+
+from tests.small_nets import LINEAR, NetMaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +135,19 @@ def workspace(
     space.net()
     space.solver()
     return space
+
+
+@pytest.fixture
+def make_net(tmp_path: Path) -> NetMaker:
+    """Write the text of a net to a file of its own, and load it."""
+    numbers = itertools.count()
+
+    def make(text: str = LINEAR, phase: int = caffe.TRAIN, weights: Path | None = None) -> Any:
+        path = tmp_path / f"net{next(numbers)}.prototxt"
+        path.write_text(text, encoding="utf-8")
+        return caffe.Net(path, phase, weights=weights)
+
+    return make
 
 
 def write_lmdb(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> None:

@@ -1,13 +1,9 @@
-"""Who keeps whom: nets, solvers, blobs, callbacks and threads."""
+"""Who keeps whom: nets, solvers, blobs and callbacks."""
 
 from __future__ import annotations
 
 import gc
-import os
-import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import caffe
@@ -15,16 +11,13 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from tests.caffe.process_memory import growth, measures_memory
+from tests.small_nets import LINEAR
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NET = """
-layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 8 dim: 3 } } }
-layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 8 dim: 2 } } }
-layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
-  inner_product_param { num_output: 2 weight_filler { type: "gaussian" std: 1 } } }
-layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }
-"""
+NET = LINEAR.replace("dim: 4", "dim: 8")
 
 PYTHON_NET = f"""
 layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 8000 dim: 3 }} }} }}
@@ -69,16 +62,6 @@ def solver_message(**fields: object) -> caffe_pb2.SolverParameter:
 
 # Memory
 
-measures_memory = pytest.mark.skipif(
-    not Path("/proc/self/statm").exists() or "libasan" in os.environ.get("LD_PRELOAD", ""),
-    reason="reads Linux's /proc; AddressSanitizer holds freed memory back",
-)
-
-
-def resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
 
 def use_python_net() -> None:
     net = make_net(PYTHON_NET)
@@ -111,17 +94,8 @@ def fail_to_make() -> None:
 @measures_memory
 @pytest.mark.parametrize("use", [use_python_net, use_callbacks, use_message, fail_to_make])
 def test_a_thousand_nets_give_their_memory_back(use: Callable[[], None]) -> None:
-    for _ in range(50):
-        use()
-    gc.collect()
-    before = resident_bytes()
-    for i in range(1000):
-        use()
-        if i % 100 == 0:
-            gc.collect()
-    gc.collect()
     # Each holds 100 kB or more.
-    assert resident_bytes() - before < 20e6
+    assert growth(use, warm_up=50, calls=1000) < 20e6
 
 
 # Blobs
@@ -261,62 +235,3 @@ def test_nets_in_cycles_are_collected() -> None:
     alive = make()
     gc.collect()
     assert alive() is None
-
-
-# Threads
-
-
-def test_settings_of_one_thread_hold_in_the_others() -> None:
-    seen: list[tuple[int, int]] = []
-
-    def look() -> None:
-        seen.append((caffe.solver_count(), caffe.solver_rank()))
-
-    try:
-        caffe.set_solver_count(3)
-        caffe.set_solver_rank(2)
-        thread = threading.Thread(target=look)
-        thread.start()
-        thread.join()
-        assert seen == [(3, 2)]
-        # Not the root: it refuses, in whatever thread.
-        solver = caffe.get_solver(solver_message())
-        with ThreadPoolExecutor(1) as pool, pytest.raises(caffe.CaffeError, match="root_solver"):
-            pool.submit(solver.solve).result()
-    finally:
-        caffe.set_solver_count(1)
-        caffe.set_solver_rank(0)
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(solver.solve).result()
-    assert solver.iter == 10
-    with pytest.raises(ValueError, match="must be at least 1"):
-        caffe.set_solver_count(0)
-    with pytest.raises(ValueError, match="must be at least 0"):
-        caffe.set_solver_rank(-1)
-
-
-def test_solvers_in_threads_give_the_results_of_one() -> None:
-    def train(seed: int) -> Any:
-        rng = np.random.default_rng(seed)
-        solver = caffe.get_solver(solver_message(random_seed=seed))
-        solver.net.blobs["x"].data[...] = rng.normal(size=(8, 3))
-        solver.net.blobs["t"].data[...] = rng.normal(size=(8, 2))
-        solver.step(200)
-        return solver.net.params["ip"][0].data.copy()
-
-    want = [train(seed) for seed in range(8)]
-    with ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(train, range(8)))
-    for a, b in zip(got, want, strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert not np.array_equal(want[0], want[1])
-
-
-def test_layers_in_python_run_in_threads() -> None:
-    def run(value: int) -> None:
-        for _ in range(20):
-            net = make_net(PYTHON_NET)
-            assert (net.forward(x=np.full((8000, 3), value))["y"] == value).all()
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(run, range(8)))

@@ -9,11 +9,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import caffe
-import lmdb
 import pytest
 from caffe.proto import caffe_pb2
 
 from tests.python_process import run_python
+from tests.small_nets import datum, write_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -160,9 +160,7 @@ def test_dropped_lines_cost_no_call(monkeypatch: pytest.MonkeyPatch, net_file: P
 
 
 def test_lines_of_a_prefetch_thread(collector: Collector, tmp_path: Path) -> None:
-    datum = caffe_pb2.Datum(channels=1, height=1, width=1, data=b"x")
-    with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as env, env.begin(write=True) as txn:
-        txn.put(b"0", datum.SerializeToString())
+    write_records(tmp_path / "db", [datum(1)])
     path = tmp_path / "net.prototxt"
     path.write_text(
         "layer { name: 'd' type: 'Data' top: 'd' "
@@ -249,13 +247,9 @@ solver.step(2)
 """
 
 
-def in_folder(folder: Path, code: str) -> str:
-    return f"import os; os.chdir({str(folder)!r})\n" + code
-
-
 def test_all_is_quiet_unless_asked(tmp_path: Path) -> None:
     # INFO, WARNING and ERROR lines.
-    result = run_python(in_folder(tmp_path, MISHAPS), GLOG_log_dir=str(tmp_path))
+    result = run_python("-c", MISHAPS, cwd=tmp_path, GLOG_log_dir=str(tmp_path))
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert [path.name for path in tmp_path.iterdir()] == ["net.prototxt"]
 
@@ -263,7 +257,7 @@ def test_all_is_quiet_unless_asked(tmp_path: Path) -> None:
 def test_logging_configured_by_the_user(tmp_path: Path) -> None:
     for level, found, missing in [("INFO", "INFO:caffe:Iteration 1", "?"), ("ERROR", "", "INFO")]:
         code = f"import logging; logging.basicConfig(level='{level}')\n" + MISHAPS
-        result = run_python(in_folder(tmp_path, code))
+        result = run_python("-c", code, cwd=tmp_path)
         assert result.returncode == 0
         assert found in result.stderr
         assert missing not in result.stderr
@@ -273,7 +267,7 @@ def test_init_log_shows_its_level_on_stderr(tmp_path: Path) -> None:
     for call, first in [("init_log()", "I"), ("init_log(0)", "I"), ("init_log(1)", "W"),
                         ("init_log(3)", ""), ("init_log(0, True)", "I")]:  # fmt: skip
         code = MISHAPS.replace("import caffe\n", f"import caffe; caffe.{call}\n")
-        result = run_python(in_folder(tmp_path, code))
+        result = run_python("-c", code, cwd=tmp_path)
         assert result.returncode == 0
         severities = {line[0] for line in result.stderr.splitlines() if "] " in line[:60]}
         order = "IWEF"
@@ -284,7 +278,7 @@ def test_init_log_shows_its_level_on_stderr(tmp_path: Path) -> None:
 @pytest.mark.parametrize("level", [0, 1])
 def test_init_log_into_files(level: int, tmp_path: Path) -> None:
     code = MISHAPS.replace("import caffe\n", f"import caffe; caffe.init_log({level}, False)\n")
-    result = run_python(in_folder(tmp_path, code), GLOG_log_dir=str(tmp_path))
+    result = run_python("-c", code, cwd=tmp_path, GLOG_log_dir=str(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     logs = "".join(path.read_text() for path in tmp_path.glob("caffe.*.log.*"))
     assert ("Creating Layer ip" in logs) is (level == 0)
@@ -292,9 +286,7 @@ def test_init_log_into_files(level: int, tmp_path: Path) -> None:
 
 
 def test_the_end_of_the_process_while_a_thread_logs(tmp_path: Path) -> None:
-    datum = caffe_pb2.Datum(channels=1, height=1, width=1, data=b"x")
-    with lmdb.open(str(tmp_path / "db"), map_size=1 << 20) as env, env.begin(write=True) as txn:
-        txn.put(b"0", datum.SerializeToString())
+    write_records(tmp_path / "db", [datum(1)])
     code = """
 import logging, threading, caffe
 logging.basicConfig(level="INFO", stream=open("log", "w"))
@@ -310,5 +302,5 @@ while net.blobs["d"].data.sum() == 0:
     pass
 """
     for _ in range(3):
-        result = run_python(in_folder(tmp_path, code))
+        result = run_python("-c", code, cwd=tmp_path)
         assert (result.returncode, result.stderr) == (0, "")

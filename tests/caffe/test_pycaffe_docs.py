@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import doctest
 import logging
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +14,7 @@ import pytest
 from PIL import Image
 
 import ul2q
+from tests.python_process import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,15 +25,8 @@ EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
 
 
 def run_example(name: str, *arguments: object, cwd: Path) -> str:
-    run = subprocess.run(
-        [sys.executable, "-W", "error", str(DOCS / "examples" / name), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={key: value for key, value in os.environ.items() if not key.startswith("GLOG_")},
-    )
+    example = DOCS / "examples" / name
+    run = run_python("-W", "error", example, *arguments, cwd=cwd, timeout=120)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     return run.stdout

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,10 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from PIL import Image
 
+from tests.python_process import run_python
+
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 RNG = np.random.default_rng(4)
@@ -320,15 +321,7 @@ def test_crop_finds_the_offset(layer: Any, offset: int) -> None:
 
 
 def run_script(name: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", f"caffe.scripts.{name}", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={name: value for name, value in os.environ.items() if not name.startswith("GLOG_")},
-    )
+    return run_python("-W", "error", "-m", f"caffe.scripts.{name}", *arguments, cwd=cwd)
 
 
 def net_options(means_net: tuple[str, str]) -> list[str]:

@@ -11,12 +11,15 @@ import re
 import sys
 import traceback
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import caffe
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
+
+from tests.small_nets import INPUT, TARGETS, solver_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +37,6 @@ def python_layer(
     )
 
 
-INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 } } }\n'
-LABELS = 'layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 4 dim: 2 } } }\n'
 IP = """layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
   inner_product_param { num_output: 2 weight_filler { type: "gaussian" std: 1 } } }
 """
@@ -46,16 +47,8 @@ def make_net(*layers: str, phase: int = caffe.TRAIN, head: str = "", **options: 
 
 
 def make_solver(tmp_path: Path, *layers: str, **fields: object) -> Any:
-    path = tmp_path / "train.prototxt"
-    path.write_text(INPUT + "".join(layers), encoding="utf-8")
-    defaults: dict[str, object] = {
-        "net": str(path),
-        "base_lr": 0.1,
-        "lr_policy": "fixed",
-        "max_iter": 5,
-        "snapshot_prefix": str(tmp_path / "s"),
-    }
-    return caffe.get_solver(caffe_pb2.SolverParameter(**{**defaults, **fields}))
+    net = INPUT + "".join(layers)
+    return caffe.get_solver(solver_message(tmp_path, net, base_lr=0.1, max_iter=5, **fields))
 
 
 class Same(caffe.Layer):
@@ -142,7 +135,7 @@ def test_a_reshape_reaches_layers_in_python() -> None:
 
 
 def test_parameters_of_a_layer_in_python_are_learned_saved_and_shared(tmp_path: Path) -> None:
-    layers = (python_layer("b", "Bias"), IP.replace('bottom: "x"', 'bottom: "b"'), LABELS)
+    layers = (python_layer("b", "Bias"), IP.replace('bottom: "x"', 'bottom: "b"'), TARGETS)
     loss = python_layer("loss", "EuclideanLoss", bottom="y t", extra="loss_weight: 1")
     reference = loss[: loss.index("python_param")].replace("Python", "EuclideanLoss") + "}\n"
     reference = reference.replace("loss_weight: 1", "")
@@ -222,7 +215,7 @@ def test_net_spec_makes_layers_in_python() -> None:
     assert (net.forward(x=np.ones((4, 3)))["y"] == 3).all()
 
 
-# Parallel training
+# Threads
 
 
 def test_layers_in_python_do_not_train_in_parallel_threads() -> None:
@@ -238,6 +231,20 @@ def test_layers_in_python_do_not_train_in_parallel_threads() -> None:
         caffe.set_solver_count(1)
         caffe.set_multiprocess(False)
     make_net(layer)
+
+
+def test_layers_in_python_run_in_threads() -> None:
+    text = python_layer("hoard", "Hoarder")
+    shape = (8000, 3)
+
+    def run(value: int) -> None:
+        for _ in range(20):
+            net = make_net(text)
+            net.blobs["x"].reshape(*shape)
+            assert (net.forward(x=np.full(shape, value))["hoard"] == value).all()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(8)))
 
 
 # What goes wrong in a layer
@@ -318,7 +325,7 @@ def test_an_exception_while_the_net_runs(method: str) -> None:
 
 
 def test_an_exception_while_a_solver_trains_or_tests(tmp_path: Path) -> None:
-    loss = LABELS + 'layer { name: "l" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "l" }\n'
+    loss = TARGETS + 'layer { name: "l" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "l" }\n'
     fail = python_layer("fail", "Failing")
     layers = (fail, IP.replace('bottom: "x"', 'bottom: "fail"'), loss)
     solver = make_solver(tmp_path, *layers, test_iter=[1], test_interval=2)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import caffe
 import numpy as np
 import pytest
-from caffe.proto import caffe_pb2
 from caffe.proto.quantization_pb2 import QuantizerParameter
 from google.protobuf import text_format
 
+from tests.small_nets import solver_message
 from ul2q import quantize
 
 if TYPE_CHECKING:
@@ -21,29 +20,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tests.small_nets import NetMaker
+
     Array = NDArray[np.float32]
 
 FILLER = 'weight_filler { type: "gaussian" std: 0.3 mean: 0.05 }'
 CONV = f"num_output: 6 kernel_size: 3 {FILLER}"
 IP = f"num_output: 7 {FILLER}"
 BIAS = 'bias_filler { type: "uniform" min: -1 max: 2 }'
-
-
-class NetMaker(Protocol):
-    def __call__(self, text: str, phase: int = ..., weights: Path | None = ...) -> Any: ...
-
-
-@pytest.fixture
-def make_net(tmp_path: Path) -> NetMaker:
-    """Writes a prototxt and loads it."""
-    numbers = itertools.count()
-
-    def make(text: str, phase: int = caffe.TRAIN, weights: Path | None = None) -> Any:
-        path = tmp_path / f"net{next(numbers)}.prototxt"
-        path.write_text(text, encoding="utf-8")
-        return caffe.Net(path, phase, weights=weights)
-
-    return make
 
 
 @dataclass(frozen=True)
@@ -253,19 +237,7 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "b" bottom: "t" top: "loss" }
 
 def make_solver(folder: Path, net: str, **fields: object) -> Any:
     """A solver with random x and t in the train and the test net."""
-    (folder / "net.prototxt").write_text(net, encoding="utf-8")
-    parameter = caffe_pb2.SolverParameter(
-        net=str(folder / "net.prototxt"),
-        lr_policy="fixed",
-        random_seed=7,
-        snapshot_prefix=str(folder / "snapshot"),
-    )
-    for name, value in fields.items():
-        if isinstance(value, list):
-            getattr(parameter, name).extend(value)
-        else:
-            setattr(parameter, name, value)
-    solver = caffe.get_solver(parameter)
+    solver = caffe.get_solver(solver_message(folder, net, random_seed=7, **fields))
     rng = np.random.default_rng(5)
     for each in (solver.net, *solver.test_nets):
         for blob in ("x", "t"):

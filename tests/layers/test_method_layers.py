@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import caffe
 import numpy as np
 import pytest
-from caffe.proto import caffe_pb2
 
 from tests import reference
 from tests.method_options import ALL_OPTIONS, METHODS, run
 from tests.reference import Options
+from tests.small_nets import solver_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -333,9 +333,7 @@ FILLER = 'weight_filler { type: "gaussian" std: 0.3 }'
 def make_solver(folder: Path, kind: str, quantization: str, seed: int = 1) -> Any:
     """A solver whose train net holds a problem that can be learnt by heart."""
     dims, param = TRAINED[kind]
-    path = folder / "net.prototxt"
-    path.write_text(
-        f"""
+    net = f"""
         layer {{ name: "x" type: "Input" top: "x" top: "label"
           input_param {{ shape {{ dim: 24 {dims} }} shape {{ dim: 24 }} }} }}
         layer {{ name: "q" type: "Quantized{kind}" bottom: "x" top: "q"
@@ -344,19 +342,9 @@ def make_solver(folder: Path, kind: str, quantization: str, seed: int = 1) -> An
         layer {{ name: "out" type: "InnerProduct" bottom: "q" top: "out"
           inner_product_param {{ num_output: 4 {FILLER} }} }}
         layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "out" bottom: "label" top: "loss" }}
-        """,
-        encoding="utf-8",
-    )
-    solver = caffe.get_solver(
-        caffe_pb2.SolverParameter(
-            net=str(path),
-            base_lr=0.05,
-            momentum=0.9,
-            lr_policy="fixed",
-            random_seed=seed,
-            snapshot_prefix=str(folder / "snapshot"),
-        )
-    )
+        """
+    message = solver_message(folder, net, base_lr=0.05, momentum=0.9, random_seed=seed)
+    solver = caffe.get_solver(message)
     rng = np.random.default_rng(6)
     blobs = solver.net.blobs
     labels = np.arange(24) % 4

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import caffe
 import numpy as np
 import pytest
 
+from tests.python_process import run_python
 from ul2q import quantize
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "layers.md").read_text(encoding="utf-8")
@@ -65,13 +64,7 @@ def test_the_documented_net_runs_as_documented(tmp_path: Path) -> None:
     section = after.split("\n## ")[0]
     blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
     (tmp_path / "net.prototxt").write_text(blocks["prototxt"], encoding="utf-8")
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", blocks["python"]],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = run_python("-W", "error", "-c", blocks["python"], cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     net = caffe.Net(
         tmp_path / "net.prototxt", caffe.TEST, weights=tmp_path / "calibrated.caffemodel"

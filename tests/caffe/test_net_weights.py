@@ -1,0 +1,87 @@
+"""Weights of nets in files, in messages and in the constructor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import caffe
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+
+from tests.small_nets import LINEAR, assert_same, parameters
+
+if TYPE_CHECKING:
+    from tests.small_nets import NetMaker
+
+SAVED = {".caffemodel": "save", ".caffemodel.h5": "save_hdf5"}
+
+
+@pytest.mark.parametrize("suffix", SAVED)
+def test_weights_go_through_files(suffix: str, make_net: NetMaker, tmp_path: Path) -> None:
+    source, target = make_net(), make_net()
+    path = tmp_path / f"weights{suffix}"
+    for as_type in (Path, str, os.fsencode):  # each a way to name a file
+        for blob in source.params["ip"]:
+            blob.data[...] = np.random.default_rng(4).normal(size=blob.data.shape)
+        getattr(source, SAVED[suffix])(as_type(path))
+        assert path.stat().st_size
+        for load in [target.copy_from] + [target.load_hdf5] * (suffix == ".caffemodel.h5"):
+            for blob in target.params["ip"]:
+                blob.data[...] = 0
+            load(as_type(path))
+            assert_same(parameters(target), parameters(source))
+        path.unlink()
+
+
+def test_a_caffemodel_is_the_message_of_the_net(make_net: NetMaker, tmp_path: Path) -> None:
+    net = make_net()
+    net.save(tmp_path / "w.caffemodel")
+    message = caffe_pb2.NetParameter.FromString((tmp_path / "w.caffemodel").read_bytes())
+    (layer,) = (layer for layer in message.layer if layer.name == "ip")
+    np.testing.assert_array_equal(
+        np.float32(layer.blobs[0].data).reshape(2, 3), net.params["ip"][0].data
+    )
+    assert list(layer.blobs[0].shape.dim) == [2, 3]
+    assert not any(blob.diff for blob in layer.blobs)
+
+
+def test_weights_load_by_layer_name(make_net: NetMaker, tmp_path: Path) -> None:
+    make_net(LINEAR.replace('"ip"', '"other"')).save(tmp_path / "w.caffemodel")
+    net = make_net()
+    before = parameters(net)
+    net.copy_from(tmp_path / "w.caffemodel")
+    assert_same(parameters(net), before)
+
+
+def test_weights_in_the_constructor(make_net: NetMaker, tmp_path: Path) -> None:
+    net = make_net()
+    weights = tmp_path / "w.caffemodel"
+    net.save(weights)
+    text = tmp_path / "net0.prototxt"
+    hdf5 = tmp_path / "w.caffemodel.h5"
+    net.save_hdf5(hdf5)
+    message = caffe_pb2.NetParameter.FromString(weights.read_bytes())
+    for source in (weights, str(weights), hdf5, message):
+        assert_same(parameters(caffe.Net(text, caffe.TEST, weights=source)), parameters(net))
+    with pytest.warns(DeprecationWarning, match="weights=weights"):
+        other = caffe.Net(str(text), str(weights), caffe.TEST)  # the form of before 2015
+    assert_same(parameters(other), parameters(net))
+
+
+def test_weights_from_a_message(make_net: NetMaker) -> None:
+    source, target = make_net(), make_net()
+    message = caffe_pb2.NetParameter()
+    layer = message.layer.add(name="ip", type="InnerProduct")
+    for blob in source.params["ip"]:
+        layer.blobs.add(data=blob.data.ravel().tolist()).shape.dim.extend(blob.shape)
+    target.copy_from(message)
+    assert_same(parameters(target), parameters(source))
+    layer.blobs[0].shape.dim[0] = 1
+    del layer.blobs[0].data[3:]
+    with pytest.raises(caffe.CaffeError, match="ip"):
+        target.copy_from(message)
+    with pytest.raises(TypeError, match=r"NetParameter, not a caffe\.SolverParameter"):
+        target.copy_from(caffe_pb2.SolverParameter())
