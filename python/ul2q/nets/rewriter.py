@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from ul2q.nets.activation_layers import ActivationNames, insert_activation_layer
 from ul2q.nets.activation_points import Point, plan_activations
 from ul2q.nets.blob_flow import flows
+from ul2q.nets.layer_fields import layer_fields
 from ul2q.nets.layer_types import (
     ACTIVATION,
     QUANTIZED,
@@ -23,8 +24,6 @@ from ul2q.nets.layer_types import (
 from ul2q.nets.prototxt import PrototxtError, parse_net
 from ul2q.nets.prototxt_text import Block, Document, quoted
 from ul2q.nets.quantization import NetQuantization, OptionsError, code_bits, method_name
-
-_FORK_FIELDS = ("weights_compress", "activations_compress")  # and the same with _param
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class _Rewriter:
     def __init__(self, document: Document, options: NetQuantization) -> None:
         self._document = document
         self._options = options
-        self._blocks = _layer_blocks(document)
+        self._blocks = [entry.block for entry in layer_fields(document) if entry.block]
         self._net = parse_net(document.source, document.name)
         self._rows: dict[int, list[LayerChange]] = {}  # by index of the layer; new layers behind
 
@@ -231,29 +230,6 @@ class _Rewriter:
             self._document.append(block, _field_text(quantization))
         for entry in old:
             self._document.remove(entry)
-
-
-def _layer_blocks(document: Document) -> list[Block]:
-    """The text of each of the net's layers.
-
-    Raises:
-        PrototxtError: they are in the format of 2013/14, or of the fork, or several in a list.
-    """
-    old = document.root.get("layers")
-    if old:
-        raise document.error(
-            old.start,
-            "`layers` is the format of 2013/14; write `layer`, types such as "
-            'type: "Convolution", and param { lr_mult: 1 decay_mult: 1 } for blobs_lr and '
-            "weight_decay",
-        )
-    blocks = [entry.block for entry in document.separate("layer") if entry.block]
-    for entry in (entry for block in blocks for entry in block.fields):
-        if entry.name.startswith(_FORK_FIELDS):
-            raise document.error(
-                entry.start, f"{entry.name} is a field of the fork; run `ul2q import-fork` first"
-            )
-    return blocks
 
 
 def _activation_row(
