@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _methods() -> str:
-    from ul2q.util.method_docs import methods_help
+    from ul2q.nets.method_docs import methods_help
 
     return methods_help()
 

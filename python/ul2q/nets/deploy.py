@@ -187,7 +187,7 @@ def _edit(
                 f"{', '.join(map(repr, sorted(inputs)))} is"
             )
     kept = [net.layer[index] for index in (*deployed.kept, *deployed.inputs)]
-    names = NewNames(kept)
+    names = NewNames(caffe_pb2.NetParameter(layer=kept))
     for index, (entry, layer) in enumerate(zip(layers, net.layer, strict=True)):
         if index in deployed.inputs:
             _edit_input(document, entry, layer, deployed.inputs[index], shapes)

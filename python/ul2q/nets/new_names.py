@@ -6,25 +6,16 @@ import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from caffe.proto import caffe_pb2
 
 
 class NewNames:
     """Names that no blob and no layer of a net has."""
 
-    def __init__(
-        self, layers: Iterable[caffe_pb2.LayerParameter], inputs: Iterable[str] = ()
-    ) -> None:
-        """Take the names that the net has.
-
-        Args:
-            layers: those of the net.
-            inputs: the net's own fields `input`.
-        """
-        self._taken = {name for layer in layers for name in (layer.name, *layer.top)}
-        self._taken.update(inputs)
+    def __init__(self, net: caffe_pb2.NetParameter) -> None:
+        """Begin with the names of `net` taken."""
+        self._taken = {name for layer in net.layer for name in (layer.name, *layer.top)}
+        self._taken.update(net.input)
 
     def new(self, wanted: str) -> str:
         """Take and return `wanted`, with a number from 2 behind it where that is taken."""

@@ -14,7 +14,7 @@ import pytest
 from caffe.proto.quantization_pb2 import QuantizerParameter
 
 from ul2q import _core, cli, methods, quantize
-from ul2q.util.method_docs import methods_help, methods_markdown
+from ul2q.nets.method_docs import methods_help, methods_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
