@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize \
+.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
   cuda test-gpu test-emulated check-cuda check-nvcc check-emulated system clean
 
 PYTHON ?= python3
@@ -66,6 +66,9 @@ train: build ## train a 2-bit LeNet on Fashion-MNIST, about a minute once it is 
 
 lint: build ## formats, style and types; also the hook before a commit (warnings of the C++ compiler are errors in every build here)
 	dev/lint
+
+nets: build ## write the nets of prototxt/ that follow from the float ones
+	@$(BIN)/python dev/write_nets.py
 
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure

@@ -64,7 +64,7 @@ def check(w: Array, got: Quantized, o: Options) -> None:
     # Codes and values are those of the scale and the shift to the bit.
     fitted = fit_of(got, w, o)
     want = reference.encode(w, fitted, o)
-    if o.method.startswith("ternary") and o.fit != "empirical":
+    if reference.DEFINITIONS[o.method].code == "threshold" and o.fit != "empirical":
         # The threshold may round the other way.
         near = np.abs(np.abs(w) - fitted.threshold) <= eps * fitted.threshold
         want = np.where(near, got.codes, want)
@@ -766,10 +766,11 @@ def test_arrays_of_no_and_one_element(name: str, shape: tuple[int, ...], dtype: 
 
 
 def test_methods_names_what_quantize_takes() -> None:
-    assert methods() == tuple(sorted(reference.FORMULAS)), "tests/reference.py has every method"
+    assert methods() == tuple(sorted(reference.DEFINITIONS)), "tests/reference.py has every method"
     for method in method_table():
-        got = quantize([0.5, 1.5], None if method.name in ("binary", "ternary") else 2, method.name)
-        assert got.bits == (1 if method.name == "binary" else 2)
+        options = Options(method.name, None if reference.DEFINITIONS[method.name].width else 2)
+        got = quantize([0.5, 1.5], options.bits, method.name)
+        assert got.bits == reference.codes_of(options).bits
         assert method.summary
         assert method.levels
 

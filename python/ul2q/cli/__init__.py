@@ -24,6 +24,7 @@ from ul2q.cli import (
     sweep,
     train,
 )
+from ul2q.cli.common import CommandParser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ul2q", description="Train Caffe nets with low-bit weights (μL2Q)."
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
     for command in COMMANDS:
         command.add_parser(commands)
     return parser
