@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ul2q.runs.snapshots import Snapshot
     from ul2q.training.arguments import Arguments
-    from ul2q.training.snapshots import Snapshot
     from ul2q.training.solver_file import Plan
 
 
