@@ -64,10 +64,11 @@ train: build ## train a 2-bit LeNet on Fashion-MNIST, about a minute once it is 
 	@$(BIN)/ul2q data fashion-mnist -o $(DATA)
 	@$(BIN)/ul2q train $(SOLVER) --data $(DATA) --run $(RUN) --resume
 
-lint: build ## ruff, mypy, clang-format (warnings of the C++ compiler are errors in every build here)
+lint: build ## ruff, mypy, lint-imports, clang-format (warnings of the C++ compiler are errors in every build here)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	find cpp benchmarks -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
 test: build-tests lint ## lint, C++ tests, Python tests

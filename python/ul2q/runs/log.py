@@ -33,7 +33,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ul2q.errors import UserError
-from ul2q.nets.net_outputs import label_of_test
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +49,11 @@ _TEST_COLUMN = re.compile(r"test(\d*)_(.+)")
 
 class RunLogError(UserError, ValueError):
     """A log that cannot be written, gone on with or read."""
+
+
+def label_of_test(index: int, count: int) -> str:
+    """How a solver's test net is called: `test`, or `test0`, `test1`, … where there are several."""
+    return "test" if count == 1 else f"test{index}"
 
 
 def column_of_test(index: int, count: int, output: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ul2q.nets.net_outputs import at_layer_not_finite, label_of_test, mean_outputs, not_finite
-from ul2q.runs.log import TOTAL_LOSS
+from ul2q.nets.net_outputs import at_layer_not_finite, mean_outputs, not_finite
+from ul2q.runs.log import TOTAL_LOSS, label_of_test
 from ul2q.training.best import BestKeeper, rating
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import caffe
 
     from ul2q.runs.best import Best
+    from ul2q.training.progress import Reporter
     from ul2q.training.solver_file import Plan
-    from ul2q.util.progress import Reporter
 
 
 class NetTests:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from caffe.proto.quantization_pb2 import QuantizerParameter
 
 from ul2q import cli, methods
-from ul2q.util.method_docs import methods_markdown
+from ul2q.nets.method_docs import methods_markdown
 
 if TYPE_CHECKING:
     import pytest
