@@ -94,8 +94,7 @@ class _Version(argparse.Action):
 
 def _user_errors() -> tuple[type[Exception], ...]:
     """The errors that a user can mend; Caffe's only if Caffe has been loaded."""
-    from ul2q.data import DataError
     from ul2q.errors import UserError
 
     caffe = sys.modules.get("caffe")
-    return (UserError, DataError, OSError, *([caffe.CaffeError] if caffe else []))
+    return (UserError, OSError, *([caffe.CaffeError] if caffe else []))
