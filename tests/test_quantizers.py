@@ -15,6 +15,7 @@ import pytest
 import ul2q
 from tests import reference
 from tests.method_options import ALL_OPTIONS, DTYPES, METHODS, options_of, run
+from tests.python_process import run_python
 from tests.reference import Options
 from ul2q import Quantized, dequantize, methods, quantize
 from ul2q.quantizers import Method, method_table
@@ -781,3 +782,16 @@ def test_the_package_offers_what_it_lists() -> None:
         assert getattr(ul2q, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'quantise'"):
         _ = ul2q.quantise
+
+
+def test_quantize_runs_without_caffe() -> None:
+    got = run_python(
+        "import ul2q\n"
+        "print(ul2q.quantize([1.0, 2.0], bits=1).codes)\n"
+        "print(*{line.split()[-1] for line in open('/proc/self/maps') if '.so' in line})"
+    )
+    codes, libraries = got.stdout.splitlines()
+    assert codes == "[0 1]"
+    assert "/libul2q_core.so" in libraries
+    for name in ("/libcaffe.so", "/libul2q.so", "/libprotobuf.so", "/libglog.so"):
+        assert name not in libraries
