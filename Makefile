@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize \
+.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
   cuda test-gpu test-emulated check-cuda check-nvcc check-emulated system clean
 
 PYTHON ?= python3
@@ -64,11 +64,11 @@ train: build ## train a 2-bit LeNet on Fashion-MNIST, about a minute once it is 
 	@$(BIN)/ul2q data fashion-mnist -o $(DATA)
 	@$(BIN)/ul2q train $(SOLVER) --data $(DATA) --run $(RUN) --resume
 
-lint: build ## ruff, mypy, clang-format (warnings of the C++ compiler are errors in every build here)
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	find cpp benchmarks -name '*.[ch]pp' -o -name '*.h' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
+lint: build ## formats, style and types; also the hook before a commit (warnings of the C++ compiler are errors in every build here)
+	dev/lint
+
+nets: build ## write the nets of prototxt/ that follow from the float ones
+	@$(BIN)/python dev/write_nets.py
 
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure

@@ -20,8 +20,7 @@ METHODS = {method.name: method for method in method_table()}
 
 def options_of(method: Method) -> Iterator[Options]:
     """All that a method takes, but for the rounding."""
-    has_one_width = method.min_bits == method.max_bits
-    widths = [None] if has_one_width else range(method.min_bits, method.max_bits + 1)
+    widths = [None] if method.bits_are_fixed else range(method.min_bits, method.max_bits + 1)
     for bits, fit in itertools.product(widths, ("exact", "paper", "empirical")):
         if fit != "paper" or method.has_paper_fit:
             yield Options(method.name, bits, fit, "zero")

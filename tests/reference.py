@@ -38,12 +38,14 @@ class Options:
 
     @property
     def has_mean(self) -> bool:
-        return self.method == "ul2q" and self.signed and self.shift != "zero"
+        return DEFINITIONS[self.method].has_mean and self.signed and self.shift != "zero"
 
     @property
     def width(self) -> int:
-        """`bits`, or the one that the method has."""
-        return self.bits or {"binary": 1, "ternary": 2}[self.method]
+        """`bits`, or the one width that the method has."""
+        width = self.bits or DEFINITIONS[self.method].width
+        assert width is not None
+        return width
 
     def __str__(self) -> str:
         sign = "" if self.signed else " unsigned"
@@ -73,16 +75,9 @@ class Codes:
 
 def codes_of(options: Options) -> Codes:
     """The codes that exist for the options."""
-    if options.method == "binary":
-        return Codes((-1, 1))
-    if options.method in ("ternary", "ternary_quantized"):
-        return Codes((-1, 0, 1))
-    half = 2 ** (options.width - 1)
     if not options.signed:
-        return Codes(range(2 * half))
-    if options.method == "ul2q":
-        return Codes(range(1 - half, half + 1), 0.5)
-    return Codes(range(-half, half))
+        return Codes(range(2**options.width))
+    return DEFINITIONS[options.method].codes(options)
 
 
 # Steps for normally distributed data. For x ~ N(0, 1) and a staircase L of steps of 1 at the
@@ -189,13 +184,74 @@ def _fixed_point(w: Array, o: Options) -> Fitted:
     return Fitted(2.0 ** math.ceil(math.log2(step)) if step else 0.0)
 
 
-FORMULAS: dict[str, Callable[[Array, Options], Fitted]] = {
-    "binary": _binary,
-    "clip": _clip,
-    "fixed_point": _fixed_point,
-    "ternary": _ternary,
-    "ternary_quantized": _ternary_quantized,
-    "ul2q": _ul2q,
+# The methods' signed codes.
+
+
+def _about_half(o: Options) -> Codes:
+    half: int = 2 ** (o.width - 1)
+    return Codes(range(1 - half, half + 1), 0.5)
+
+
+def _integers(o: Options) -> Codes:
+    half: int = 2 ** (o.width - 1)
+    return Codes(range(-half, half))
+
+
+# The scales that a method can have, next to those that it would have if it could have any: a row
+# for each of these.
+
+
+def _any_scale(scales: Array, _: Options) -> Array:
+    return scales[:, None]
+
+
+def _powers_of_two(scales: Array, _: Options) -> Array:
+    with np.errstate(divide="ignore"):
+        below = np.where(scales > 0, 2.0 ** np.floor(np.log2(scales)), 0)
+    return np.stack([below, 2 * below], axis=1)
+
+
+def _short_integers(scales: Array, o: Options) -> Array:
+    return np.array([[nearest_short_integer(scale, o.width)] for scale in scales])
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A method: all that the tests know of it, which no other file of theirs has to repeat.
+
+    Attributes:
+        fit: the formula, from an array in long double to Fitted, the scale not yet rounded.
+        codes: those of signed values.
+        code: which of them an element gets: that of the "nearest" level, that of its "sign", or 0
+            up to a "threshold" and else that of its sign.
+        width: the one that `bits` may be left out for; None: there are several.
+        has_mean: the shift may be the mean of the array.
+        scales: those that it can have.
+        keeps_levels: values that lie on its levels, the outermost among them, are quantised to
+            themselves.
+        covers_range: no value lies beyond the outermost levels by more than a step.
+    """
+
+    fit: Callable[[Array, Options], Fitted]
+    codes: Callable[[Options], Codes]
+    code: str = "nearest"
+    width: int | None = None
+    has_mean: bool = False
+    scales: Callable[[Array, Options], Array] = _any_scale
+    keeps_levels: bool = True
+    covers_range: bool = False
+
+
+DEFINITIONS = {
+    "binary": Definition(_binary, lambda _: Codes((-1, 1)), "sign", width=1),
+    "clip": Definition(_clip, _integers, covers_range=True),
+    "fixed_point": Definition(_fixed_point, _integers, scales=_powers_of_two, covers_range=True),
+    "ternary": Definition(_ternary, lambda _: Codes((-1, 0, 1)), "threshold", width=2),
+    "ternary_quantized": Definition(
+        _ternary_quantized, lambda _: Codes((-1, 0, 1)), "threshold", scales=_short_integers
+    ),
+    # σ of values on the levels is another.
+    "ul2q": Definition(_ul2q, _about_half, has_mean=True, keeps_levels=False),
 }
 
 
@@ -211,16 +267,17 @@ def fit(w: Array, options: Options) -> Fitted:
     """Scale, shift and threshold for fit exact or paper, rounded to the dtype of `w`."""
     if w.size == 0:
         return Fitted(0.0)
-    exact = FORMULAS[options.method](w.ravel().astype(np.longdouble), options)
+    exact = DEFINITIONS[options.method].fit(w.ravel().astype(np.longdouble), options)
     return Fitted(*(float(w.dtype.type(x)) for x in (exact.scale, exact.shift, exact.threshold)))
 
 
 def encode(w: Array, fitted: Fitted, options: Options) -> Array:
     """The codes, computed in the dtype of `w`."""
     kind = w.dtype.type
-    if options.method == "binary":
+    code = DEFINITIONS[options.method].code
+    if code == "sign":
         return np.where(w < 0, -1, 1).astype(np.int32)
-    if options.method in ("ternary", "ternary_quantized"):
+    if code == "threshold":
         return np.where(np.abs(w) > kind(fitted.threshold), np.sign(w), 0).astype(np.int32)
     if fitted.scale == 0:
         return np.zeros(w.shape, np.int32)
@@ -282,11 +339,8 @@ def least_squares(w: Array, levels: Array, options: Options) -> Fitted:
     about_levels = levels - levels.mean() if options.has_mean else levels
     spread = float(np.sum(about_levels**2))
     scale = max(0.0, float(np.sum(about_w * about_levels)) / spread) if spread else 0.0
-    if options.method == "fixed_point" and scale:
-        below = 2.0 ** math.floor(math.log2(scale))
-        scale = below if scale - below <= 2 * below - scale else 2 * below
-    if options.method == "ternary_quantized":
-        scale = nearest_short_integer(scale, options.width)
+    (possible,) = DEFINITIONS[options.method].scales(np.array([scale]), options)
+    scale = float(possible[np.argmin(np.abs(possible - scale))])
     return Fitted(scale, float(w.mean() - scale * levels.mean()) if options.has_mean else 0.0)
 
 
@@ -305,13 +359,7 @@ def least_error(w: Array, options: Options, assignments: Iterator[tuple[int, ...
     products, squares = levels @ x, np.sum(levels**2, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         best = np.where(squares > 0, np.maximum(products / squares, 0), 0)
-    scales = best[:, None]
-    if options.method == "fixed_point":
-        with np.errstate(divide="ignore"):
-            below = np.where(best > 0, 2.0 ** np.floor(np.log2(best)), 0)
-        scales = np.stack([below, 2 * below], axis=1)
-    if options.method == "ternary_quantized":
-        scales = np.array([[nearest_short_integer(s, options.width)] for s in best])
+    scales = DEFINITIONS[options.method].scales(best, options)
     errors = x @ x - 2 * scales * products[:, None] + scales**2 * squares[:, None]
     return max(0.0, float(errors.min()))
 

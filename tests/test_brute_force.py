@@ -41,8 +41,8 @@ MEAN_GAP = 0.0005
 
 def options_with_few_codes() -> Iterator[Options]:
     for method in METHODS.values():
-        has_one_width = method.min_bits == method.max_bits
-        for bits in [None] if has_one_width else [1, 2, 3]:
+        few = [n for n in (1, 2, 3) if method.min_bits <= n <= method.max_bits]
+        for bits in [None] if method.bits_are_fixed else few:
             for shift in ("zero", "mean") if method.has_mean_shift else ("zero",):
                 yield Options(method.name, bits, "empirical", shift)
             if method.has_unsigned:

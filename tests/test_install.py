@@ -66,7 +66,8 @@ def test_the_wheel_holds_modules_libraries_tool_nets_and_pycaffe(wheel: Path) ->
         *(f"caffe/{name}.pyi" for name in ("__init__", "_caffe", "pycaffe", "io", "net_spec")),
         *(f"caffe/scripts/{name}.py" for name in ("classify", "detect", "draw_net", "train")),
         *("caffe/py.typed", "caffe/imagenet/ilsvrc_2012_mean.npy"),
-        *("ul2q/lib/libcaffe.so", "ul2q/lib/libul2q.so", "ul2q/bin/caffe", "ul2q/py.typed"),
+        *(f"ul2q/lib/lib{name}.so" for name in ("caffe", "ul2q", "ul2q_core")),
+        *("ul2q/bin/caffe", "ul2q/py.typed"),
         *(f"ul2q/{net}" for net in nets),
     }
     with zipfile.ZipFile(wheel) as archive:
@@ -106,16 +107,14 @@ def test_the_commands_run_from_the_environment(environment: Path, tmp_path: Path
 def test_libraries_are_found_by_relative_path_and_blas_shares_openmp(environment: Path) -> None:
     package = next(environment.parent.glob("lib/python*/site-packages"))
     code = (
-        "import caffe;"
+        "import caffe, ul2q.quantizers;"
         "maps = {line.split()[-1] for line in open('/proc/self/maps') if '/' in line};"
         "print(*sorted(maps), sep='\\n')"
     )
     loaded = _run(environment / "python", "-c", code, cwd=environment).splitlines()
-    ours = [path for path in loaded if Path(path).name in ("libcaffe.so", "libul2q.so")]
-    assert sorted(ours) == [
-        str(package / "ul2q/lib/libcaffe.so"),
-        str(package / "ul2q/lib/libul2q.so"),
-    ]
+    names = ("libcaffe.so", "libul2q.so", "libul2q_core.so")
+    ours = [path for path in loaded if Path(path).name in names]
+    assert sorted(ours) == [str(package / "ul2q/lib" / name) for name in names]
     # NumPy brings a BLAS of its own under another name; Caffe's is the one on OpenMP.
     system = [p for p in loaded if "/libopenblas" in p and not p.startswith(str(Path(sys.prefix)))]
     assert len(system) == 1

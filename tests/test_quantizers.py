@@ -15,6 +15,7 @@ import pytest
 import ul2q
 from tests import reference
 from tests.method_options import ALL_OPTIONS, DTYPES, METHODS, options_of, run
+from tests.python_process import run_python
 from tests.reference import Options
 from ul2q import Quantized, dequantize, methods, quantize
 from ul2q.quantizers import Method, method_table
@@ -64,7 +65,7 @@ def check(w: Array, got: Quantized, o: Options) -> None:
     # Codes and values are those of the scale and the shift to the bit.
     fitted = fit_of(got, w, o)
     want = reference.encode(w, fitted, o)
-    if o.method.startswith("ternary") and o.fit != "empirical":
+    if reference.DEFINITIONS[o.method].code == "threshold" and o.fit != "empirical":
         # The threshold may round the other way.
         near = np.abs(np.abs(w) - fitted.threshold) <= eps * fitted.threshold
         want = np.where(near, got.codes, want)
@@ -766,10 +767,11 @@ def test_arrays_of_no_and_one_element(name: str, shape: tuple[int, ...], dtype: 
 
 
 def test_methods_names_what_quantize_takes() -> None:
-    assert methods() == tuple(sorted(reference.FORMULAS)), "tests/reference.py has every method"
+    assert methods() == tuple(sorted(reference.DEFINITIONS)), "tests/reference.py has every method"
     for method in method_table():
-        got = quantize([0.5, 1.5], None if method.name in ("binary", "ternary") else 2, method.name)
-        assert got.bits == (1 if method.name == "binary" else 2)
+        options = Options(method.name, None if reference.DEFINITIONS[method.name].width else 2)
+        got = quantize([0.5, 1.5], options.bits, method.name)
+        assert got.bits == reference.codes_of(options).bits
         assert method.summary
         assert method.levels
 
@@ -780,3 +782,16 @@ def test_the_package_offers_what_it_lists() -> None:
         assert getattr(ul2q, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'quantise'"):
         _ = ul2q.quantise
+
+
+def test_quantize_runs_without_caffe() -> None:
+    got = run_python(
+        "import ul2q\n"
+        "print(ul2q.quantize([1.0, 2.0], bits=1).codes)\n"
+        "print(*{line.split()[-1] for line in open('/proc/self/maps') if '.so' in line})"
+    )
+    codes, libraries = got.stdout.splitlines()
+    assert codes == "[0 1]"
+    assert "/libul2q_core.so" in libraries
+    for name in ("/libcaffe.so", "/libul2q.so", "/libprotobuf.so", "/libglog.so"):
+        assert name not in libraries

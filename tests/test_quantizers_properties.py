@@ -29,7 +29,6 @@ steadily = settings(derandomize=True, database=None, deadline=None, max_examples
 
 OPTIONS = [o for o in ALL_OPTIONS if o.bits in (None, 1, 2, 3, 4, 8, 9, 16)]
 FORMULAS = [o for o in OPTIONS if o.fit != "empirical"]
-TERNARY = ("ternary", "ternary_quantized")
 any_options = st.sampled_from(OPTIONS)
 dtypes = st.sampled_from(DTYPES)
 shapes = array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=7)
@@ -90,10 +89,11 @@ def nearest_distance(w: Array, got: Quantized, o: Options) -> Array:
 
 def is_near_a_tie(w: Array, got: Quantized, o: Options) -> Array:
     """Where the last digit of the scale may decide on the code."""
-    if o.method in TERNARY:
+    code = reference.DEFINITIONS[o.method].code
+    if code == "threshold":
         threshold = reference.fit(w, o).threshold
         return np.asarray(np.abs(np.abs(w) - threshold) <= 1e-6 * threshold)
-    if o.method == "binary" or got.scale == 0:
+    if code == "sign" or got.scale == 0:
         return np.zeros(w.shape, bool)
     raw = (w.astype(np.longdouble) - got.shift) / got.scale + reference.codes_of(o).offset
     slack = 8 * np.finfo(w.dtype).eps * (1 + np.abs(raw) + abs(got.shift) / got.scale)
@@ -131,10 +131,10 @@ def test_a_sound_result_or_a_refusal(w: Array, options: Options) -> None:
     )
     np.testing.assert_array_equal(back, got.values)
 
-    # The code is that of the nearest level; of binary the sign's, of ternary the threshold's.
-    if options.method == "binary":
+    code = reference.DEFINITIONS[options.method].code
+    if code == "sign":
         np.testing.assert_array_equal(got.codes, np.where(w < 0, -1, 1))
-    elif options.method in TERNARY:
+    elif code == "threshold":
         used = got.codes != 0
         np.testing.assert_array_equal(got.codes[used], np.sign(w[used]))
         assert np.max(np.abs(w[~used]), initial=0) <= np.min(np.abs(w[used]), initial=np.inf)
@@ -187,13 +187,14 @@ def test_powers_of_two_scale_everything_but_the_codes(w: Array, o: Options, powe
 def test_the_mirrored_array_has_the_mirrored_fit(w: Array, o: Options) -> None:
     got, mirrored = run(w, o), run(-w, o)
     assert (mirrored.scale, mirrored.shift) == (got.scale, -got.shift)
-    if o.method in TERNARY:
+    code, codes = reference.DEFINITIONS[o.method].code, reference.codes_of(o)
+    if code == "threshold":
         np.testing.assert_array_equal(mirrored.codes, -got.codes)
-    elif o.method == "binary":
+    elif code == "sign":
         np.testing.assert_array_equal(mirrored.codes[w != 0], -got.codes[w != 0])
-    elif o.method == "ul2q" and got.scale:
+    elif codes.numbers[0] + codes.numbers[-1] == 2 * codes.offset and got.scale:
         clear = ~is_near_a_tie(w, got, o)
-        np.testing.assert_array_equal(mirrored.codes[clear], 1 - got.codes[clear])
+        np.testing.assert_array_equal(mirrored.codes[clear], 2 * codes.offset - got.codes[clear])
 
 
 @given(moderate_arrays(), st.sampled_from(FORMULAS), st.randoms(use_true_random=False))
@@ -211,12 +212,15 @@ def test_the_order_of_the_elements_does_not_matter(w: Array, o: Options, random:
         np.testing.assert_array_equal(shuffled.codes[clear[order]], got.codes[order][clear[order]])
 
 
-@given(moderate_arrays(), st.sampled_from([o for o in FORMULAS if o.method != "ul2q"]))
+KEEP_LEVELS = [o for o in FORMULAS if reference.DEFINITIONS[o.method].keeps_levels]
+
+
+@given(moderate_arrays(), st.sampled_from(KEEP_LEVELS))
 @steadily
 def test_values_that_lie_on_the_levels_stay(w: Array, o: Options) -> None:
-    # Of ul2q no property: σ of its levels is another. Nor of a range whose end is positive, where
-    # there is a level less.
-    if o.method in ("clip", "fixed_point") and o.signed:
+    # No property of a range whose end is positive, where there is a level less.
+    lowest, highest = reference.codes_of(o).numbers[0], reference.codes_of(o).numbers[-1]
+    if o.signed and -lowest > highest:
         w = -np.abs(w)
     once = run(w, o)
     twice = run(once.values, o)

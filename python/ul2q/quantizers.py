@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
@@ -61,6 +62,16 @@ class Method:
     has_stochastic_rounding: bool
     has_unsigned: bool
 
+    @property
+    def bits_are_fixed(self) -> bool:
+        """Whether there is one width only, which need not be given."""
+        return self.min_bits == self.max_bits
+
+    @property
+    def code_bits(self) -> int | None:
+        """Bits of a code where they do not follow `bits`; None where `bits` is that very width."""
+        return _fixed_code_bits(self)
+
 
 def method_table() -> tuple[Method, ...]:
     """The methods, ordered by name."""
@@ -93,20 +104,22 @@ def quantize(
 
     Args:
         array: float32 or float64, any shape, contiguous or not; may be empty.
-        bits: 1 to 16; of "ternary_quantized", bits of the scale. "binary" and "ternary" know
-            theirs.
+        bits: 1 to 16, most often of a code; `ul2q methods` prints what each method takes. May be
+            left out where the method has one width only.
         method: one of `methods()`; `method_table()` says what each takes.
-        fit: "exact": the method's formula, λ being the optimum for N(0, 1). "paper" (ul2q): the
-            paper's Table I up to 8 bits; above, scale = (max - min) / (2**bits - 1).
+        fit: "exact": the method's formula, λ being the optimum for N(0, 1). "paper": the paper's
+            Table I up to 8 bits; above, scale = (max - min) / (2**bits - 1); of methods with
+            `Method.has_paper_fit`.
             "empirical": scale and shift of the least squared error that is found from the exact
             fit on; never a larger one.
         granularity: "tensor": one scale. "channel": one for each slice along `axis`.
         axis: of the channels: 0 for weights of Convolution and InnerProduct.
-        shift: "mean" or "zero": β is the mean, or held at 0. None: the method's own, "mean" for
-            ul2q and "zero" for the others, which take no other.
-        rounding: "nearest" or "stochastic" (fixed_point): up or down at random.
+        shift: "mean" or "zero": β is the mean, or held at 0. None: "mean" for methods with
+            `Method.has_mean_shift`, "zero" for the others, which take no other.
+        rounding: "nearest", or "stochastic", up or down at random, of methods with
+            `Method.has_stochastic_rounding`.
         signed: False for values from 0 up, as a ReLU gives them: codes 0 to 2**bits - 1, 0 being
-            a level.
+            a level; of methods with `Method.has_unsigned`.
         seed: of stochastic rounding, which needs it: 0 to 2**64 - 1.
 
     Raises:
@@ -197,6 +210,14 @@ def dequantize(
             signed,
         )
     )
+
+
+@cache
+def _fixed_code_bits(method: Method) -> int | None:
+    zero = np.zeros(1, np.float32)
+    ends = (method.min_bits, method.max_bits)
+    widths = {quantize(zero, bits, method.name).bits for bits in ends}
+    return widths.pop() if len(widths) == 1 else None
 
 
 def _channel_axis(scales: tuple[int, ...], codes: tuple[int, ...]) -> int | None:

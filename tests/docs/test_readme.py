@@ -73,9 +73,7 @@ def test_the_commands_are_ones_that_ul2q_takes(
 ) -> None:
     called: list[object] = []
     for command_file in cli.COMMANDS:
-        for name in ("run", "fashion_mnist", "mnist", "cifar10", "folder", "imagenet"):
-            if hasattr(command_file, name):
-                monkeypatch.setattr(command_file, name, called.append)
+        monkeypatch.setattr(command_file, "run", called.append)
     assert cli.main(shlex.split(command, comments=True)[1:]) == 0
     assert len(called) == 1
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ul2q.cli import main, train
+from ul2q.cli.common import CommandParser
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -21,7 +22,7 @@ COMMANDS = [
 
 def test_every_option_has_its_row() -> None:
     parser = argparse.ArgumentParser()
-    train.add_parser(parser.add_subparsers())
+    train.add_parser(parser.add_subparsers(parser_class=CommandParser))
     (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     options = {
         option

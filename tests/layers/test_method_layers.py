@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 PHASES = {"TRAIN": caffe.TRAIN, "TEST": caffe.TEST}
 # One width of each method, of few levels: CLIPPED then has something to clip.
-METHOD_OPTIONS = [
-    Options(m.name, None if m.min_bits == m.max_bits else 3) for m in METHODS.values()
-]
+METHOD_OPTIONS = [Options(m.name, None if m.bits_are_fixed else 3) for m in METHODS.values()]
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def check(
         if gradient == "CLIPPED":
             mask = by_channel(kind, granularity, masters[0], lambda w: is_within_levels(w, weight))
             assert mask.any()
-            assert weight.method in ("clip", "fixed_point") or not mask.all()
+            assert reference.DEFINITIONS[weight.method].covers_range or not mask.all()
             gradients[0] *= mask
             if bias:
                 gradients[1] *= is_within_levels(masters[1], bias)

@@ -29,6 +29,7 @@ FOLDER = Path(__file__).parents[2] / "prototxt"
 FILES = sorted(FOLDER.rglob("*.prototxt"))
 PAGE = (FOLDER.parent / "docs" / "nets.md").read_text(encoding="utf-8")
 SOLVERS = [path for path in FILES if path.stem.startswith("solver_")]
+TWO_BIT = [path for path in FILES if path.stem.endswith("_2bit") and path not in SOLVERS]
 TRAINED = [path for path in FILES if path.stem.startswith("train_test_")]
 VARIANTS = ("float", "2bit")
 
@@ -237,14 +238,20 @@ def test_a_file_parses_and_is_the_one_in_the_package(path: Path) -> None:
     assert packaged.read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p not in SOLVERS], ids=of_file)
-def test_the_command_in_a_net_makes_its_2_bit_form(path: Path) -> None:
-    (line,) = re.findall(
-        r"^#   ul2q (quantize .+)$", path.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    _, net, *options = line.split()
+@pytest.mark.parametrize("path", TWO_BIT, ids=of_file)
+def test_the_command_in_a_2_bit_net_makes_it(path: Path, tmp_path: Path) -> None:
+    heading, body = path.read_text(encoding="utf-8").split("\n", 1)
+    match = re.fullmatch(r"# Written by `make nets` from (\S+): `ul2q (quantize) (.+)`\.", heading)
+    assert match
+    net, command, options = match.groups()
     assert FOLDER.parent / net == path.with_stem(path.stem.replace("2bit", "float"))
-    assert options == ["--weight-bits", "2", "--last-bits", "8"]
+    assert options.split() == ["--weight-bits", "2", "--last-bits", "8"]
+    output = tmp_path / "net.prototxt"
+    arguments = [command, str(FOLDER.parent / net), *options.split(), "-o", str(output)]
+    assert cli.main(arguments) == 0
+    # The float net has a first line of its own if it is written by a command, too.
+    text = output.read_text(encoding="utf-8")
+    assert text in (body, f"{text.splitlines()[0]}\n{body}")
 
 
 # Solvers
@@ -553,6 +560,13 @@ def test_the_documented_commands_name_what_there_is(
         prefix = Path(solver.snapshot_prefix).name
         assert weights.name == f"{prefix}_iter_{solver.max_iter}.caffemodel"
         assert f"--run {weights.parent}\n" in PAGE
+
+
+def test_the_documented_example_prints_a_deploy_net(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    exec(compile(example, "nets.md", "exec"), {})
+    printed = text_format.Parse(capsys.readouterr().out, caffe_pb2.NetParameter())
+    assert printed == net_of("lenet", "deploy_2bit")
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -349,12 +349,12 @@ def test_a_sweeps_run(record: dict[str, Any], wanted: dict[str, Any], tmp_path: 
     assert {key: getattr(run, key) for key in wanted} == wanted
 
 
-@pytest.mark.parametrize("log", [LOG.replace("0.625,0.875", "1.0,nan"), None])
-def test_a_sweeps_run_that_was_called_done_though_it_diverged(
-    log: str | None, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("status", ["running", "done"])
+def test_a_log_that_diverged_counts_more_than_the_record(status: str, tmp_path: Path) -> None:
+    """As where the sweep was killed before it took note."""
     write_run(tmp_path / "good", record={"accuracy": 0.75})
-    write_run(tmp_path / "bad", log=log, record={"accuracy": 1.0, "loss": float("nan"), "seed": 2})
+    log = LOG.replace("0.625,0.875", "1.0,nan")
+    write_run(tmp_path / "bad", log=log, record={"status": status, "accuracy": 1.0, "seed": 2})
     runs = {run.name: run for run in read_runs([tmp_path])}
     assert (runs["bad"].status, runs["good"].status) == ("failed", "done")
     assert "diverged" in str(runs["bad"].error)
@@ -448,6 +448,7 @@ DAMAGED: dict[str, list[tuple[Any, str]]] = {
         ("[]", r"run\.json is damaged"),
         ({"accuracy": "good"}, r"run\.json is damaged: accuracy is 'good'"),
         ({"status": "lost"}, r"run\.json is damaged: status is 'lost'"),
+        ({"loss": float("nan")}, r"run\.json is damaged: loss is nan"),
         ({"run": "another"}, r"run\.json is that of a run 'another'"),
     ],
     "x_iter_30.caffemodel": [(b"\x00damaged", r"x_iter_30\.caffemodel is damaged")],

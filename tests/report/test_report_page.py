@@ -21,6 +21,7 @@ from ul2q.report import Report, ReportError, write_report
 from ul2q.report.charts import accuracy_figure, codes_figure, comparison_figure, training_figure
 from ul2q.report.runs import read_runs
 from ul2q.report.summary import summarise
+from ul2q.runs.log import RunLogError
 from ul2q.util.figures import FiguresError
 from ul2q.util.output_file import OutputExistsError
 
@@ -361,7 +362,7 @@ def test_what_is_there_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Monke
     assert (files / "mine.txt").read_text() == "mine"
     old = page.read_bytes()
     (tmp_path / "runs" / "one" / "log.csv").write_text("damaged\n")
-    with pytest.raises(ReportError, match=r"log\.csv:1"):
+    with pytest.raises(RunLogError, match=r"log\.csv:1"):
         write_report([tmp_path / "runs"], page, force=True)
     assert page.read_bytes() == old
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

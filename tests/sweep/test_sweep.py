@@ -24,9 +24,10 @@ import pytest
 
 from tests.conftest import write_lmdb
 from ul2q.cli import main
+from ul2q.runs.progress import read_progress
+from ul2q.runs.record import DONE, FAILED, RUNNING, WAITING, Record
 from ul2q.sweep.display import Lines, LiveTable
 from ul2q.sweep.lock import locked
-from ul2q.sweep.records import DONE, FAILED, RUNNING, WAITING, Record, read_progress
 from ul2q.sweep.results import results_table
 from ul2q.sweep.runner import share_of_threads
 
@@ -171,9 +172,6 @@ def test_a_run_whose_last_test_is_not_finite_has_failed(
     assert [(row["status"], row["accuracy"]) for row in results()] == [("failed", "")]
     assert sweep(*only, "--retry-failed") == 1
     assert record(RUNS[0])["status"] == "failed"
-    # A sweep that was made before tests had to be finite called it done.
-    entries = record(RUNS[0]) | {"status": "done", "accuracy": 1.0, "loss": float("nan")}
-    Path("runs", RUNS[0], "run.json").write_text(json.dumps(entries), encoding="utf-8")
     capsys.readouterr()
     assert sweep(*only) == 1
     out, err = capsys.readouterr()
@@ -511,18 +509,6 @@ def test_the_table_of_results() -> None:
             ["ternary", None, None, None, "75.00"],
         ],
     )
-
-
-def test_progress_is_read_while_a_log_is_written(tmp_path: Path) -> None:
-    assert read_progress(tmp_path).iterations == 0
-    log = tmp_path / "log.csv"
-    log.write_text("iteration,seconds,learning_rate,train_loss,test_accuracy,test_loss\n")
-    assert read_progress(tmp_path).iterations == 0
-    with log.open("a") as file:
-        file.write("0,0.5,0.1,2.5,0.25,1.5\n10,2,0.1,1.25,,\n20,3")
-    progress = read_progress(tmp_path)
-    assert (progress.iterations, progress.seconds, progress.train_loss) == (10, 2.0, 1.25)
-    assert (progress.accuracy, progress.loss) == (0.25, 1.5)
 
 
 def screen(text: str) -> list[str]:

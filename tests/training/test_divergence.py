@@ -17,9 +17,9 @@ from ul2q.cli import main
 from ul2q.errors import UserError
 from ul2q.evaluation import evaluate
 from ul2q.report.runs import read_runs
+from ul2q.runs.snapshots import find_snapshots
 from ul2q.training import TrainingError, train
 from ul2q.training.divergence import DivergenceWatch
-from ul2q.training.snapshots import find_snapshots
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace
@@ -191,8 +191,8 @@ def test_a_test_before_any_training_may_overflow(workspace: Workspace) -> None:
     assert (run.status, run.accuracy) == ("done", float(rows[-1]["test_accuracy"]))
 
 
-def test_a_diverged_run_of_before_is_not_finished(workspace: Workspace) -> None:
-    """One whose last snapshot was written though its test is not finite."""
+def test_a_run_whose_last_test_is_not_finite_is_not_finished(workspace: Workspace) -> None:
+    """Its last snapshot is written before the last test, if the weights are finite."""
     solver = workspace.solver()
     train(solver, run=Path("run"))
     log = Path("run/log.csv")

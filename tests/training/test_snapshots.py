@@ -18,8 +18,10 @@ from caffe.proto import caffe_pb2
 
 from tests.caffe.test_resume import Notes
 from ul2q.evaluation import evaluate
+from ul2q.runs.best import Best
+from ul2q.runs.snapshots import find_snapshots
 from ul2q.training import TrainingError, train
-from ul2q.training.snapshots import Best, BestKeeper, find_snapshots
+from ul2q.training.best import BestKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "support.hpp"
+#include "core/support.hpp"
 #include "ul2q/core/method.hpp"
 
 namespace ul2q {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "support.hpp"
+#include "core/support.hpp"
 #include "ul2q/core/channels.hpp"
-#include "ul2q/core/kernels/code_product.hpp"
+#include "ul2q/core/code_product.hpp"
 #include "ul2q/core/method.hpp"
 
 namespace ul2q {

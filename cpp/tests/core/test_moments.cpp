@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/reference.hpp"
-#include "support.hpp"
+#include "core/support.hpp"
 #include "ul2q/core/kernels/moments.hpp"
 #include "ul2q/core/quantizer.hpp"
 

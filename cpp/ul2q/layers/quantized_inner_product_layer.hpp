@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "caffe/layers/inner_product_layer.hpp"
-#include "ul2q/core/kernels/code_product.hpp"
+#include "ul2q/core/code_product.hpp"
 #include "ul2q/layers/quantized_layer.hpp"
 
 namespace caffe {

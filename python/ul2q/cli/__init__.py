@@ -24,6 +24,7 @@ from ul2q.cli import (
     sweep,
     train,
 )
+from ul2q.cli.common import CommandParser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ul2q", description="Train Caffe nets with low-bit weights (μL2Q)."
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
     for command in COMMANDS:
         command.add_parser(commands)
     return parser
@@ -93,8 +94,7 @@ class _Version(argparse.Action):
 
 def _user_errors() -> tuple[type[Exception], ...]:
     """The errors that a user can mend; Caffe's only if Caffe has been loaded."""
-    from ul2q.data import DataError
     from ul2q.errors import UserError
 
     caffe = sys.modules.get("caffe")
-    return (UserError, DataError, OSError, *([caffe.CaffeError] if caffe else []))
+    return (UserError, OSError, *([caffe.CaffeError] if caffe else []))

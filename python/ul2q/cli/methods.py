@@ -17,6 +17,6 @@ def add_parser(commands: Commands) -> None:
 
 def run(_: argparse.Namespace) -> None:
     """`ul2q methods`."""
-    from ul2q.util.method_docs import methods_markdown
+    from ul2q.nets.method_docs import methods_markdown
 
     print(methods_markdown())

@@ -16,6 +16,7 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q quantize`."""
     parser = commands.add_parser("quantize", help="turn a float net into a quantised one")
     parser.set_defaults(command=run)
+    parser.late_epilog = _methods
     parser.description = (
         "Give Convolution, Deconvolution, InnerProduct, Embed, LSTM and RNN layers their quantised "
         "type and a quantization_param. All else in the prototxt stays, comments too."
@@ -27,19 +28,19 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--force", action="store_true", help="replace OUT")
     # What is not given is not there: the defaults are those of NetQuantization.
     for option, kind, text in (
-        ("--weight-bits", int, "1 to 16; of ternary_quantized, bits of the scale"),
+        ("--weight-bits", int, "bits of a weight's code, or what else the method takes, below"),
         ("--bias-bits", int, "(default: biases stay float)"),
         ("--first-bits", int, "of the first layer with weights"),
         ("--last-bits", int, "of the last layer with weights"),
         (
             "--method",
             str,
-            "ul2q (default), binary, ternary, ternary_quantized, fixed_point or clip. binary has "
-            "codes of 1 bit, the ternary ones of 2: layers that are given another width get ul2q",
+            "one of those below (default: ul2q). Layers that are given a width which its codes "
+            "cannot have get ul2q",
         ),
         ("--fit", str, "exact (default), paper or empirical"),
         ("--granularity", str, "of weights, tensor (default) or channel"),
-        ("--shift", str, "mean (default of ul2q) or zero"),
+        ("--shift", str, "mean (the default of methods that take it) or zero"),
         ("--rounding", str, "nearest (default) or stochastic"),
         ("--gradient", str, "identity (default) or clipped"),
         ("--activation-bits", int, "quantise what these layers read, but for the net's inputs"),
@@ -85,6 +86,12 @@ def run(arguments: argparse.Namespace) -> None:
         ],
     )
     print(f"net: {output}")
+
+
+def _methods() -> str:
+    from ul2q.nets.method_docs import methods_help
+
+    return methods_help()
 
 
 def _layer_bits(text: str) -> tuple[str, int | None]:

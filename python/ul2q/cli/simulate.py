@@ -18,8 +18,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(command=run)
     parser.description = (
         "The squared error of each method at each width on each of the data, and the step λ of "
-        "least error for N(0, 1) beside the paper's Table I. Methods of one width (binary, "
-        "ternary) are run at theirs."
+        "least error for N(0, 1) beside the paper's Table I. Methods of one width are run at it."
     )
     # What is not given is not there: the defaults are those of Simulation.
     for option, kind, count, metavar, text in (

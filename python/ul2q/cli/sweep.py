@@ -60,6 +60,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q sweep`."""
+    from ul2q.runs.layout import RESULTS
     from ul2q.sweep.plan import plan_runs, select
     from ul2q.sweep.results import results_markdown, results_table, runs_table
     from ul2q.sweep.runner import require_done, run_sweep
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     print()
     print_table(*results_table(records))
-    print(f"results: {runs / 'results.csv'}")
+    print(f"results: {runs / RESULTS}")
     if arguments.table:
         markdown = results_markdown(plan, records, arguments.spec)
         write_file(arguments.table, markdown.encode(), force=arguments.force)

@@ -74,9 +74,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q train`."""
-    from ul2q.nets.net_outputs import label_of_test
+    from ul2q.runs.log import label_of_test
     from ul2q.training import train
-    from ul2q.util.progress import reporter
+    from ul2q.training.progress import reporter
 
     result = train(
         arguments.solver,

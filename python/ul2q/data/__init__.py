@@ -1,10 +1,15 @@
-"""Imports data sets as LMDBs that Caffe's Data layer reads.
+"""Import data sets as LMDBs that Caffe's Data layer reads. IMPORTERS lists the importers.
 
 Names are loaded at their first use: NumPy, lmdb and Caffe's messages cost start-up time.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ul2q.data.importer import DECODING, Importer, Option, height_and_width
 
 if TYPE_CHECKING:
     from ul2q.data.cifar import import_cifar10
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FASHION_MNIST_SOURCE",
+    "IMPORTERS",
     "DataError",
     "Dataset",
     "Progress",
@@ -34,6 +40,121 @@ __all__ = [
     "write_lmdb",
 ]
 
+
+def _resize_of_imagenet(arguments: dict[str, Any]) -> dict[str, Any]:
+    """`--size` and `--resize` as the one argument that `import_imagenet` takes."""
+    from ul2q.data.images import Resize  # noqa: PLC0415 - it loads NumPy and Pillow
+
+    height, width = arguments.pop("size")
+    return {**arguments, "resize": Resize(height, width, arguments["resize"])}
+
+
+_IDX_FILES = "the folder with the four IDX files, gzipped or not"
+
+IMPORTERS = (
+    Importer(
+        "fashion-mnist",
+        "28×28 images of clothes, 10 classes",
+        module="mnist",
+        function="import_fashion_mnist",
+        source="Debian's package, or `--from DIR`",
+        options=(Option("--from", dest="source", metavar="DIR", type=Path, help=_IDX_FILES),),
+        is_image_set=False,
+    ),
+    Importer(
+        "mnist",
+        "28×28 images of digits, 10 classes",
+        module="mnist",
+        function="import_mnist",
+        source="the four IDX files, gzipped or not",
+        options=(
+            Option(
+                "--from", dest="source", metavar="DIR", type=Path, required=True, help=_IDX_FILES
+            ),
+        ),
+        is_image_set=False,
+    ),
+    Importer(
+        "cifar10",
+        "32×32 colour images, 10 classes",
+        module="cifar",
+        function="import_cifar10",
+        source="`cifar-10-python.tar.gz`, `cifar-10-binary.tar.gz`, or the folder that one was "
+        "unpacked to",
+        options=(
+            Option(
+                "--from",
+                dest="source",
+                metavar="PATH",
+                type=Path,
+                required=True,
+                help="cifar-10-python.tar.gz, cifar-10-binary.tar.gz, or the folder it was "
+                "unpacked to",
+            ),
+        ),
+    ),
+    Importer(
+        "folder",
+        "images sorted into a folder for each class",
+        module="folder",
+        function="import_folder",
+        source="`DIR/CLASS/IMAGE`",
+        description="Import DIR/CLASS/IMAGE; the classes' names, sorted, are labelled 0, 1, …",
+        options=(
+            Option("--train", metavar="DIR", type=Path, required=True, help="the training set"),
+            Option(
+                "--test",
+                metavar="DIR",
+                type=Path,
+                required=True,
+                help="the test set, of the same classes",
+            ),
+            Option(
+                "--size",
+                metavar="HxW",
+                type=height_and_width,
+                help="stretch the images (default: all have one size already)",
+            ),
+            *DECODING,
+        ),
+    ),
+    Importer(
+        "imagenet",
+        "ILSVRC2012 in its usual layout",
+        module="imagenet",
+        function="import_imagenet",
+        source="`DIR/SYNSET/IMAGE` to train, `DIR/IMAGE` to validate",
+        options=(
+            Option("--train", metavar="DIR", type=Path, required=True, help="DIR/SYNSET/IMAGE"),
+            Option("--val", metavar="DIR", type=Path, required=True, help="DIR/IMAGE"),
+            Option(
+                "--val-labels",
+                metavar="F",
+                type=Path,
+                required=True,
+                help="a label or synset a line, the images sorted by name; or lines of IMAGE LABEL",
+            ),
+            Option(
+                "--size",
+                metavar="HxW",
+                type=height_and_width,
+                default=(256, 256),
+                help="(default: 256x256)",
+            ),
+            Option(
+                "--resize",
+                choices=("stretch", "crop"),
+                default="stretch",
+                help="stretch (default), or scale until the size is covered and cut out the middle",
+            ),
+            *DECODING,
+        ),
+        adapt=_resize_of_imagenet,
+    ),
+)
+"""The commands of `ul2q data`, in the order of its help."""
+
+# The module of each name that is loaded at its first use.
 _MODULES = {
     "FASHION_MNIST_SOURCE": "mnist",
     "DataError": "errors",
@@ -42,14 +163,9 @@ _MODULES = {
     "Record": "lmdb_writer",
     "Resize": "images",
     "count_records": "lmdb_writer",
-    "import_cifar10": "cifar",
-    "import_fashion_mnist": "mnist",
-    "import_folder": "folder",
-    "import_imagenet": "imagenet",
-    "import_mnist": "mnist",
     "read_idx": "idx",
     "write_lmdb": "lmdb_writer",
-}
+} | {importer.function: importer.module for importer in IMPORTERS}
 
 
 def __getattr__(name: str) -> Any:

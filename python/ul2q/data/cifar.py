@@ -1,28 +1,34 @@
-"""Imports CIFAR-10 from its official archives (https://www.cs.toronto.edu/~kriz/cifar.html).
+"""Import CIFAR-10 from its official archives (https://www.cs.toronto.edu/~kriz/cifar.html).
 
 Both archives hold six batches of 10,000 images of 32 x 32 pixels, each image as 3,072 bytes: the
 red plane, the green one, the blue one. In the "binary version" a byte with the label precedes each
 image; the "python version" has pickles of Python 2 with a byte array `data` and a list `labels`.
 """
 
+from __future__ import annotations
+
 import gzip
 import io
 import pickle
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ul2q.data.dataset import Dataset, file_hashes
 from ul2q.data.errors import DataError
-from ul2q.data.image_set import Identity, Item, Part, standing_image_set, write_image_set
-from ul2q.data.lmdb_writer import Progress
+from ul2q.data.image_set import Identity, Item, Split, standing_image_set, write_image_set
 from ul2q.data.selection import alternating, shuffled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ul2q.data.lmdb_writer import Progress
 
 _CLASSES = (
     "airplane",
@@ -75,7 +81,7 @@ def import_cifar10(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Imports CIFAR-10 as uint8 images of 3 x 32 x 32, the channels in the order B, G, R.
+    """Import CIFAR-10 as uint8 images of 3 x 32 x 32, the channels in the order B, G, R.
 
     That is the order of Caffe's tools for image files, and of `import_folder`; BVLC's
     convert_cifar_data leaves R, G, B. The training set is shuffled, the test set keeps its order.
@@ -113,8 +119,8 @@ def import_cifar10(
     return write_image_set(
         output,
         identity,
-        Part(train.items(train_order, source), len(train_order)),
-        Part(test.items(test_order, source), len(test_order)),
+        Split(train.items(train_order, source), len(train_order)),
+        Split(test.items(test_order, source), len(test_order)),
         force=force,
         progress=progress,
     )
@@ -212,7 +218,7 @@ def _read_archive(path: Path) -> dict[str, bytes]:
         ) from error
 
 
-def _read_members(path: Path, stream: "gzip.GzipFile | io.BufferedReader") -> dict[str, bytes]:
+def _read_members(path: Path, stream: gzip.GzipFile | io.BufferedReader) -> dict[str, bytes]:
     wanted = {name for version in _VERSIONS for name in version.files}
     contents = {}
     with tarfile.open(fileobj=stream, mode="r:") as archive:

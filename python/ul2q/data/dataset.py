@@ -1,13 +1,18 @@
 """An imported data set: two LMDBs, and beside them the note that says what they were made from."""
 
+from __future__ import annotations
+
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ul2q.data.errors import DataError
 from ul2q.data.lmdb_writer import count_records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 TRAIN, TEST, MANIFEST = "train_lmdb", "test_lmdb", "import.json"
 
@@ -36,7 +41,7 @@ class Dataset:
 
 
 def file_hashes(sources: Mapping[str, Path]) -> dict[str, str]:
-    """Returns the SHA-256, in hexadecimal, of each file's bytes as they stand on the disk."""
+    """The SHA-256, in hexadecimal, of each file's bytes as they stand on the disk."""
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}
 
 
@@ -47,7 +52,7 @@ def write_manifest(
     dataset: Dataset,
     options: Mapping[str, object] = _NONE,
 ) -> None:
-    """Writes import.json: the data set's name, its sources' hashes, counts and image shape.
+    """Write import.json: the data set's name, its sources' hashes, counts and image shape.
 
     Beside them stand the options of the import, as JSON has them, and what was left out.
     """
@@ -70,7 +75,7 @@ def standing_import(
     classes: tuple[str, ...],
     options: Mapping[str, object] = _NONE,
 ) -> Dataset | None:
-    """Returns the import of `name` from sources with these hashes by these options, if it stands.
+    """The import of `name` from sources with these hashes by these options, if it stands.
 
     Returns:
         None if `output` holds no import, or one of something else.
@@ -89,12 +94,12 @@ def standing_import(
             test_count=manifest["test_count"],
             shape=(channels, height, width),
             classes=classes,
-            skipped=tuple(manifest.get("skipped", ())),
+            skipped=tuple(manifest["skipped"]),
         )
         same = (
             manifest["dataset"] == name
             and manifest["sha256"] == hashes
-            and manifest.get("options", {}) == options
+            and manifest["options"] == options
         )
     except (OSError, ValueError, KeyError, TypeError):  # no import.json, or not one of ours
         return None

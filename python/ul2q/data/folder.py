@@ -1,26 +1,18 @@
-"""Imports images that are sorted into a folder for each class, as LMDBs for Caffe."""
+"""Import images that are sorted into a folder for each class, as LMDBs for Caffe."""
 
-import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import NamedTuple
+from __future__ import annotations
 
-from ul2q.data.dataset import Dataset
-from ul2q.data.errors import DataError
-from ul2q.data.image_reader import Reader, all_cores, image_reader
-from ul2q.data.image_set import Identity, Item, Part, standing_image_set, write_image_set
+from typing import TYPE_CHECKING
+
+from ul2q.data.errors import DataError, first_names
 from ul2q.data.images import Resize
-from ul2q.data.lmdb_writer import Progress
-from ul2q.data.selection import alternating, shuffled
+from ul2q.data.listing import choose, import_listed, list_classes
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-class Listed(NamedTuple):
-    """An image file and its label."""
-
-    path: str
-    label: int
+    from ul2q.data.dataset import Dataset
+    from ul2q.data.lmdb_writer import Progress
 
 
 def import_folder(
@@ -36,7 +28,7 @@ def import_folder(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Imports `train`/CLASS/IMAGE and `test`/CLASS/IMAGE as uint8 images in the order B, G, R.
+    """Import `train`/CLASS/IMAGE and `test`/CLASS/IMAGE as uint8 images in the order B, G, R.
 
     The classes' names, sorted, get the labels 0, 1, ...; names that begin with a dot are passed
     over. The training set is shuffled; in the test set the classes take turns. `output` becomes
@@ -69,8 +61,8 @@ def import_folder(
     return import_listed(
         "folder",
         classes,
-        _chosen(training, limit),
-        _chosen(testing, limit),
+        choose(training, limit),
+        choose(testing, limit),
         output,
         roots=(train, test),
         resize=Resize(*size) if size else None,
@@ -82,125 +74,9 @@ def import_folder(
     )
 
 
-def list_classes(root: Path) -> tuple[tuple[str, ...], list[Listed]]:
-    """Returns the names of the class folders, sorted, and the image files in them, sorted.
-
-    Raises:
-        FileNotFoundError: there is no such folder.
-        DataError: there are no class folders, or one holds no images, or a folder.
-    """
-    classes = tuple(entry.name for entry in scan(root) if entry.is_dir())
-    if not classes:
-        raise DataError(f"{root}: no folders in it; there should be one for each class of images")
-    images = []
-    for label, name in enumerate(classes):
-        if "\n" in name or "\r" in name:
-            raise DataError(f"{root}: a class is named {name!r}; names must be one line")
-        entries = scan(root / name)
-        if not entries:
-            raise DataError(f"{root / name}: holds no images")
-        for entry in entries:
-            if not entry.is_file():
-                raise DataError(f"{entry.path}: not a file; class folders hold images alone")
-            images.append(Listed(entry.path, label))
-    return classes, images
-
-
-def scan(folder: Path) -> "list[os.DirEntry[str]]":
-    """Returns what a folder holds, sorted by name, but for names that begin with a dot.
-
-    Raises:
-        FileNotFoundError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
-    with os.scandir(folder) as entries:
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-    return sorted(shown, key=lambda entry: entry.name)
-
-
-def import_listed(
-    name: str,
-    classes: tuple[str, ...],
-    train: Sequence[Listed],
-    test: Sequence[Listed],
-    output: Path,
-    *,
-    roots: tuple[Path, Path],
-    resize: Resize | None,
-    seed: int,
-    skip_bad: bool,
-    jobs: int | None,
-    force: bool,
-    progress: Progress | None,
-) -> Dataset:
-    """Imports image files as the data set `name`: the training set shuffled, the test set as it is.
-
-    Args:
-        name: for import.json.
-        classes: the name of each label.
-        train: the training set's files.
-        test: the test set's files.
-        output: as for `import_folder`.
-        roots: the folders that train's and test's files are in.
-        resize: the size of all images; None: all have the same already.
-        seed: as for `import_folder`.
-        skip_bad: as for `import_folder`.
-        jobs: as for `import_folder`.
-        force: as for `import_folder`.
-        progress: as for `import_folder`.
-
-    Raises:
-        DataError, OSError: as for `import_folder`.
-    """
-    order = [train[i] for i in shuffled(range(len(train)), seed)]
-    identity = Identity(
-        name,
-        {"train": _listing_hash(order, roots[0]), "test": _listing_hash(test, roots[1])},
-        {"resize": asdict(resize) if resize else None, "skip_bad": skip_bad},
-        classes,
-    )
-    if not force and (standing := standing_image_set(output, identity)):
-        return standing
-    with image_reader(all_cores() if jobs is None else jobs, resize) as read:
-        return write_image_set(
-            output,
-            identity,
-            Part(_items(order, read), len(order)),
-            Part(_items(test, read), len(test)),
-            skip_bad=skip_bad,
-            force=force,
-            progress=progress,
-        )
-
-
-def _chosen(images: Sequence[Listed], limit: int | None) -> list[Listed]:
-    return [images[i] for i in alternating([label for _, label in images], limit)]
-
-
-def _items(images: Sequence[Listed], read: Reader) -> Iterator[Item]:
-    decoded = read(path for path, _ in images)
-    for (path, label), image in zip(images, decoded, strict=True):
-        yield Item(path, label, image)
-
-
-def _listing_hash(images: Sequence[Listed], root: Path) -> str:
-    """The SHA-256 of names, labels, sizes and times: contents would take an hour to read."""
-    digest = hashlib.sha256()
-    for path, label in images:
-        status = os.stat(path)  # noqa: PTH116 - a million of them
-        digest.update(os.fsencode(path.removeprefix(str(root))))
-        digest.update(f"\0{label} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
 def _difference(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
     """How one list of class names differs from another."""
     missing = [name for name in expected if name not in found]
     if missing:
-        return f"no class {_listed(missing)}, as there is in"
-    return f"class {_listed([name for name in found if name not in expected])} is not in"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+        return f"no class {first_names(missing)}, as there is in"
+    return f"class {first_names([name for name in found if name not in expected])} is not in"

@@ -1,20 +1,26 @@
-"""Reads IDX files, the format of MNIST (http://yann.lecun.com/exdb/mnist, "The IDX file format").
+"""Read IDX files, the format of MNIST (http://yann.lecun.com/exdb/mnist, "The IDX file format").
 
 An IDX file is: two zero bytes, one byte for the element type, one for the number of axes, each
 axis' length as a big-endian 32-bit integer, then the elements with the last axis running fastest.
 """
 
+from __future__ import annotations
+
 import gzip
-import io
 import math
 import struct
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ul2q.data.errors import DataError
+
+if TYPE_CHECKING:
+    import io
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UINT8 = 0x08
@@ -23,7 +29,7 @@ _MAX_AXES = 32  # what every NumPy release can hold
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Reads an IDX file of uint8 elements, gzipped or not (told by its first bytes, not its name).
+    """Read an IDX file of uint8 elements, gzipped or not (told by its first bytes, not its name).
 
     Returns:
         A read-only array of the shape that the header gives: N x H x W for images, N for labels.

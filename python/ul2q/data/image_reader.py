@@ -1,9 +1,11 @@
-"""Decodes image files in several processes, in order.
+"""Decode image files in several processes, in order.
 
 The processes are plain children, each with a socket to this one: they need nothing of the main
 program (as multiprocessing's would), inherit no open LMDB, do not hear Ctrl-C, and end by
 themselves when this process is killed.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
@@ -32,8 +34,8 @@ Decoded = NDArray[np.uint8] | ImageError
 
 Reader = Callable[[Iterable[str]], Iterator[Decoded]]
 
-_CHUNK = 16  # images a request: small ones are decoded faster than they are asked for
-_READ_AHEAD = 4  # requests a process
+_IMAGES_PER_REQUEST = 16  # small images are decoded faster than they are asked for
+_READ_AHEAD = 4  # requests that wait for each process
 _START = """
 import sys
 sys.path[:] = sys.argv[2:]
@@ -43,13 +45,13 @@ serve(int(sys.argv[1]))
 
 
 def all_cores() -> int:
-    """Returns how many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager
 def image_reader(jobs: int, resize: Resize | None) -> Iterator[Reader]:
-    """Yields a function that decodes image files by `read_image`, in the order of their paths.
+    """Yield a function that decodes image files by `read_image`, in the order of their paths.
 
     Args:
         jobs: how many processes decode; 1: this one.
@@ -90,7 +92,7 @@ def image_reader(jobs: int, resize: Resize | None) -> Iterator[Reader]:
 
 
 def serve(descriptor: int) -> None:
-    """Decodes what is asked for through a socket, until it is closed: a process' main function."""
+    """Decode what is asked for through a socket, until it is closed: a process' main function."""
     connection: _Connection = Connection(descriptor)
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
@@ -104,8 +106,8 @@ def serve(descriptor: int) -> None:
 
 
 class _Worker(NamedTuple):
-    process: "subprocess.Popen[bytes]"
-    connection: "_Connection"
+    process: subprocess.Popen[bytes]
+    connection: _Connection
 
     def read(self, paths: list[str], resize: Resize | None) -> list[Decoded]:
         try:
@@ -150,8 +152,8 @@ def _in_order(
 ) -> Iterator[Decoded]:
     rest = iter(paths)
     pending: deque[Future[list[Decoded]]] = deque()
-    while chunk := list(islice(rest, _CHUNK)):
-        pending.append(threads.submit(read, chunk))
+    while request := list(islice(rest, _IMAGES_PER_REQUEST)):
+        pending.append(threads.submit(read, request))
         if len(pending) > ahead:
             yield from pending.popleft().result()
     while pending:

@@ -1,12 +1,9 @@
-"""Writes a data set of colour images: the LMDBs, the training set's mean, and the class names."""
+"""Write a data set of colour images: the LMDBs, the training set's mean, and the class names."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from ul2q.data.dataset import MANIFEST, TEST, TRAIN, Dataset, standing_import, write_manifest
 from ul2q.data.errors import DataError
@@ -14,6 +11,13 @@ from ul2q.data.images import ImageError
 from ul2q.data.lmdb_writer import Progress, Record, fill_lmdb
 from ul2q.data.means import MEAN_IMAGE, MEAN_VALUES, ImageMean
 from ul2q.data.staging import remove_leftovers, staged_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 CLASSES = "classes.txt"
 
@@ -52,7 +56,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """The training set or the test set: its items, in the order of the LMDB, and their number."""
 
     items: Iterable[Item]
@@ -60,12 +64,12 @@ class Part:
 
 
 def standing_image_set(output: Path, identity: Identity) -> Dataset | None:
-    """Returns the import with this identity, if it stands at `output`.
+    """The import with this identity, if it stands at `output`.
 
     What killed imports have left beside it is removed.
 
     Raises:
-        DataError: it is the same by its import.json, but a part is damaged or missing.
+        DataError: it is the same by its import.json, but a file of it is damaged or missing.
     """
     dataset = standing_import(
         output, identity.name, identity.hashes, identity.classes, identity.options
@@ -82,14 +86,14 @@ def standing_image_set(output: Path, identity: Identity) -> Dataset | None:
 def write_image_set(
     output: Path,
     identity: Identity,
-    train: Part,
-    test: Part,
+    train: Split,
+    test: Split,
     *,
     skip_bad: bool = False,
     force: bool,
     progress: Progress | None,
 ) -> Dataset:
-    """Writes the two LMDBs, mean.binaryproto, mean_values.txt, classes.txt and import.json.
+    """Write the two LMDBs, mean.binaryproto, mean_values.txt, classes.txt and import.json.
 
     `output` becomes complete in one step. If an image is damaged, the others are still read, so
     that the error names and counts all.
@@ -105,7 +109,7 @@ def write_image_set(
 
     Raises:
         DataError: images differ in shape; some are damaged, and `skip_bad` is not set, or none of
-            a part is left; or `output` cannot be used (see `staged_folder`).
+            a split is left; or `output` cannot be used (see `staged_folder`).
         OSError: something cannot be read or written.
     """
     written = (TRAIN, TEST, MEAN_IMAGE, MEAN_VALUES, CLASSES, MANIFEST)
@@ -113,17 +117,17 @@ def write_image_set(
     sieve = _Sieve()
     with staged_folder(output, force=force, replaceable=written) as folder:
         counts = []
-        for name, part in ((TRAIN, train), (TEST, test)):
-            records = sieve.records(part.items, mean if name == TRAIN else None)
+        for name, split in ((TRAIN, train), (TEST, test)):
+            records = sieve.records(split.items, mean if name == TRAIN else None)
             counts.append(
-                fill_lmdb(folder / name, records, total=part.total, what=name, progress=progress)
+                fill_lmdb(folder / name, records, total=split.total, what=name, progress=progress)
             )
         if sieve.damaged and not skip_bad:
             raise DataError(_damage(sieve.damaged, train.total + test.total))
-        for name, part, count in zip((TRAIN, TEST), (train, test), counts, strict=True):
+        for name, split, count in zip((TRAIN, TEST), (train, test), counts, strict=True):
             if not count:
                 raise DataError(
-                    f"{name}: all of its {part.total} images are damaged: {sieve.damaged[0]}"
+                    f"{name}: all of its {split.total} images are damaged: {sieve.damaged[0]}"
                 )
         dataset = Dataset(
             train=output / TRAIN,

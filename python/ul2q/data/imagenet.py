@@ -1,14 +1,20 @@
-"""Imports ImageNet (ILSVRC2012) in its usual layout, as LMDBs for Caffe."""
+"""Import ImageNet (ILSVRC2012) in its usual layout, as LMDBs for Caffe."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from __future__ import annotations
 
-from ul2q.data.dataset import Dataset
+from typing import TYPE_CHECKING
+
 from ul2q.data.errors import DataError
-from ul2q.data.folder import Listed, import_listed, list_classes, scan
 from ul2q.data.images import Resize
-from ul2q.data.lmdb_writer import Progress
+from ul2q.data.listing import Listed, choose, import_listed, list_classes, scan
 from ul2q.data.selection import alternating
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ul2q.data.dataset import Dataset
+    from ul2q.data.lmdb_writer import Progress
 
 IMAGENET_SIZE = Resize(256, 256)
 """What BVLC's examples/imagenet/create_imagenet.sh resizes to."""
@@ -28,7 +34,7 @@ def import_imagenet(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Imports `train`/SYNSET/IMAGE and `val`/IMAGE as uint8 images in the order B, G, R.
+    """Import `train`/SYNSET/IMAGE and `val`/IMAGE as uint8 images in the order B, G, R.
 
     The synsets, sorted, get the labels 0, 1, ..., as in BVLC's train.txt and val.txt. The training
     set is shuffled; the validation set keeps the order of its files' names. `output` becomes
@@ -66,7 +72,7 @@ def import_imagenet(
     return import_listed(
         "imagenet",
         classes,
-        [training[i] for i in alternating([label for _, label in training], limit)],
+        choose(training, limit),
         [validation[i] for i in sorted(alternating([label for _, label in validation], limit))],
         output,
         roots=(train, val),

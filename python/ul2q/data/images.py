@@ -1,14 +1,18 @@
-"""Decodes an image file into what Caffe's Data layer takes: uint8, B, G, R x height x width."""
+"""Decode an image file into what Caffe's Data layer takes: uint8, B, G, R x height x width."""
+
+from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ul2q.data.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Pillow's modes of 8 bits a channel or fewer.
 _MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
@@ -40,7 +44,7 @@ class Resize:
 
 
 def read_image(path: str, resize: Resize | None) -> NDArray[np.uint8]:
-    """Reads an image file of any format that Pillow knows.
+    """Read an image file of any format that Pillow knows.
 
     Grey images get three equal channels, transparency is dropped, and an orientation in the EXIF
     data is not heeded. Resizing is bilinear, by Pillow's filter, which averages when it shrinks.

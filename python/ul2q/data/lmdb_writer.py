@@ -1,12 +1,14 @@
-"""Writes images and labels as an LMDB of `Datum` records, what Caffe's Data layer reads.
+"""Write images and labels as an LMDB of `Datum` records, what Caffe's Data layer reads.
 
 Keys and records are those of BVLC's examples/mnist/convert_mnist_data.cpp: the record's number in
 decimal with leading zeros, and a serialised Datum of raw uint8 pixels.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lmdb
 import numpy as np
@@ -14,6 +16,9 @@ from numpy.typing import NDArray
 
 from ul2q.data.errors import DataError
 from ul2q.data.staging import staged_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Record = tuple[NDArray[np.uint8], int]
 """An image, uint8, channels x height x width, and its label, a signed 32-bit integer."""
@@ -37,7 +42,7 @@ def write_lmdb(
     force: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Writes an LMDB folder (data.mdb, lock.mdb) that is complete or not there at all.
+    """Write an LMDB folder (data.mdb, lock.mdb) that is complete or not there at all.
 
     Args:
         path: the folder to be written; missing parents are made.
@@ -63,7 +68,7 @@ def fill_lmdb(
     what: str,
     progress: Progress | None = None,
 ) -> int:
-    """Writes an LMDB into a new or empty folder, as one part of a staged folder.
+    """Write an LMDB into a new or empty folder, as one part of a staged folder.
 
     Nothing is forced to the disk: that is left to the one who moves the folder into place.
 
@@ -102,7 +107,7 @@ def fill_lmdb(
 
 
 def count_records(path: Path) -> int:
-    """Returns how many records an LMDB folder holds.
+    """The number of records in an LMDB folder.
 
     Raises:
         DataError: the folder holds no LMDB, or one that is cut short.

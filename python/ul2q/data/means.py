@@ -1,9 +1,15 @@
 """The mean of a training set, in the two forms that Caffe's `transform_param` takes."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 MEAN_IMAGE, MEAN_VALUES = "mean.binaryproto", "mean_values.txt"
 
@@ -17,14 +23,14 @@ class ImageMean:
         self._count = 0
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """Takes an image, channels x height x width."""
+        """Add an image, channels x height x width."""
         if self._sum is None:
             self._sum = np.zeros(image.shape, np.int64)
         self._sum += image
         self._count += 1
 
     def image(self) -> NDArray[np.float64]:
-        """Returns the mean image, channels x height x width.
+        """The mean image, channels x height x width.
 
         Raises:
             ValueError: there was no image.
@@ -34,7 +40,7 @@ class ImageMean:
         return self._sum / self._count
 
     def write(self, folder: Path) -> None:
-        """Writes mean.binaryproto and mean_values.txt into a folder.
+        """Write mean.binaryproto and mean_values.txt into a folder.
 
         mean.binaryproto is the mean image, for `mean_file`, with the fields that BVLC's
         tools/compute_image_mean.cpp writes. mean_values.txt has a line `mean_value: M` a channel,

@@ -1,11 +1,11 @@
-"""Imports MNIST and Fashion-MNIST, four IDX files each, as LMDBs for Caffe."""
+"""Import MNIST and Fashion-MNIST, four IDX files each, as LMDBs for Caffe."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ul2q.data.dataset import (
     MANIFEST,
@@ -20,6 +20,11 @@ from ul2q.data.errors import DataError
 from ul2q.data.idx import read_idx
 from ul2q.data.lmdb_writer import Progress, Record, fill_lmdb
 from ul2q.data.staging import remove_leftovers, staged_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 FASHION_MNIST_SOURCE = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the four files."""
@@ -48,7 +53,7 @@ _FILES = (
 def import_mnist(
     source: Path, output: Path, *, force: bool = False, progress: Progress | None = None
 ) -> Dataset:
-    """Imports the MNIST digits into `output`/train_lmdb and `output`/test_lmdb, in MNIST's order.
+    """Import the MNIST digits into `output`/train_lmdb and `output`/test_lmdb, in MNIST's order.
 
     `output` becomes complete in one step, with an import.json that says what it was made from. If
     an import of the same files stands there already, nothing is written.
@@ -76,7 +81,7 @@ def import_fashion_mnist(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Imports Fashion-MNIST; all else is as for `import_mnist`."""
+    """Import Fashion-MNIST; all else is as for `import_mnist`."""
     try:
         return _import("fashion-mnist", _CLOTHES, source, output, force, progress)
     except FileNotFoundError as error:
@@ -126,9 +131,9 @@ def _import(
         classes=classes,
     )
     with staged_folder(output, force=force, replaceable=(TRAIN, TEST, MANIFEST)) as folder:
-        for part, split in ((TRAIN, train), (TEST, test)):
+        for what, split in ((TRAIN, train), (TEST, test)):
             total = len(split.labels)
-            fill_lmdb(folder / part, split.records(), total=total, what=part, progress=progress)
+            fill_lmdb(folder / what, split.records(), total=total, what=what, progress=progress)
         write_manifest(folder, name, hashes, dataset)
     return dataset
 

@@ -1,14 +1,19 @@
 """Which images of a data set are imported, and in which order."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ul2q.data.errors import DataError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def alternating(labels: Sequence[int], limit: int | None = None) -> list[int]:
-    """Returns the images' indices with the classes taking turns, the first of each class first.
+    """The images' indices with the classes taking turns, the first of each class first.
 
     Each class keeps its order, and a class that has no more images drops out, so that the first N
     indices are a balanced subset for every N.
@@ -31,7 +36,7 @@ def alternating(labels: Sequence[int], limit: int | None = None) -> list[int]:
 
 
 def shuffled(indices: Sequence[int], seed: int) -> list[int]:
-    """Returns the indices in an order that depends on `seed` and their number alone.
+    """The indices in an order that depends on `seed` and their number alone.
 
     The order is that of raw draws of PCG64, whose stream NumPy keeps the same in all releases.
 

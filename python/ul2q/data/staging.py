@@ -1,9 +1,11 @@
-"""Builds a folder under a temporary name beside its target, and moves it there when complete.
+"""Build a folder under a temporary name beside its target, and move it there when complete.
 
 Whatever interrupts the building, the target is what it was before or the complete new folder. The
 temporary folder is locked (flock) for as long as its process lives, so that the next one can tell
 a leftover, which it removes, from a folder that is being built.
 """
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
@@ -13,17 +15,20 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ul2q.data.errors import DataError
+from ul2q.data.errors import DataError, first_names
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 _SUFFIX = ".ul2q-staging"
 
 
 @contextlib.contextmanager
 def staged_folder(target: Path, *, force: bool, replaceable: Collection[str]) -> Iterator[Path]:
-    """Yields a new, empty folder; leaving the block without an exception puts it at `target`.
+    """Yield a new, empty folder; leaving the block without an exception puts it at `target`.
 
     Missing parents of `target` are made, and leftovers of killed processes beside it removed.
 
@@ -53,7 +58,7 @@ def staged_folder(target: Path, *, force: bool, replaceable: Collection[str]) ->
 
 
 def remove_leftovers(target: Path) -> None:
-    """Removes what killed processes left beside `target`, as far as the permissions allow."""
+    """Remove what killed processes left beside `target`, as far as the permissions allow."""
     target = target.resolve()
     pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}{re.escape(_SUFFIX)}")
     if not target.parent.is_dir():
@@ -77,18 +82,14 @@ def _check_target(target: Path, force: bool, replaceable: Collection[str]) -> No
     strangers = [name for name in names if name not in replaceable]
     if strangers:
         raise DataError(
-            f"{target}: holds other files ({_listed(strangers)}); choose another folder, "
+            f"{target}: holds other files ({first_names(strangers)}); choose another folder, "
             "or move them away"
         )
     if names and not force:
         raise DataError(
-            f"{target}: already holds something else ({_listed(names)}); choose another folder, "
-            "or replace it with --force (force=True)"
+            f"{target}: already holds something else ({first_names(names)}); choose another "
+            "folder, or replace it with --force (force=True)"
         )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 @contextlib.contextmanager
@@ -107,7 +108,7 @@ def _locked_sibling(target: Path) -> Iterator[Path]:
 
 
 def _lock(folder: Path) -> int | None:
-    """Locks a folder; None if another process holds it, or has moved or removed it."""
+    """Lock a folder; None if another process holds it, or has moved or removed it."""
     with contextlib.ExitStack() as on_failure:
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -129,7 +130,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _exchange(new: Path, old: Path) -> None:
-    """Swaps two folders in one atomic step: Linux' renameat2 with RENAME_EXCHANGE."""
+    """Swap two folders in one atomic step: Linux' renameat2 with RENAME_EXCHANGE."""
     at_working_folder, rename_exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of <linux/fs.h>
     libc = ctypes.CDLL(None, use_errno=True)
     failed = libc.renameat2(

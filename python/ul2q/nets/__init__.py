@@ -1,1 +1,1 @@
-"""Prototxt nets: read and checked, and rewritten into quantised ones."""
+"""Prototxt nets: read and checked, and rewritten into quantised and into deployed ones."""

@@ -1,4 +1,9 @@
-"""Where a net needs QuantizedActivation layers, so that given layers read quantised blobs."""
+"""Where a net needs QuantizedActivation layers, so that given layers read quantised blobs.
+
+What is quantised, and where, follows here from who reads it: one layer stands behind all that write
+a blob, those in place and their twins in other phases. `quantization_caffe.activations` has the
+rule of the fork, which quantised what a layer wrote, before layers in place and whoever read it.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +22,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Point:
+class ActivationPoint:
     """A place for a QuantizedActivation layer.
 
     Attributes:
-        blob: what it reads.
+        blob: the blob that it quantises.
         after: the index of the layer that it goes behind.
-        bottoms: those that are to read its top.
+        bottoms: the bottoms that are to read its top.
         rules: the index of the layer whose `include` and `exclude` it takes; None: it has none.
-        non_negative: no value of the blob is below 0.
+        non_negative: whether no value of the blob can be below 0.
     """
 
     blob: str
@@ -36,31 +41,29 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ActivationPlan:
     """The places in a net.
 
     Attributes:
-        points: one for each version of a blob that is to be quantised.
+        points: a place for each version of a blob that is to be quantised, in the net's order.
         float_bottoms: by index of a layer, why a bottom of it stays float.
     """
 
-    points: Sequence[Point]
+    points: Sequence[ActivationPoint]
     float_bottoms: dict[int, str]
 
 
-# Not as `fork.activations`, where a layer says which of its own tops are quantised. Here no layer
-# says so: what is quantised, and where, follows from who reads it.
 def plan_activations(
     net: caffe_pb2.NetParameter, found: Sequence[Flow], wanted_bottoms: Collection[Bottom]
-) -> Plan:
+) -> ActivationPlan:
     """Find the places for layers that quantise all of `wanted_bottoms`.
 
     Inputs of the net stay float; what a QuantizedActivation layer wrote is quantised already.
 
     Args:
         net: the net, its layers in the field `layer`.
-        found: its `flows`.
-        wanted_bottoms: of layers.
+        found: what `blob_flow.flows` finds in it.
+        wanted_bottoms: the bottoms that are to be quantised.
     """
     float_bottoms: dict[int, str] = {}
     # The writers behind each bottom, by blob and by the reader's name: layers of one name for
@@ -80,7 +83,7 @@ def plan_activations(
     for (blob, _), bottoms in wishes.items():
         writers = frozenset(writer for behind in bottoms.values() for writer in behind)
         wanted.setdefault((blob, writers), set()).update(bottoms)
-    points: list[Point] = []
+    points: list[ActivationPoint] = []
     served: set[Bottom] = set()
     # The place behind most writers first: it serves those who read what some of them wrote, too.
     for (blob, writers), wanting in sorted(wanted.items(), key=lambda item: -len(item[0][1])):
@@ -93,7 +96,7 @@ def plan_activations(
         else:
             note = f"{blob!r} stays float: its layers differ too much between phases"
             float_bottoms |= dict.fromkeys((reader for reader, _ in wanting), note)
-    return Plan(sorted(points, key=lambda point: point.after), float_bottoms)
+    return ActivationPlan(sorted(points, key=lambda point: point.after), float_bottoms)
 
 
 def _point(
@@ -102,7 +105,7 @@ def _point(
     blob: str,
     writers: frozenset[int],
     served: Collection[Bottom],
-) -> Point | None:
+) -> ActivationPoint | None:
     """The place behind all of `writers`, for all who read what they wrote but those `served`.
 
     None if there is none that suits each state.
@@ -127,5 +130,5 @@ def _point(
     for rules in (None, *(reader for reader, _ in bottoms)):
         like = caffe_pb2.LayerParameter() if rules is None else net.layer[rules]
         if [included(like, flow.state) for flow in found] == needed:
-            return Point(blob, after, bottoms, rules, non_negative)
+            return ActivationPoint(blob, after, bottoms, rules, non_negative)
     return None

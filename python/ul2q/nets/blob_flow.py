@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
 from ul2q.nets.data_layers import included, net_state
+from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.prototxt import PrototxtError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Layers that pass their bottoms' values on.
 _SHAPE_ONLY = {"Flatten", "Reshape", "Slice", "Split"}
 # Layers whose tops cannot be negative, whatever they read, and if they read nothing negative.
 _NEVER_NEGATIVE = {"AbsVal", "BNLL", "Exp", "Sigmoid", "Softmax", "Threshold"}
 _KEEP_SIGN = {"Concat", "Dropout", "LRN", "Pooling", *_SHAPE_ONLY}
-
 
 Bottom = tuple[int, int]  # index of a layer, index among its bottoms
 
@@ -25,10 +29,10 @@ class Version:
     """A blob as one layer leaves it.
 
     Attributes:
-        blob: its name.
+        blob: the name of the blob.
         writer: the index of the layer that wrote it; -1 for the net's own `input` fields.
-        is_input: its values are those that the net is given, reshaped at most.
-        non_negative: no value can be below 0.
+        is_input: whether its values are those that the net is given, reshaped at most.
+        non_negative: whether no value can be below 0.
     """
 
     blob: str
@@ -42,8 +46,8 @@ class Flow:
     """What the layers of a net read in one state of it.
 
     Attributes:
-        state: e.g. phase TRAIN.
-        reads: the version behind each bottom.
+        state: the state of the net, e.g. phase TRAIN.
+        reads: the version behind each bottom of the layers that the net has in this state.
     """
 
     state: caffe_pb2.NetState
@@ -70,7 +74,13 @@ def flows(net: caffe_pb2.NetParameter) -> list[Flow]:
     return found
 
 
+def versions(found: Iterable[Flow], bottom: Bottom) -> list[Version]:
+    """What stands behind a bottom, in each state that has its layer."""
+    return [flow.reads[bottom] for flow in found if bottom in flow.reads]
+
+
 def _states(net: caffe_pb2.NetParameter) -> list[caffe_pb2.NetState]:
+    """The states that `flows` looks at."""
     rules = [rule for layer in net.layer for rule in (*layer.include, *layer.exclude)]
     stages = {stage for rule in rules for stage in (*rule.stage, *rule.not_stage)}
     levels = {net.state.level} | {
@@ -88,6 +98,7 @@ def _states(net: caffe_pb2.NetParameter) -> list[caffe_pb2.NetState]:
 
 
 def _reads(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> dict[Bottom, Version]:
+    """The version behind each bottom in one state, from one pass over the layers."""
     reads = {}
     current = {blob: Version(blob, -1, is_input=True, non_negative=False) for blob in net.input}
     for index, layer in enumerate(net.layer):
@@ -116,7 +127,7 @@ def _non_negative(layer: caffe_pb2.LayerParameter, bottoms: list[bool]) -> bool:
         return bool(layer.clip_param.min >= 0)
     if layer.type == "Power":
         return bool(layer.power_param.power == 2)
-    if layer.type == "QuantizedActivation":
+    if layer.type == ACTIVATION:
         return not layer.quantization_param.activation.signed
     if layer.type == "Eltwise":  # a product, a maximum or a weighted sum
         return all(bottoms) and all(c >= 0 for c in layer.eltwise_param.coeff)

@@ -78,11 +78,6 @@ def weights_not_finite(net: caffe.Net) -> str | None:
     return None
 
 
-def label_of_test(index: int, count: int) -> str:
-    """How a solver's test net is called: `test`, or `test0`, `test1`, … where there are several."""
-    return "test" if count == 1 else f"test{index}"
-
-
 def weighted_loss(net: caffe.Net) -> float:
     """The loss of the last forward pass: Σ loss weight · blob over all blobs that have one."""
     weights: Mapping[str, float] = net.blob_loss_weights

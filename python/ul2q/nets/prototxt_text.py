@@ -109,6 +109,7 @@ class Document:
     Attributes:
         source: the text as it was read.
         name: the file's name, for messages.
+        newline: what ends its lines: a line feed, behind a carriage return on Windows.
         root: the fields at the top.
     """
 
@@ -121,7 +122,7 @@ class Document:
         self.source = source
         self.name = name
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", source))]
-        self._newline = "\r\n" if "\r\n" in source else "\n"
+        self.newline = "\r\n" if "\r\n" in source else "\n"
         self._replaced: dict[tuple[int, int], str] = {}
         self._removed: set[tuple[int, int]] = set()
         self._appended: list[tuple[Block, str]] = []
@@ -199,11 +200,11 @@ class Document:
         if entry.block and "\n" in entry.text:
             inner = self._inner_indent(entry.block)
             lines = [f"{name} {{", *(inner + text for text in fields), indent + "}"]
-            text = self._newline.join(lines)
+            text = self.newline.join(lines)
         else:
             text = f"{name} {{ {' '.join(fields)} }}"
         if rest := _REST_OF_LINE.match(self.source, entry.end):
-            self._inserted.append((rest.end(), self._newline + indent + text))
+            self._inserted.append((rest.end(), self.newline + indent + text))
         else:
             self._inserted.append((entry.end, " " + text))
 
@@ -228,11 +229,11 @@ class Document:
         brace = block.end - 1
         if self._begins_line(brace):
             line = self._line_start(brace)
-            return [(line, line, self._inner_indent(block) + text + self._newline)]
+            return [(line, line, self._inner_indent(block) + text + self.newline)]
         for last in reversed(block.fields):
             if (last.start, last.end) not in self._removed:
                 own_line = self._begins_line(last.start)
-                gap = self._newline + self._indent(last.start) if own_line else " "
+                gap = self.newline + self._indent(last.start) if own_line else " "
                 return [(last.end, last.end, gap + text)]
         first = block.start + 1
         closing = [] if block.fields else [(first, brace, " ")]

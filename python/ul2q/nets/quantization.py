@@ -29,15 +29,15 @@ class NetQuantization:
     Methods and so on have the names that `ul2q.quantize` takes.
 
     Attributes:
-        weight_bits: bits of a weight's code, 1 to 16; of method ternary_quantized, of its scale.
-            Not needed for binary and ternary.
+        weight_bits: what the method takes for `bits`, most often the width of a weight's code.
+            Not needed for a method of one width.
         bias_bits: bits of a bias's code; None: biases stay float.
         first_bits: bits of the weights of the first layer that has weights; None: as the others.
         last_bits: of the last one; wins over `first_bits` in a net of one layer.
         layers: bits of the weights of single layers, by name, which win over all others; None: the
             layer stays float.
-        method: of weights and biases. Where its codes have a width of their own (binary 1, ternary
-            and ternary_quantized 2) and a layer or the biases are given another, those are ul2q.
+        method: of weights and biases. Where its codes have a width of their own
+            (`Method.code_bits`) and a layer or the biases are given another, those are ul2q.
         fit: "exact", "paper" or "empirical".
         granularity: of weights, "tensor" or "channel".
         shift: "mean" or "zero"; None: the method's own.
@@ -158,15 +158,10 @@ def _methods() -> dict[str, Method]:
     return {method.name: method for method in method_table()}
 
 
-@cache
 def _own_width(name: str) -> int | None:
     """The bits of a method's codes, if its option `bits` does not change them."""
     method = _methods().get(name)
-    if method is None:
-        return None
-    zero = np.zeros(1, np.float32)
-    widths = {quantize(zero, bits, name).bits for bits in (method.min_bits, method.max_bits)}
-    return widths.pop() if len(widths) == 1 else None
+    return method.code_bits if method else None
 
 
 def _check(use: str, options: dict[str, Any]) -> None:
@@ -183,7 +178,7 @@ def _message(options: dict[str, Any], **more: Any) -> caffe_pb2.QuantizerParamet
     method = _methods()[options["method"]]
     defaults = {
         "method": _PLAIN_METHOD,
-        "bits": method.min_bits if method.min_bits == method.max_bits else None,
+        "bits": method.min_bits if method.bits_are_fixed else None,
         "fit": "exact",
         "granularity": "tensor",
         "shift": "mean" if method.has_mean_shift else "zero",

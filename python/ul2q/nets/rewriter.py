@@ -9,9 +9,10 @@ from pathlib import Path
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from ul2q.nets.activation_layers import ActivationNames, insert_activation_layer
-from ul2q.nets.activation_points import Point, plan_activations
-from ul2q.nets.blob_flow import flows
+from ul2q.nets.activation_layers import insert_activation_layer
+from ul2q.nets.activation_points import ActivationPoint, plan_activations
+from ul2q.nets.blob_flow import flows, versions
+from ul2q.nets.layer_fields import layer_fields
 from ul2q.nets.layer_types import (
     ACTIVATION,
     QUANTIZED,
@@ -20,11 +21,10 @@ from ul2q.nets.layer_types import (
     float_type,
     has_bias,
 )
+from ul2q.nets.new_names import NewNames
 from ul2q.nets.prototxt import PrototxtError, parse_net
-from ul2q.nets.prototxt_text import Block, Document, quoted
+from ul2q.nets.prototxt_text import Block, Document
 from ul2q.nets.quantization import NetQuantization, OptionsError, code_bits, method_name
-
-_FORK_FIELDS = ("weights_compress", "activations_compress")  # and the same with _param
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class LayerChange:
     """What became of a layer.
 
     Attributes:
-        name: the layer's.
-        old_type: e.g. "Convolution"; "" for a layer that is new.
-        new_type: e.g. "QuantizedConvolution"; the same as before for one that stays as it was.
-        weight_bits: bits of a weight's code; None: float.
-        bias_bits: bits of a bias's code; None: float, or there is none.
-        activation_bits: of a QuantizedActivation layer.
-        method: of the weights, or of the activation; "" for a float layer.
+        name: the name of the layer.
+        old_type: the type that it had, e.g. "Convolution"; "" for a layer that is new.
+        new_type: the type that it has, e.g. "QuantizedConvolution", or still "Convolution".
+        weight_bits: bits of a weight's code; None: the weights are float.
+        bias_bits: bits of a bias's code; None: the biases are float, or there are none.
+        activation_bits: bits of a QuantizedActivation layer's codes.
+        method: the method of the weights, or of the activation; "" for a float layer.
         note: what else there is to say, e.g. why it stays float.
     """
 
@@ -60,10 +60,10 @@ class LayerChange:
 
 @dataclass(frozen=True)
 class QuantizedNet:
-    """A quantised net.
+    """A quantised net, and what it took.
 
     Attributes:
-        text: the prototxt.
+        text: the prototxt of the net.
         rows: a row for each layer with weights and each QuantizedActivation layer, in the order of
             the net; layers of one name for different phases are one if the same became of them.
     """
@@ -110,7 +110,7 @@ class _Rewriter:
     def __init__(self, document: Document, options: NetQuantization) -> None:
         self._document = document
         self._options = options
-        self._blocks = _layer_blocks(document)
+        self._blocks = [entry.block for entry in layer_fields(document) if entry.block]
         self._net = parse_net(document.source, document.name)
         self._rows: dict[int, list[LayerChange]] = {}  # by index of the layer; new layers behind
 
@@ -189,36 +189,35 @@ class _Rewriter:
             if base in WEIGHT_LAYERS and bits[layer.name] is not None:
                 bottoms |= {(index, place) for place in activation_bottoms(layer)}
             elif layer.type == ACTIVATION:
-                read = [flow.reads[index, 0] for flow in found if (index, 0) in flow.reads]
                 quantizer = self._options.activation_quantizer(
-                    non_negative=all(version.non_negative for version in read)
+                    non_negative=all(one.non_negative for one in versions(found, (index, 0)))
                 )
                 quantization = caffe_pb2.QuantizationParameter(activation=quantizer)
                 self._set_quantization(self._blocks[index], quantization)
                 row = _activation_row(layer.name, layer.type, quantizer, "was quantised already")
                 self._rows[index] = [row]
         plan = plan_activations(net, found, bottoms)
-        names = ActivationNames(net)
+        names = NewNames(net)
         for point in plan.points:
-            top = names.new(point.blob)
+            top = names.new(f"{point.blob}_q")
             quantizer = self._options.activation_quantizer(non_negative=point.non_negative)
             self._insert(point, top, quantizer)
             row = _activation_row(top, "", quantizer)
             self._rows.setdefault(point.after, []).append(row)
         return plan.float_bottoms
 
-    def _insert(self, point: Point, top: str, quantizer: caffe_pb2.QuantizerParameter) -> None:
-        like = () if point.rules is None else self._blocks[point.rules].fields
+    def _insert(
+        self, point: ActivationPoint, top: str, quantizer: caffe_pb2.QuantizerParameter
+    ) -> None:
         insert_activation_layer(
             self._document,
             self._document.root.all("layer")[point.after],
             name=top,
             bottom=point.blob,
-            rules=[f"{e.name} {e.text}" for e in like if e.name in ("include", "exclude")],
             quantizer=text_format.MessageToString(quantizer, as_one_line=True),
+            rules=None if point.rules is None else self._blocks[point.rules],
+            readers=[self._blocks[layer].all("bottom")[place] for layer, place in point.bottoms],
         )
-        for reader, place in point.bottoms:
-            self._document.set(self._blocks[reader].all("bottom")[place], quoted(top))
 
     def _set_quantization(
         self, block: Block, quantization: caffe_pb2.QuantizationParameter | None
@@ -231,29 +230,6 @@ class _Rewriter:
             self._document.append(block, _field_text(quantization))
         for entry in old:
             self._document.remove(entry)
-
-
-def _layer_blocks(document: Document) -> list[Block]:
-    """The text of each of the net's layers.
-
-    Raises:
-        PrototxtError: they are in the format of 2013/14, or of the fork, or several in a list.
-    """
-    old = document.root.get("layers")
-    if old:
-        raise document.error(
-            old.start,
-            "`layers` is the format of 2013/14; write `layer`, types such as "
-            'type: "Convolution", and param { lr_mult: 1 decay_mult: 1 } for blobs_lr and '
-            "weight_decay",
-        )
-    blocks = [entry.block for entry in document.separate("layer") if entry.block]
-    for entry in (entry for block in blocks for entry in block.fields):
-        if entry.name.startswith(_FORK_FIELDS):
-            raise document.error(
-                entry.start, f"{entry.name} is a field of the fork; run `ul2q import-fork` first"
-            )
-    return blocks
 
 
 def _activation_row(

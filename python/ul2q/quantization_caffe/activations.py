@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caffe.proto import caffe_pb2
-from google.protobuf import text_format
-
 from ul2q.errors import UserError
-from ul2q.nets.activation_layers import ActivationNames, insert_activation_layer
-from ul2q.nets.blob_flow import flows
+from ul2q.nets.activation_layers import insert_activation_layer
+from ul2q.nets.blob_flow import flows, versions
+from ul2q.nets.new_names import NewNames
 from ul2q.nets.prototxt_text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from caffe.proto import caffe_pb2
 
     from ul2q.nets.blob_flow import Version
     from ul2q.nets.prototxt_text import Document
@@ -44,9 +44,9 @@ class InsertedActivation:
     is_read: bool
 
 
-# Not by `activation_points`, which begins at the layers that are to read quantised blobs, and puts
-# one layer behind all writers of what they read, those in place and their twins in other phases.
-# The fork quantised what a layer wrote: before layers in place, and whoever reads it.
+# Not at the places of `nets.activation_points`, which follow from the layers that are to read
+# quantised blobs. The fork quantised what a layer wrote, before layers in place and whoever reads
+# it.
 def insert_activations(
     document: Document, net: caffe_pb2.NetParameter, quantizers: Mapping[tuple[int, int], str]
 ) -> list[InsertedActivation]:
@@ -67,7 +67,7 @@ def insert_activations(
     """
     found = flows(net)
     names = _Names()
-    new_names = ActivationNames(net)
+    new_names = NewNames(net)
     quantized: dict[str, str] = {}  # TRAIN and TEST twins share a name
     inserted: list[tuple[int, int, str]] = []
     read: set[str] = set()
@@ -76,8 +76,7 @@ def insert_activations(
             continue
         bottoms = []
         for place, blob in enumerate(layer.bottom):
-            versions = [flow.reads[index, place] for flow in found if (index, place) in flow.reads]
-            bottoms.append(_agreed(names, versions, blob, layer))
+            bottoms.append(_agreed(names, versions(found, (index, place)), blob, layer))
         read.update(bottoms)
         in_place = dict(zip(layer.bottom, bottoms, strict=True))
         tops = [in_place.get(blob, blob) for blob in layer.top]
@@ -89,34 +88,28 @@ def insert_activations(
         for place, (blob, top) in enumerate(zip(layer.top, tops, strict=True)):
             if quantizer := quantizers.get((index, place)):
                 if top not in quantized:
-                    quantized[top] = new_names.new(top)
+                    quantized[top] = new_names.new(f"{top}_q")
                 names[blob, index] = quantized[top]
                 insert_activation_layer(
                     document,
                     field,
                     name=quantized[top],
                     bottom=top,
-                    rules=_rules(layer),
                     quantizer=quantizer,
+                    rules=field.block,
                 )
                 inserted.append((index, place, quantized[top]))
     return [InsertedActivation(*new, is_read=new[2] in read) for new in inserted]
 
 
 def _agreed(
-    names: _Names, versions: Iterable[Version], blob: str, layer: caffe_pb2.LayerParameter
+    names: _Names, behind: Iterable[Version], blob: str, layer: caffe_pb2.LayerParameter
 ) -> str:
     """What `layer` reads for `blob`, given the versions of it behind its bottom in each state."""
-    found = {names.get((version.blob, version.writer), blob) for version in versions}
+    found = {names.get((version.blob, version.writer), blob) for version in behind}
     if len(found) > 1:
         raise ActivationError(
             f"layer {layer.name!r} would read blob {blob!r} quantised in one phase or stage and "
             "float in another; quantise it in all"
         )
     return found.pop() if found else blob
-
-
-def _rules(layer: caffe_pb2.LayerParameter) -> list[str]:
-    rules = caffe_pb2.LayerParameter(include=layer.include, exclude=layer.exclude)
-    text = text_format.MessageToString(rules, as_one_line=True)
-    return [text] if text else []

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ul2q.report.paper import paper_net, paper_result, paper_results
-from ul2q.report.runs import FLOAT
+from ul2q.runs.log import LEARNING_RATE, TRAIN_LOSS
+from ul2q.runs.quantization_log import mse_columns
+from ul2q.runs.record import FLOAT
 from ul2q.util.figures import (
     COLOURS,
     histogram_figure,
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ul2q.report.layers import LayerWeights
-    from ul2q.report.run_log import Log
     from ul2q.report.runs import Run
     from ul2q.report.summary import Group
+    from ul2q.runs.log import Log
 
 _WIDE = (7.2, 3.8)  # inches, of a panel that stands alone
 _PANEL = (4.6, 3.0)
@@ -143,7 +145,7 @@ def comparison_figure(groups: Sequence[Group]) -> Figure | None:
             if run.log is not None:
                 label = "_" if i else plain(group.label)
                 smooth = style | {"marker": None, "most": _COMPARED_POINTS}
-                _draw_series(losses, run.log, "train_loss", label, **smooth)
+                _draw_series(losses, run.log, TRAIN_LOSS, label, **smooth)
                 if run.metrics.accuracy:
                     _draw_tests(others[0], run.log, run.metrics.accuracy, label, **style)
     _label_losses(losses, "train loss")
@@ -218,7 +220,7 @@ def _draw_codes(axes: Axes, layer: LayerWeights) -> None:
 
 def _draw_losses(axes: Axes, log: Log, *, columns: Sequence[str]) -> None:
     styles = _styles()
-    _draw_series(axes, log, "train_loss", "train", **next(styles) | {"marker": None})
+    _draw_series(axes, log, TRAIN_LOSS, "train", **next(styles) | {"marker": None})
     for column in columns:
         _draw_tests(axes, log, column, plain(column), scale=1, **next(styles))
     _label_losses(axes, "loss")
@@ -235,7 +237,7 @@ def _draw_accuracies(axes: Axes, log: Log, *, columns: Sequence[str]) -> None:
 
 
 def _draw_quantization(axes: Axes, log: Log) -> None:
-    for (blob, column), style in zip(log.quantization_losses().items(), _styles(), strict=False):
+    for (blob, column), style in zip(mse_columns(log).items(), _styles(), strict=False):
         _draw_series(axes, log, column, plain(blob), **style | {"marker": None})
     _label_losses(axes, "mean squared error")
     _finish(axes, "quantisation loss")
@@ -307,12 +309,12 @@ def _thinned(numbers: NDArray[Any], most: int = _MOST_POINTS) -> NDArray[Any]:
 
 def _rate_changes(log: Log | None) -> list[int]:
     """The iterations where the learning rate is another than before; none if it always is."""
-    if log is None or "learning_rate" not in log.columns:
+    if log is None or LEARNING_RATE not in log.columns:
         return []
-    x, rates = log.series("learning_rate")
+    x, rates = log.series(LEARNING_RATE)
     changes = [int(one) for one in x[1:][np.diff(rates) != 0]]
     return changes if len(changes) <= _MOST_RATE_STEPS else []
 
 
 def _has_rows(log: Log | None) -> bool:
-    return log is not None and len(log.values) > 0
+    return log is not None and len(log.cells) > 0

@@ -6,4 +6,4 @@ from ul2q.errors import UserError
 
 
 class ReportError(UserError, ValueError):
-    """Folders without runs, or a damaged file in a run."""
+    """Folders without runs, or an output that is no page."""

@@ -11,7 +11,7 @@ from ul2q.report.html_text import inline_svg, table
 from ul2q.report.paper import paper_net
 from ul2q.report.runs import STATUSES
 from ul2q.report.views import View, layers_view, paper_view, runs_view, summary_view
-from ul2q.sweep.records import DONE, WAITING
+from ul2q.runs.record import DONE, WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,23 +12,23 @@ from caffe.proto import caffe_pb2
 from ul2q.models.weights import read_caffemodel
 from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.metrics import Metrics
-from ul2q.nets.prototxt import read_net, read_solver
 from ul2q.nets.quantization import code_bits, method_name
 from ul2q.quantizers import methods
 from ul2q.report.errors import ReportError
 from ul2q.report.layers import read_layers, weight_quantizers
-from ul2q.report.run_log import Log, read_log
-from ul2q.sweep.records import DONE, FAILED, RUNNING, STOPPED, WAITING, read_record
-from ul2q.training.log_metrics import log_metrics
+from ul2q.runs.layout import HDF5_MODELS, LOG, QUANTIZATION_LOG, RECORD, is_run
+from ul2q.runs.log import Log, read_log
+from ul2q.runs.metrics import log_metrics
+from ul2q.runs.record import DONE, FAILED, FLOAT, RUNNING, STOPPED, WAITING, read_record
+from ul2q.runs.snapshots import newest_model
+from ul2q.runs.solver import recorded_solver, recorded_train_net
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ul2q.report.layers import LayerWeights
-    from ul2q.sweep.records import Record
-
-FLOAT = "float"  # the method of runs that do not quantise
+    from ul2q.runs.record import Record
 
 # What is said of a run's state; the last two are of runs without a run.json.
 STATUSES = {
@@ -41,8 +41,6 @@ STATUSES = {
     "unknown": "not known whether finished",
 }
 _DEPTH = 2  # of folders in folders
-_SNAPSHOT = re.compile(r"_iter_(?P<iteration>\d+)\.caffemodel")
-_BEST = "_best.caffemodel"
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -107,9 +105,9 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ReportError, RecordError: there are no runs, or a file is damaged.
-        WeightsError: a .caffemodel is damaged.
-        PrototxtError: a prototxt is damaged.
+        ReportError: there are no runs.
+        RunLogError, RecordError, WeightsError, PrototxtError: a log, a run.json, a .caffemodel or a
+            prototxt is damaged.
     """
     found: dict[Path, Path] = {}  # by what they really are, so that none is there twice
     for folder in folders:
@@ -128,9 +126,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _run_folders(folder: Path, depth: int) -> list[Path]:
-    if any((folder / name).is_file() for name in ("run.json", "log.csv")) or any(
-        folder.glob("*.caffemodel")
-    ):
+    if is_run(folder):
         return [folder]
     if not depth:
         return []
@@ -152,27 +148,26 @@ def _names(folders: Sequence[Path]) -> dict[Path, str]:
 
 
 def _read_run(folder: Path, name: str) -> Run:
-    log, quantization = (read_log(folder / f"{log}.csv") for log in ("log", "quantization"))
-    solver = folder / "solver.prototxt"
-    settings = read_solver(solver) if solver.is_file() else caffe_pb2.SolverParameter()
-    model, model_iteration = _newest_model(folder)
+    log, quantization = (read_log(folder / log) for log in (LOG, QUANTIZATION_LOG))
+    solver = recorded_solver(folder) or caffe_pb2.SolverParameter()
+    model, model_iteration = newest_model(folder)
     weights = read_caffemodel(model) if model else None
-    net = _train_net(folder, settings) or weights
+    net = recorded_train_net(folder, solver) or weights
     run = Run(
         name,
         folder,
         net=name,
-        max_iterations=settings.max_iter or None,
+        max_iterations=solver.max_iter or None,
         log=log,
         quantization=quantization,
         layers=read_layers(model, weights) if model and weights else (),
     )
     if log is not None:
         run = _with_log(run, log)
-    if (record := _record(folder)) is not None:
+    if (record := read_record(folder)) is not None:
         run = _recorded(run, record)
     elif net is not None:
-        run = _identified(run, net, settings)
+        run = _identified(run, net, solver)
     return replace(run, notes=tuple(_notes(run, model, model_iteration)))
 
 
@@ -196,28 +191,6 @@ def _with_log(run: Run, log: Log) -> Run:
     )
 
 
-def _record(folder: Path) -> Record | None:
-    """What the sweep wrote about a run; None if there is nothing."""
-    record = read_record(folder)
-    if record is None:
-        return None
-    kinds: dict[type | tuple[type, ...], tuple[str, ...]] = {
-        str: ("net", "method", "variant", "status"),
-        (str, type(None)): ("float_run", "error"),
-        int: ("seed", "iterations"),
-        (int, type(None)): ("bits",),
-        (int, float): ("seconds",),
-        (int, float, type(None)): ("accuracy", "loss"),
-    }
-    for kind, names in kinds.items():
-        for name in names:
-            value = getattr(record, name)
-            if not isinstance(value, kind) or (name == "status" and value not in STATUSES):
-                path = folder / "run.json"
-                raise ReportError(f"{path} is damaged: {name} is {value!r}; mend or remove it")
-    return record
-
-
 def _recorded(run: Run, record: Record) -> Run:
     """With what run.json tells; numbers as the log has them, if it has them."""
     return replace(
@@ -227,7 +200,7 @@ def _recorded(run: Run, record: Record) -> Run:
         bits=record.bits,
         seed=record.seed,
         variant=_printable(record.variant),
-        # Before tests had to be finite, a run that diverged could be called done.
+        # The log knows of a failure before the sweep does, and alone if the sweep was killed.
         status=FAILED if run.status == FAILED else record.status,
         error=_printable(record.error) if record.error else run.error,
         accuracy=record.accuracy if run.accuracy is None else run.accuracy,
@@ -238,13 +211,13 @@ def _recorded(run: Run, record: Record) -> Run:
     )
 
 
-def _identified(run: Run, net: caffe_pb2.NetParameter, settings: caffe_pb2.SolverParameter) -> Run:
+def _identified(run: Run, net: caffe_pb2.NetParameter, solver: caffe_pb2.SolverParameter) -> Run:
     """With what the net and the solver tell, where there is no run.json."""
     quantizers = weight_quantizers(net.layer)
     run = replace(
         run,
         net=_base_name(_printable(net.name)) or run.name,
-        seed=settings.random_seed if settings.random_seed >= 0 else None,
+        seed=solver.random_seed if solver.random_seed >= 0 else None,
     )
     if not quantizers:
         return run
@@ -276,41 +249,17 @@ def _options(quantizer: caffe_pb2.QuantizerParameter) -> str:
     )
 
 
-def _train_net(folder: Path, settings: caffe_pb2.SolverParameter) -> caffe_pb2.NetParameter | None:
-    if (path := folder / "train_test.prototxt").is_file():
-        return read_net(path)
-    for name in ("net_param", "train_net_param"):
-        if settings.HasField(name):
-            net: caffe_pb2.NetParameter = getattr(settings, name)
-            return net
-    return None
-
-
-def _newest_model(folder: Path) -> tuple[Path | None, int | None]:
-    """The .caffemodel of the last iteration, else any but the best, else the best."""
-    models = sorted(folder.glob("*.caffemodel"))
-    snapshots = {
-        int(match["iteration"]): model
-        for model in models
-        if (match := _SNAPSHOT.search(model.name))
-    }
-    if snapshots:
-        return snapshots[max(snapshots)], max(snapshots)
-    models.sort(key=lambda model: not model.name.endswith(_BEST))
-    return (models[-1] if models else None), None
-
-
 def _notes(run: Run, model: Path | None, model_iteration: int | None) -> Iterable[str]:
     if run.status == WAITING:
         return
     if run.log is None:
-        yield "there is no log.csv: no training curves"
-    elif not len(run.log.values):
-        yield "log.csv has no rows yet"
+        yield f"there is no {LOG}: no training curves"
+    elif not run.log.cells:
+        yield f"{LOG} has no rows yet"
     elif run.accuracy is None:
-        yield "log.csv has no test accuracy"
+        yield f"{LOG} has no test accuracy"
     if model is None:
-        hdf5 = any(run.folder.glob("*.caffemodel.h5"))
+        hdf5 = any(run.folder.glob(HDF5_MODELS))
         what = "only .caffemodel.h5, which is not read here" if hdf5 else "no .caffemodel"
         yield f"there is {what}: no histograms, no codes"
     elif model_iteration is None:
@@ -318,7 +267,7 @@ def _notes(run: Run, model: Path | None, model_iteration: int | None) -> Iterabl
     elif run.iterations is not None and model_iteration != run.iterations:
         yield f"the weights are those after iteration {model_iteration}, of {run.iterations} done"
     if run.quantization is None and run.method != FLOAT:
-        yield "there is no quantization.csv: no quantisation loss over the iterations"
+        yield f"there is no {QUANTIZATION_LOG}: no quantisation loss over the iterations"
     for layer in run.layers:
         if layer.mean is None:
             yield f"the weights {_printable(layer.name)} are none, or not finite"
@@ -332,8 +281,7 @@ def _told_apart(runs: Sequence[Run]) -> list[Run]:
     kinds = Counter((run.net, run.method, run.bits, run.variant) for run in runs)
     return [
         run
-        if (run.folder / "run.json").is_file()
-        or kinds[run.net, run.method, run.bits, run.variant] == 1
+        if (run.folder / RECORD).is_file() or kinds[run.net, run.method, run.bits, run.variant] == 1
         else replace(run, variant=", ".join(filter(None, (run.variant, run.name))))
         for run in runs
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ul2q.report.paper import paper_net, paper_result
-from ul2q.report.runs import FLOAT
+from ul2q.runs.record import FLOAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

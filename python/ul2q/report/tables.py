@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ul2q.report.paper import RESULTS
+from ul2q.runs.quantization_log import mse_columns
 from ul2q.util.tables import csv_table
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def logged_losses(run: Run) -> dict[str, float]:
     """The last mean squared error in quantization.csv, by blob."""
     if run.quantization is None:
         return {}
-    columns = run.quantization.quantization_losses()
+    columns = mse_columns(run.quantization)
     last = {blob: run.quantization.last(column) for blob, column in columns.items()}
     return {blob: loss for blob, loss in last.items() if loss is not None}
 

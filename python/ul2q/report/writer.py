@@ -55,9 +55,9 @@ def write_report(
         FileNotFoundError: a folder is missing.
         OutputExistsError: the page, or a folder for the files that is not empty, is there, and
             `force` is not set.
-        ReportError, RecordError: `output` is called otherwise, there are no runs, or a file is
-            damaged.
-        WeightsError, PrototxtError: a model or a prototxt is damaged.
+        ReportError: `output` is called otherwise, or there are no runs.
+        RunLogError, RecordError, WeightsError, PrototxtError: a log, a run.json, a .caffemodel or a
+            prototxt is damaged.
     """
     require_matplotlib()
     if output.suffix.lower() not in (".html", ".htm"):

@@ -84,4 +84,4 @@ def _outcome(data: str, values: NDArray[Any], method: str, bits: int) -> Outcome
 def _widths(method: str, bits: Sequence[int]) -> list[int]:
     """The widths that a method is run at."""
     (row,) = (row for row in method_table() if row.name == method)
-    return [row.min_bits] if row.min_bits == row.max_bits else sorted(set(bits))
+    return [row.min_bits] if row.bits_are_fixed else sorted(set(bits))

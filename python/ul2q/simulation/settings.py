@@ -30,7 +30,7 @@ class Simulation:
 
     Attributes:
         methods: of `ul2q.methods()`.
-        bits: 1 to 16. A method with one width (binary 1, ternary 2) is run at that alone.
+        bits: 1 to 16. A method with one width is run at that alone.
         data: each "normal", "laplace", "uniform" or "MODEL.caffemodel:LAYER", the layer's weights
             (its blob 0) as they are.
         mean, sigma: of the distributions, not of layers.

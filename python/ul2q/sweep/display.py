@@ -6,14 +6,15 @@ import os
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from ul2q.sweep.records import DONE, FAILED, RUNNING, STOPPED, WAITING, read_progress
+from ul2q.runs.progress import read_progress
+from ul2q.runs.record import DONE, FAILED, RUNNING, STOPPED, WAITING
 from ul2q.util.progress import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ul2q.sweep.records import Record
+    from ul2q.runs.record import Record
 
 _INTERVAL = 1.0  # seconds between two drawings of the table
 _ORDER = (RUNNING, FAILED, STOPPED, DONE, WAITING)

@@ -6,8 +6,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ul2q.runs.lock import processes_lock, sweep_lock
 from ul2q.sweep.plan import SweepError
-from ul2q.util.lock_file import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def locked(runs: Path, say: Callable[[str], None]) -> Iterator[int]:
     Raises:
         SweepError: another sweep is there, or runs of a killed one do not end.
     """
-    with lock_file(runs / ".sweep.lock") as sweep, lock_file(runs / ".runs.lock") as processes:
+    with sweep_lock(runs) as sweep, processes_lock(runs) as processes:
         if not sweep.acquire():
             raise SweepError(
                 f"{runs} is in use by the sweep of process {sweep.holder}: wait, or choose another "

@@ -15,13 +15,15 @@ from ul2q.nets.prototxt import parse_net, read_solver
 from ul2q.nets.prototxt_text import Document
 from ul2q.nets.quantization import NetQuantization, OptionsError
 from ul2q.nets.rewriter import quantize_net
-from ul2q.sweep.spec import FLOAT, MethodSpec, NetSpec, SweepSpec, Training, VariantSpec
+from ul2q.runs.record import FLOAT
 from ul2q.sweep.spec_file import near
 from ul2q.training.solver_settings import apply_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from ul2q.sweep.spec import MethodSpec, NetSpec, SweepSpec, Training, VariantSpec
 
 _NETS = (
     *("net", "net_param", "train_net", "train_net_param", "test_net", "test_net_param"),

@@ -5,16 +5,28 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from ul2q.sweep.records import DONE, WAITING, read_record
-from ul2q.sweep.spec import FLOAT
-from ul2q.util.tables import markdown_table
+from ul2q.runs.layout import RESULTS
+from ul2q.runs.record import DONE, FLOAT, WAITING, read_record
+from ul2q.util.output_file import write_file
+from ul2q.util.tables import csv_table, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ul2q.runs.record import Record
     from ul2q.sweep.plan import Run
-    from ul2q.sweep.records import Record
+
+_CSV = (
+    *("run", "net", "method", "bits", "seed", "variant", "status"),
+    *("accuracy", "loss", "iterations", "seconds", "float_run"),
+)
+
+
+def write_results(runs: Path, records: Sequence[Record]) -> None:
+    """Write results.csv into the sweep's folder: a row a run, of the record's fields."""
+    rows = [[getattr(record, name) for name in _CSV] for record in records]
+    write_file(runs / RESULTS, csv_table(_CSV, rows), force=True)
 
 
 def results_table(records: Sequence[Record]) -> tuple[list[str], list[list[str | None]]]:

@@ -12,21 +12,22 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from ul2q.nets.prototxt import parse_net, read_net
-from ul2q.sweep.display import make_display
-from ul2q.sweep.lock import locked
-from ul2q.sweep.plan import Run, SweepError
-from ul2q.sweep.records import (
+from ul2q.runs.layout import NET, OUTPUT, RECORD, SOLVER, SPEC, has_training
+from ul2q.runs.progress import read_progress
+from ul2q.runs.record import (
     DONE,
     FAILED,
     RUNNING,
     STOPPED,
     WAITING,
     Record,
-    read_progress,
     read_record,
     read_records,
-    write_results,
 )
+from ul2q.sweep.display import make_display
+from ul2q.sweep.lock import locked
+from ul2q.sweep.plan import Run, SweepError
+from ul2q.sweep.results import write_results
 from ul2q.training.solver_file import make_plan
 from ul2q.util.differences import differences
 from ul2q.util.output_file import write_file
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 _POLL = 0.1  # seconds
 _BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
-_SOLVER, _NET, _OUTPUT = "solver.prototxt", "train_test.prototxt", "output.txt"
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -99,7 +99,7 @@ def run_sweep(
     runs.mkdir(parents=True, exist_ok=True)
     with locked(runs, lambda line: print(line, file=stream, flush=True)) as lock:
         records = _records(plan, runs, retry_failed=retry_failed, redo=redo)
-        write_file(runs / "sweep.yaml", spec.encode(), force=True)
+        write_file(runs / SPEC, spec.encode(), force=True)
         iterations = {run.name: run.solver.max_iter for run in plan}
         display = make_display(stream, runs, records, iterations)
         _Sweep(plan, runs, order, records, jobs, lock, display).run()
@@ -117,7 +117,7 @@ def require_done(records: Sequence[Record]) -> None:
     if failed:
         told.append(
             f"{len(failed)} of {len(records)} runs failed: {', '.join(failed)}; "
-            f"{_OUTPUT} in their folders says why, --retry-failed goes on with them"
+            f"{OUTPUT} in their folders says why, --retry-failed goes on with them"
         )
     if stopped:
         told.append(f"stopped: {', '.join(stopped)}; the same command goes on with them")
@@ -176,24 +176,20 @@ def _records(plan: Sequence[Run], runs: Path, *, retry_failed: bool, redo: bool)
 
 
 def _refuse_single_run(runs: Path) -> None:
-    if _holds_run(runs):
+    if has_training(runs):
         raise SweepError(
             f"{runs} is the folder of a single run, of `ul2q train --run`: choose another --runs"
         )
 
 
-def _holds_run(folder: Path) -> bool:
-    return any(folder.glob("*.solverstate*")) or (folder / "log.csv").exists()
-
-
 def _refuse_strange(folder: Path) -> None:
-    if _holds_run(folder):
-        raise SweepError(f"{folder} holds a run, but no run.json: move it away")
+    if has_training(folder):
+        raise SweepError(f"{folder} holds a run, but no {RECORD}: move it away")
 
 
 def _changes(run: Run, new: Record, old: Record, runs: Path) -> list[str]:
     changes = list(differences(old.options, new.options))
-    net = runs / run.name / _NET
+    net = runs / run.name / NET
     if not changes and net.is_file() and read_net(net) != parse_net(run.net_text, run.name):
         changes.append("the net's prototxt has changed")
     return changes
@@ -204,13 +200,13 @@ def _prepare(run: Run, record: Record, runs: Path) -> None:
     folder = runs / run.name
     folder.mkdir(exist_ok=True)
     record.save(runs)
-    write_file(folder / _NET, run.net_text.encode(), force=True)
+    write_file(folder / NET, run.net_text.encode(), force=True)
     solver = type(run.solver)()
     solver.CopyFrom(run.solver)
-    solver.net = str(folder / _NET)
+    solver.net = str(folder / NET)
     solver.snapshot_prefix = str(folder / run.name)
-    write_file(folder / _SOLVER, str(solver).encode(), force=True)
-    make_plan(folder / _SOLVER, run=folder, data=run.data)
+    write_file(folder / SOLVER, str(solver).encode(), force=True)
+    make_plan(folder / SOLVER, run=folder, data=run.data)
 
 
 class _Sweep:
@@ -270,12 +266,12 @@ class _Sweep:
     def _begin(self, run: Run) -> subprocess.Popen[bytes]:
         folder = self._runs / run.name
         command = [sys.executable, "-m", "ul2q.cli.sweep_worker", str(os.getpid())]
-        command += ["train", str(folder / _SOLVER), "--run", str(folder), "--resume"]
+        command += ["train", str(folder / SOLVER), "--run", str(folder), "--resume"]
         if run.data is not None:
             command += ["--data", str(run.data)]
         if run.float_run is not None:
             command += ["--weights", str(self._model(self._plan[run.float_run]))]
-        with (folder / _OUTPUT).open("ab") as output:
+        with (folder / OUTPUT).open("ab") as output:
             return subprocess.Popen(  # noqa: S603
                 command,
                 stdin=subprocess.DEVNULL,
@@ -289,7 +285,7 @@ class _Sweep:
     def _model(self, run: Run) -> Path:
         """The weights that a run ends with."""
         folder = self._runs / run.name
-        plan = make_plan(folder / _SOLVER, run=folder, data=run.data)
+        plan = make_plan(folder / SOLVER, run=folder, data=run.data)
         return plan.snapshot_files(run.solver.max_iter)[1]
 
     def _collect(self) -> None:
@@ -304,7 +300,7 @@ class _Sweep:
             elif -status in _BY_SIGNAL or status - 128 in _BY_SIGNAL:
                 self._change(name, STOPPED)
             else:
-                self._change(name, FAILED, _reason(self._runs / name / _OUTPUT, status))
+                self._change(name, FAILED, _reason(self._runs / name / OUTPUT, status))
 
     def _end_runs(self) -> None:
         """Let the runs write their snapshots, and wait for that."""

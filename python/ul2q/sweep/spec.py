@@ -12,6 +12,7 @@ from ul2q.nets.bundled import prototxt_path
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.quantization import NetQuantization, OptionsError
 from ul2q.quantizers import methods as method_names
+from ul2q.runs.record import FLOAT
 from ul2q.sweep.spec_file import Section, near, read_sections, read_text
 from ul2q.training.solver_settings import apply_settings
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value", str, int)
 
-FLOAT = "float"
 _SET_BY_SWEEP = ("net", "random_seed", "snapshot_prefix")
 _SET_BY_METHODS = ("method", "weight_bits")
 _OPTIONS = tuple(one.name for one in fields(NetQuantization) if one.name not in _SET_BY_METHODS)

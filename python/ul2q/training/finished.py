@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
-from ul2q.training.logs import LOG
+from ul2q.runs.best import read_best
+from ul2q.runs.layout import LOG, best_files
+from ul2q.runs.log import ITERATION, TRAIN_LOSS, read_log
+from ul2q.runs.snapshots import Snapshot, check_snapshot
 from ul2q.training.result import TrainResult
-from ul2q.training.runlog import read_rows
-from ul2q.training.snapshots import BestKeeper, Snapshot, check_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,23 +33,23 @@ def finished_result(
     last = plan.param.max_iter
     if not snapshots or snapshots[0].iteration != last:
         return None
-    rows = read_rows(run / LOG)
-    row = rows[-1] if rows else {}
+    log = read_log(run / LOG, strict=False)
+    row = log.row(-1) if log is not None and log.cells else {}
     tests = plan.tests_after_training() and len(plan.param.test_iter) > 0
-    if (tests or plan.displays(last)) and row.get("iteration") != str(last):
+    if (tests or plan.displays(last)) and row.get(ITERATION) != last:
         return None
-    if not all(math.isfinite(float(cell)) for cell in row.values() if cell):
+    if not all(map(math.isfinite, row.values())):
         return None  # the last test is made again, and fails again
     try:
         check_snapshot(snapshots[0])
     except (UserError, OSError):
         return None
-    tested_at, test = _last_test(rows)
-    keeper = BestKeeper(plan.param.snapshot_prefix, resume=True) if best else None
+    tested_at, test = (None, ()) if log is None else log.last_test()
+    best_test = read_best(plan.param.snapshot_prefix) if best else None
     return TrainResult(
         iterations=last,
         seconds=0.0,
-        train_loss=float(row.get("train_loss") or math.nan),
+        train_loss=row.get(TRAIN_LOSS, math.nan),
         test=test,
         accuracy=plan.accuracy,
         tested_at=tested_at,
@@ -58,20 +58,6 @@ def finished_result(
         log=run / LOG,
         data=plan.data,
         finished=True,
-        best=keeper.best if keeper else None,
-        best_weights=keeper.weights if keeper and keeper.best else None,
+        best=best_test,
+        best_weights=best_files(plan.param.snapshot_prefix)[0] if best_test else None,
     )
-
-
-def _last_test(
-    rows: Sequence[dict[str, str]],
-) -> tuple[int | None, tuple[dict[str, float], ...]]:
-    """The iteration of the last test in a log, and the outputs of each test net."""
-    for row in reversed(rows):
-        test: dict[int, dict[str, float]] = {}
-        for name, cell in row.items():
-            if (match := re.fullmatch(r"test(\d*)_(.+)", name)) and cell:
-                test.setdefault(int(match[1] or 0), {})[match[2]] = float(cell)
-        if test:
-            return int(row["iteration"]), tuple(test[i] for i in sorted(test))
-    return None, ()

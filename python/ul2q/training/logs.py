@@ -1,4 +1,4 @@
-"""The logs in a run's folder: log.csv, quantization.csv, TensorBoard's events."""
+"""What a run logs while it trains: log.csv, quantization.csv, TensorBoard's events."""
 
 from __future__ import annotations
 
@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ul2q.nets.layer_types import QUANTIZED
-from ul2q.nets.net_outputs import label_of_test, output_names
+from ul2q.nets.layer_types import ACTIVATION, QUANTIZED
+from ul2q.nets.net_outputs import output_names
+from ul2q.runs.layout import LOG, QUANTIZATION_LOG
+from ul2q.runs.log import (
+    ITERATION,
+    LEARNING_RATE,
+    SECONDS,
+    TOTAL_LOSS,
+    TRAIN_LOSS,
+    LogWriter,
+    column_of_test,
+    refuse_existing,
+)
+from ul2q.runs.quantization_log import QuantizationLogWriter, blob_name
+from ul2q.statistics import QuantizationStatistics
 from ul2q.training import tensorboard as event_files
-from ul2q.training.runlog import RunLog, refuse_existing
-from ul2q.training.statistics_log import StatisticsLog
+from ul2q.training.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,18 +33,15 @@ if TYPE_CHECKING:
 
     import caffe
 
-LOG = "log.csv"
-_QUANTIZATION = "quantization.csv"
-
 
 def refuse_existing_logs(run: Path) -> None:
     """Raise RunLogError if a run's folder holds a log."""
-    for name in (LOG, _QUANTIZATION):
+    for name in (LOG, QUANTIZATION_LOG):
         refuse_existing(run / name)
 
 
 class RunLogs:
-    """The logs of one run; `train` says what they hold.
+    """The logs of one run; `ul2q.runs` says what they hold.
 
     Attributes:
         path: log.csv.
@@ -48,7 +57,7 @@ class RunLogs:
         test_compute_loss: bool,
         tensorboard: bool,
     ) -> None:
-        """Begin the logs, or go on with them; see RunLog.
+        """Begin the logs, or go on with them; see LogWriter.
 
         Args:
             run: the folder.
@@ -60,26 +69,25 @@ class RunLogs:
             tensorboard: whether log.csv's numbers are written for TensorBoard, too.
 
         Raises:
-            RunLogError: as RunLog does.
+            RunLogError: as LogWriter does.
             TensorBoardError: tensorboardX is missing.
+            TrainingError: a quantised blob holds NaN or infinity.
         """
         self.path = run / LOG
         self._began = began
-        count = len(solver.test_nets)
-        self._prefixes = [f"{label_of_test(i, count)}_" for i in range(count)]
-        columns = ["iteration", "seconds", "learning_rate", "train_loss"]
-        for prefix, net in zip(self._prefixes, solver.test_nets, strict=True):
-            columns += [prefix + name for name in output_names(net)]
-            columns += [prefix + "total_loss"] * test_compute_loss
-        self._statistics: StatisticsLog | None = None
+        self._test_nets = len(solver.test_nets)
+        columns = [ITERATION, SECONDS, LEARNING_RATE, TRAIN_LOSS]
+        for i, net in enumerate(solver.test_nets):
+            outputs = [*output_names(net), *[TOTAL_LOSS] * test_compute_loss]
+            columns += (column_of_test(i, self._test_nets, output) for output in outputs)
+        self._statistics: _StatisticsLog | None = None
         self._events: event_files.TensorBoardLog | None = None
         with ExitStack() as opened:
-            self._log = RunLog(self.path, columns, resume_at=resume_at)
+            self._log = LogWriter(self.path, columns, resume_at=resume_at)
             opened.callback(self._log.close)
             if any(layer.type.startswith(QUANTIZED) for layer in solver.net.layers):
-                self._statistics = StatisticsLog(
-                    solver.net, run / _QUANTIZATION, resume_at=resume_at
-                )
+                path = run / QUANTIZATION_LOG
+                self._statistics = _StatisticsLog(solver.net, path, resume_at)
                 opened.callback(self._statistics.close)
             if tensorboard:
                 self._events = event_files.TensorBoardLog(run, resume_at=resume_at)
@@ -88,11 +96,9 @@ class RunLogs:
 
     def mean_loss_before(self, iteration: int) -> float:
         """The mean of the train losses that log.csv had of earlier iterations; NaN without any."""
-        losses = [
-            float(row["train_loss"])
-            for row in self._log.kept
-            if int(row["iteration"]) < iteration and row["train_loss"]
-        ]
+        kept = self._log.kept.before(iteration)
+        rows = [kept.row(i) for i in range(len(kept.cells))]
+        losses = [row[TRAIN_LOSS] for row in rows if TRAIN_LOSS in row]
         return float(np.mean(losses)) if losses else math.nan
 
     def write(
@@ -111,15 +117,12 @@ class RunLogs:
             train_loss: its loss; None if it has none.
             tests: the mean outputs of each test net before it; empty if there was no test.
         """
-        row = {
-            "iteration": iteration,
-            "seconds": self._seconds(),
-            "learning_rate": learning_rate,
-        }
+        row = {ITERATION: iteration, SECONDS: self._seconds(), LEARNING_RATE: learning_rate}
         if train_loss is not None:
-            row["train_loss"] = train_loss
+            row[TRAIN_LOSS] = train_loss
         for i, outputs in enumerate(tests):
-            row |= {self._prefixes[i] + name: value for name, value in outputs.items()}
+            for name, value in outputs.items():
+                row[column_of_test(i, self._test_nets, name)] = value
         self._log.write(row)
         if self._events is not None:
             self._events.write(row)
@@ -138,4 +141,28 @@ class RunLogs:
         self._opened.close()
 
     def _seconds(self) -> float:
-        return self._log.seconds + time.perf_counter() - self._began
+        return self._log.kept.seconds + time.perf_counter() - self._began
+
+
+class _StatisticsLog:
+    """The quantization.csv of a net that trains."""
+
+    def __init__(self, net: caffe.Net, path: Path, resume_at: int | None) -> None:
+        self._statistics = QuantizationStatistics(net)
+        try:
+            blobs = [blob_name(blob) for blob in self._statistics()]
+        except ValueError as error:
+            raise TrainingError(f"the run cannot begin: {error}") from error
+        # Activations have nothing to tell before the first pass.
+        blobs += [
+            name
+            for name, layer in zip(net._layer_names, net.layers, strict=True)
+            if layer.type == ACTIVATION and name not in blobs
+        ]
+        self._log = QuantizationLogWriter(path, blobs, resume_at=resume_at)
+
+    def write(self, iteration: int, seconds: float) -> None:
+        self._log.write(iteration, seconds, self._statistics())
+
+    def close(self) -> None:
+        self._log.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ul2q.nets.net_outputs import at_layer_not_finite, label_of_test, mean_outputs, not_finite
-from ul2q.training.snapshots import Best, BestKeeper, rating
+from ul2q.nets.net_outputs import at_layer_not_finite, mean_outputs, not_finite
+from ul2q.runs.log import TOTAL_LOSS, label_of_test
+from ul2q.training.best import BestKeeper, rating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
     import caffe
 
+    from ul2q.runs.best import Best
+    from ul2q.training.progress import Reporter
     from ul2q.training.solver_file import Plan
-    from ul2q.util.progress import Reporter
 
 
 class NetTests:
@@ -65,7 +67,7 @@ class NetTests:
             net.share_with(self._solver.net)
             outputs, loss = mean_outputs(net, iterations, after_batch=self._after_batch)
             if self._plan.param.test_compute_loss:
-                outputs["total_loss"] = loss
+                outputs[TOTAL_LOSS] = loss
             wrong = not_finite(outputs)
             if wrong and self.diverged is None:
                 name = label_of_test(len(results), len(nets))

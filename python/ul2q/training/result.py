@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ul2q.training.snapshots import Best
+    from ul2q.runs.best import Best
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import caffe
 
 from ul2q.models.weights import check_weights_file
+from ul2q.runs.lock import run_lock
+from ul2q.runs.snapshots import find_snapshots, remove_leftovers
+from ul2q.runs.solver import changes_since, record_solver
 from ul2q.training.arguments import KEPT, Arguments
 from ul2q.training.errors import TrainingError
 from ul2q.training.finished import finished_result
 from ul2q.training.logs import refuse_existing_logs
 from ul2q.training.loop import SolverLoop
-from ul2q.training.recorded_solver import changes_since, record_solver
-from ul2q.training.snapshots import find_snapshots, remove_leftovers
+from ul2q.training.progress import Reporter
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
-from ul2q.util.lock_file import lock_file
-from ul2q.util.progress import Reporter
 from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
@@ -58,14 +58,9 @@ def train(
         resume: go on from the newest intact snapshot in `run`, or begin if there is none. A run
             that is finished is left as it is.
         run: a folder, made if missing, for log.csv, the snapshots and solver.prototxt, the solver
-            as it was run. log.csv has the columns iteration, seconds, learning_rate, train_loss
-            and test_<output> for each output of the test net (test0_<output>, test1_<output>, …
-            with more nets). A row holds the loss and the rate of that iteration and the test
-            before it; the last row stands for the finished net. train_loss is averaged over the
-            solver's `average_loss` iterations, counted anew after a resume. Going on from a
-            snapshot drops the rows from its iteration on. A net with quantised layers has
-            quantization.csv beside it: the columns of `statistics_log.StatisticsLog`, a row an
-            iteration that the solver displays.
+            as it was run; a net with quantised layers has quantization.csv beside them.
+            `ul2q.runs` says what each file holds. log.csv has a row for each iteration that the
+            solver displays or tests before, quantization.csv for each that it displays.
         data: a folder with train_lmdb and test_lmdb for the Data layers to read.
         settings: fields of the solver to change, each a KEY=VALUE; see
             `solver_settings.apply_settings`.
@@ -115,7 +110,7 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
         refuse_existing_logs(run)
     candidates = [snapshot_to_go_on_from(snapshot)] if snapshot is not None else []
     if arguments.resume and run is not None:
-        if changes := changes_since(plan, run):
+        if changes := changes_since(plan.effective, run):
             progress.warning(f"{run} was run with other settings: {', '.join(changes)}")
         remove_leftovers(plan.param.snapshot_prefix)
         candidates = find_snapshots(plan.param.snapshot_prefix)
@@ -133,7 +128,7 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
         else:
             loop.begin(weights, anew=arguments.resume)
         if run is not None:
-            record_solver(plan, arguments.solver, run)
+            record_solver(plan.effective, arguments.solver, run)
         try:
             loop.run()
         except StopRequested as request:
@@ -148,7 +143,7 @@ def _alone_in(run: Path) -> Iterator[None]:
     Raises:
         TrainingError: another process holds it.
     """
-    with lock_file(run / ".run.lock") as lock:
+    with run_lock(run) as lock:
         if not lock.acquire():
             raise TrainingError(
                 f"{run} is in use by the run of process {lock.holder}: wait for its end, or choose "

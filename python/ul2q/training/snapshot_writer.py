@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import caffe
 
-from ul2q.training.snapshots import Keeper, Snapshot, find_snapshots
+from ul2q.runs.snapshots import Snapshot, find_snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ul2q.training.solver_file import Plan
 
 
 class SnapshotWriter:
-    """Writes a run's snapshots and removes the older ones; what fails is told, and no more.
+    """Writes a run's snapshots and removes its old ones; warns of what fails, and goes on.
 
     Attributes:
         error: why the last snapshot could not be written; None if it was, or there was none.
@@ -37,7 +37,7 @@ class SnapshotWriter:
         self._plan = plan
         self._keep = keep
         self._warn = warn
-        self._keeper = Keeper(keep, warn)
+        self._keeper = _Keeper(keep, warn)
         self._written: Snapshot | None = None
         self._told: int | None = None  # the last iteration whose snapshot could not be written
 
@@ -46,7 +46,7 @@ class SnapshotWriter:
         earlier = find_snapshots(self._plan.param.snapshot_prefix)
         if snapshot.state in [each.state for each in earlier]:
             mine = [each for each in earlier if each.iteration <= self._solver.iter]
-            self._keeper = Keeper(self._keep, self._warn, mine)
+            self._keeper = _Keeper(self._keep, self._warn, mine)
 
     def write(self) -> None:
         """Write a snapshot unless this iteration has one."""
@@ -71,3 +71,38 @@ class SnapshotWriter:
         if self._written is None or self._written.iteration != self._solver.iter:
             return None
         return self._written
+
+
+class _Keeper:
+    """Lets the newest snapshots of a run stay and removes the older ones."""
+
+    def __init__(
+        self, keep: int, warn: Callable[[str], None], mine: Iterable[Snapshot] = ()
+    ) -> None:
+        """Begin.
+
+        Args:
+            keep: how many stay; 0 for all.
+            warn: told of what cannot be removed.
+            mine: snapshots that the run wrote before, and may remove.
+        """
+        self._keep = keep
+        self._warn = warn
+        self._mine = sorted(mine, key=lambda snapshot: snapshot.iteration)
+
+    def written(self, snapshot: Snapshot) -> None:
+        """Take note that a snapshot has been written, and remove the oldest if they are many."""
+        self._mine = [old for old in self._mine if old.state != snapshot.state]
+        self._mine.append(snapshot)
+        if self._keep:
+            while len(self._mine) > self._keep:
+                self._remove(self._mine.pop(0))
+
+    def _remove(self, snapshot: Snapshot) -> None:
+        # The state first: it needs the weights, they do not need it.
+        for path in (snapshot.state, snapshot.weights):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self._warn(f"an old snapshot could not be removed: {error}")
+                return

@@ -10,11 +10,13 @@ from caffe.proto import caffe_pb2
 
 from ul2q.nets import data_layers
 from ul2q.nets.metrics import net_metrics
-from ul2q.nets.prototxt import PrototxtError, read_net, read_solver
+from ul2q.nets.prototxt import PrototxtError, read_solver
+from ul2q.nets.solver_nets import resolve_nets, solver_nets
+from ul2q.runs.layout import snapshot_files
 from ul2q.training.solver_settings import apply_settings, set_epochs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from ul2q.nets.metrics import Metrics
 
@@ -72,9 +74,7 @@ class Plan:
     def snapshot_files(self, iteration: int) -> tuple[Path, Path]:
         """The solver state and the weights that a snapshot after `iteration` iterations writes."""
         hdf5 = self.param.snapshot_format == caffe_pb2.SolverParameter.HDF5
-        stem = f"{self.param.snapshot_prefix}_iter_{iteration}"
-        suffix = ".h5" if hdf5 else ""
-        return Path(f"{stem}.solverstate{suffix}"), Path(f"{stem}.caffemodel{suffix}")
+        return snapshot_files(self.param.snapshot_prefix, iteration, hdf5=hdf5)
 
 
 def make_plan(
@@ -170,21 +170,6 @@ def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
             raise PrototxtError(f"{path}: test_iter must be at least 1, it is {count}")
 
 
-def resolve_nets(param: caffe_pb2.SolverParameter, find: Callable[[str, str], str]) -> None:
-    """Replace the nets' paths in a solver.
-
-    Args:
-        param: is changed.
-        find: gives the path that there is for the one in a field, by that path and the field's
-            name.
-    """
-    for field in ("net", "train_net"):
-        if param.HasField(field):
-            setattr(param, field, find(getattr(param, field), field))
-    for i, name in enumerate(param.test_net):
-        param.test_net[i] = find(name, "test_net")
-
-
 def _find(name: str, field: str, solver: Path) -> str:
     """A net's path, seen from the working directory, where it or the solver's folder has it."""
     for path in (Path(name), solver.parent / name):
@@ -193,31 +178,6 @@ def _find(name: str, field: str, solver: Path) -> str:
     raise FileNotFoundError(
         f"{solver}: {field} {name!r} stands neither in {Path.cwd()} nor in {solver.parent}"
     )
-
-
-def solver_nets(
-    param: caffe_pb2.SolverParameter,
-) -> Iterator[tuple[caffe_pb2.NetParameter, caffe_pb2.NetState]]:
-    """The train net, then the test nets in the order of Solver::InitTestNets, with their states.
-
-    Raises:
-        FileNotFoundError: a net's file is missing.
-        PrototxtError: it cannot be parsed.
-    """
-    generic = read_net(Path(param.net)) if param.HasField("net") else param.net_param
-    if param.HasField("train_net"):
-        train = read_net(Path(param.train_net))
-    elif param.HasField("train_net_param"):
-        train = param.train_net_param
-    else:
-        train = generic
-    yield train, data_layers.net_state(train, caffe_pb2.TRAIN, param.train_state)
-    tests = [*param.test_net_param, *(read_net(Path(name)) for name in param.test_net)]
-    if train is generic:
-        tests += [generic] * (len(param.test_iter) - len(tests))
-    for i, test in enumerate(tests):
-        override = param.test_state[i] if i < len(param.test_state) else None
-        yield test, data_layers.net_state(test, caffe_pb2.TEST, override)
 
 
 def _inline_nets(param: caffe_pb2.SolverParameter, data: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import caffe
 import numpy as np
 
 from ul2q.errors import UserError
-from ul2q.models.weights import load_weights
+from ul2q.models.weights import load_weights, read_caffemodel
 from ul2q.nets.net_outputs import weights_not_finite
+from ul2q.runs.snapshots import Snapshot, SnapshotError, as_snapshot, check_snapshot
 from ul2q.training.errors import TrainingError
-from ul2q.training.snapshots import Snapshot, SnapshotError, as_snapshot, check_fits, check_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +81,7 @@ def restore_first_intact(
 
 def _restore(solver: caffe.SGDSolver, snapshot: Snapshot) -> None:
     check_snapshot(snapshot)
-    check_fits(snapshot, solver.net)
+    _check_fits(snapshot, solver.net)
     hdf5 = snapshot.state.suffix == ".h5"
     parameters = [blob for layer in solver.net.params.values() for blob in layer]
     if hdf5:  # Caffe leaves what such a file lacks as it is
@@ -91,3 +92,23 @@ def _restore(solver: caffe.SGDSolver, snapshot: Snapshot) -> None:
         raise SnapshotError(f"{snapshot.weights} lacks layers of the net, or is damaged")
     if layer := weights_not_finite(solver.net):
         raise SnapshotError(f"{snapshot.weights}: the weights of layer {layer!r} are not finite")
+
+
+def _check_fits(snapshot: Snapshot, net: caffe.Net) -> None:
+    """Refuse weights that are not those of a net: Caffe leaves what a file lacks as it is.
+
+    Raises:
+        SnapshotError: the message names layer and blob.
+        WeightsError: the file is damaged.
+    """
+    if snapshot.weights.suffix == ".h5":
+        return
+    held = {layer.name: layer.blobs for layer in read_caffemodel(snapshot.weights).layer}
+    for name, blobs in net.params.items():
+        shapes = [tuple(blob.shape.dim) for blob in held.get(name, ())]
+        wanted = [tuple(blob.data.shape) for blob in blobs]
+        counts = [len(blob.data) or len(blob.double_data) for blob in held.get(name, ())]
+        if shapes != wanted or counts != [math.prod(shape) for shape in wanted]:
+            raise SnapshotError(
+                f"{snapshot.weights}: layer {name!r} has blobs of shape {shapes}, not {wanted}"
+            )

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
+from ul2q.runs.log import ITERATION, SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +43,8 @@ class TensorBoardLog:
     def write(self, row: Mapping[str, float]) -> None:
         """Write a row of the log: all but its iteration and seconds."""
         for name, value in row.items():
-            if name not in {"iteration", "seconds"}:
-                self._writer.add_scalar(name, value, int(row["iteration"]))
+            if name not in {ITERATION, SECONDS}:
+                self._writer.add_scalar(name, value, int(row[ITERATION]))
 
     def close(self) -> None:
         """Write what is still kept, and close the file."""

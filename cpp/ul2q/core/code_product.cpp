@@ -1,4 +1,4 @@
-#include "ul2q/core/kernels/code_product.hpp"
+#include "ul2q/core/code_product.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -8,7 +8,7 @@
 // Highway includes this file once more for each instruction set; see
 // kernels/loops.cpp.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ul2q/core/kernels/code_product.cpp"
+#define HWY_TARGET_INCLUDE "ul2q/core/code_product.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
 from ul2q.nets.metrics import Metrics, metrics_by_name, net_metrics
-from ul2q.nets.net_outputs import label_of_test
-from ul2q.nets.prototxt import read_solver
-from ul2q.training.recorded_solver import RECORD, find_net
-from ul2q.training.solver_file import resolve_nets, solver_nets
+from ul2q.nets.solver_nets import resolve_nets, solver_nets
+from ul2q.runs.log import column_of_test, split_test_column
+from ul2q.runs.solver import find_net, recorded_solver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-_TEST_OUTPUT = re.compile(r"test\d*_.+")
 
 
 def log_metrics(run: Path, columns: Sequence[str]) -> Metrics:
@@ -29,7 +25,7 @@ def log_metrics(run: Path, columns: Sequence[str]) -> Metrics:
         run: its folder.
         columns: those of its log.csv.
     """
-    named = metrics_by_name(name for name in columns if _TEST_OUTPUT.fullmatch(name))
+    named = metrics_by_name(name for name in columns if split_test_column(name))
     try:
         known = _metrics_of_nets(run)
     except (UserError, OSError):
@@ -42,14 +38,15 @@ def log_metrics(run: Path, columns: Sequence[str]) -> Metrics:
 
 
 def _metrics_of_nets(run: Path) -> Metrics:
-    param = read_solver(run / RECORD)
+    param = recorded_solver(run)
+    if param is None:
+        return Metrics()
     resolve_nets(param, lambda name, _: str(find_net(name, run)))
     _, *tests = solver_nets(param)
     accuracies: list[str] = []
     losses: list[str] = []
     for i, (net, state) in enumerate(tests):
-        prefix = f"{label_of_test(i, len(tests))}_"
         metrics = net_metrics(net, state)
-        accuracies += [prefix + name for name in metrics.accuracies]
-        losses += [prefix + name for name in metrics.losses]
+        accuracies += (column_of_test(i, len(tests), name) for name in metrics.accuracies)
+        losses += (column_of_test(i, len(tests), name) for name in metrics.losses)
     return Metrics(tuple(accuracies), tuple(losses))

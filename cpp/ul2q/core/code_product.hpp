@@ -1,10 +1,9 @@
-#ifndef UL2Q_CORE_KERNELS_CODE_PRODUCT_HPP_
-#define UL2Q_CORE_KERNELS_CODE_PRODUCT_HPP_
+#ifndef UL2Q_CORE_CODE_PRODUCT_HPP_
+#define UL2Q_CORE_CODE_PRODUCT_HPP_
 
 #include <cstdint>
 #include <vector>
 
-#include "ul2q/core/channels.hpp"
 #include "ul2q/core/quantizer.hpp"
 
 namespace ul2q {
@@ -43,4 +42,4 @@ class CodeProduct {
 
 }  // namespace ul2q
 
-#endif  // UL2Q_CORE_KERNELS_CODE_PRODUCT_HPP_
+#endif  // UL2Q_CORE_CODE_PRODUCT_HPP_

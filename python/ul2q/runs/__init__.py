@@ -1,0 +1,22 @@
+"""A run is one training in its folder; here its files are named, written and read.
+
+`ul2q train --run` makes the folder, and `ul2q sweep` one for each of its runs:
+
+| file | holds | module |
+|---|---|---|
+| log.csv | loss, learning rate and tests over the iterations | `log` |
+| quantization.csv | how well the quantised blobs stand for their masters | `quantization_log` |
+| solver.prototxt | the solver as it was run | `solver` |
+| <prefix>_iter_N.solverstate, .caffemodel | the snapshot after N iterations | `snapshots` |
+| <prefix>_best.caffemodel, .json | the weights of the best test, and what they reach | `best` |
+| .run.lock | who trains there | `lock` |
+| run.json | what the sweep knows of the run | `record` |
+| train_test.prototxt | the net as the sweep quantised it | `solver` |
+| output.txt | what the run printed in the sweep | |
+
+The sweep's own folder holds those of its runs, results.csv (the runs' records as a table),
+sweep.yaml (the file of the last call) and the two files of `lock`.
+
+`layout` has all names. `metrics` tells which columns of log.csv are accuracies and losses, and
+`progress` how far a run is. A log may be read while it grows, and a folder may be moved.
+"""

@@ -1,0 +1,84 @@
+"""The names of the files in the folder of a run, and in that of a sweep.
+
+Nothing else spells them; `ul2q.runs` says what each file is for.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# What `ul2q train --run` writes into a run's folder, beside snapshots and the best weights:
+LOG = "log.csv"
+QUANTIZATION_LOG = "quantization.csv"
+SOLVER = "solver.prototxt"
+RUN_LOCK = ".run.lock"
+# What `ul2q sweep` adds to each run's folder:
+RECORD = "run.json"
+NET = "train_test.prototxt"
+OUTPUT = "output.txt"
+# What it writes into its own, beside the runs' folders:
+RESULTS = "results.csv"
+SPEC = "sweep.yaml"
+SWEEP_LOCK = ".sweep.lock"
+PROCESSES_LOCK = ".runs.lock"
+
+MODELS = "*.caffemodel"
+HDF5_MODELS = "*.caffemodel.h5"
+_SOLVER_STATES = "*.solverstate*"
+_MODEL_OF_ITERATION = re.compile(r"_iter_(\d+)\.caffemodel")
+_BEST = "_best"
+
+
+def snapshot_files(prefix: str | Path, iteration: int, *, hdf5: bool) -> tuple[Path, Path]:
+    """The solver state and the weights of the snapshot after `iteration` iterations.
+
+    Source: Solver::SnapshotFilename of BVLC's solver.cpp.
+
+    Args:
+        prefix: the solver's `snapshot_prefix`.
+        iteration: how many iterations are done.
+        hdf5: whether the solver's `snapshot_format` is HDF5.
+    """
+    stem, suffix = f"{prefix}_iter_{iteration}", ".h5" if hdf5 else ""
+    return Path(f"{stem}.solverstate{suffix}"), Path(f"{stem}.caffemodel{suffix}")
+
+
+def iteration_of_solver_state(path: Path, prefix: str | Path) -> int | None:
+    """The iteration of a solver state under `prefix`; None if the file is none of that prefix."""
+    name = rf"{re.escape(Path(prefix).name)}_iter_(\d+)\.solverstate(\.h5)?"
+    match = re.fullmatch(name, path.name)
+    return int(match[1]) if match else None
+
+
+def iteration_of_model(path: Path) -> int | None:
+    """The iteration of a snapshot's .caffemodel; None if the file is no snapshot's."""
+    match = _MODEL_OF_ITERATION.search(path.name)
+    return int(match[1]) if match else None
+
+
+def best_files(prefix: str | Path) -> tuple[Path, Path]:
+    """The weights of the best test, and the JSON file that tells what they reach."""
+    return Path(f"{prefix}{_BEST}.caffemodel"), Path(f"{prefix}{_BEST}.json")
+
+
+def is_best_model(path: Path) -> bool:
+    """Whether a .caffemodel has the weights of the best test."""
+    return path.name.endswith(f"{_BEST}.caffemodel")
+
+
+def is_leftover(path: Path, prefix: str | Path) -> bool:
+    """Whether a file is what a writer of snapshots or best weights left when it was killed."""
+    base = re.escape(Path(prefix).name)
+    name = rf"\.{base}_(iter_\d+|{_BEST[1:]})\..*\.[0-9a-f]{{8}}\.part"
+    return re.fullmatch(name, path.name) is not None
+
+
+def has_training(folder: Path) -> bool:
+    """Whether `ul2q train --run` has worked in a folder: it holds a log or a solver state."""
+    return any(folder.glob(_SOLVER_STATES)) or (folder / LOG).exists()
+
+
+def is_run(folder: Path) -> bool:
+    """Whether there is something of a run to be read: a record, a log or a .caffemodel."""
+    return any((folder / name).is_file() for name in (RECORD, LOG)) or any(folder.glob(MODELS))

@@ -1,0 +1,110 @@
+"""What a sweep knows of a run: run.json in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ul2q.errors import UserError
+from ul2q.runs.layout import RECORD
+from ul2q.util.output_file import write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FLOAT = "float"  # the method of runs that do not quantise
+
+WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
+STATUSES = (WAITING, RUNNING, DONE, FAILED, STOPPED)
+
+_TYPES: dict[type | tuple[type, ...], tuple[str, ...]] = {
+    str: ("run", "net", "method", "variant", "status"),
+    (str, type(None)): ("float_run", "error"),
+    int: ("seed", "iterations"),
+    (int, type(None)): ("bits",),
+    (int, float): ("seconds",),
+    (int, float, type(None)): ("accuracy", "loss"),
+}
+
+
+class RecordError(UserError, ValueError):
+    """A damaged run.json."""
+
+
+@dataclass
+class Record:
+    """A run, as run.json has it.
+
+    Attributes:
+        run: its name, and that of its folder.
+        net: the net's name.
+        method: as `ul2q.methods()` has it, or "float".
+        bits: of the weights' codes; None for float.
+        seed: of Caffe's random generator.
+        variant: its name, or "".
+        options: all that its result depends on, but for the text of the net.
+        float_run: the run whose weights it begins from.
+        status: waiting, running, done, failed, or stopped (to be gone on with).
+        accuracy: in its last test, 0 to 1; None if there is none.
+        loss: in its last test.
+        iterations: how many it has done, as far as log.csv tells.
+        seconds: it has trained, as far as log.csv tells.
+        error: the last line of a run that failed.
+    """
+
+    run: str
+    net: str
+    method: str
+    bits: int | None
+    seed: int
+    variant: str
+    options: dict[str, Any] = field(repr=False)
+    float_run: str | None
+    status: str = WAITING
+    accuracy: float | None = None
+    loss: float | None = None
+    iterations: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+
+    @property
+    def text(self) -> str:
+        """For run.json."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def save(self, runs: Path) -> None:
+        """Write run.json into the run's folder below `runs`."""
+        write_file(runs / self.run / RECORD, self.text.encode(), force=True)
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in a run's folder; None if there is none.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    try:
+        record = Record(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise RecordError(f"{path} is damaged: {error}; mend it, or remove {folder}") from error
+    for kind, names in _TYPES.items():
+        for name in names:
+            value = getattr(record, name)
+            known = name != "status" or value in STATUSES
+            finite = not isinstance(value, float) or math.isfinite(value)
+            if not (isinstance(value, kind) and known and finite):
+                raise RecordError(f"{path} is damaged: {name} is {value!r}; mend or remove it")
+    if record.run != folder.name:
+        raise RecordError(f"{path} is that of a run {record.run!r}, but stands in {folder}")
+    return record
+
+
+def read_records(runs: Path) -> dict[str, Record]:
+    """The records of all runs below a folder, by the runs' names."""
+    found = (read_record(path) for path in sorted(runs.iterdir()) if path.is_dir())
+    return {record.run: record for record in found if record is not None}
