@@ -38,7 +38,8 @@ def test_views_and_blobs_outlive_the_net(make_net: NetMaker) -> None:
     want = blob.data.copy()
     del net
     gc.collect()
-    others = [make_net() for _ in range(20)]  # would take freed memory
+    # Memory that was freed would be theirs.
+    others = [make_net() for _ in range(20)]
     for other in others:
         other.blobs["x"].data[...] = 7
     assert (x == 3).all()
@@ -52,12 +53,12 @@ def test_a_view_from_before_a_reshape_keeps_its_memory(make_net: NetMaker) -> No
     blob = net.blobs["x"]
     before = blob.data
     before[...] = 5
-    blob.reshape(1000, 3)  # grows: new memory
+    blob.reshape(1000, 3)  # It grows, so it gets new memory.
     blob.data[...] = 6
     assert before.shape == (4, 3)
     assert (before == 5).all()
     large = blob.data
-    blob.reshape(2, 3)  # shrinks: the same memory
+    blob.reshape(2, 3)  # It shrinks, so it keeps its memory.
     assert blob.data.shape == (2, 3)
     assert np.shares_memory(blob.data, large)
 

@@ -46,7 +46,7 @@ def test_callbacks_of_a_net_get_the_index_of_the_layer(make_net: NetMaker) -> No
 
 
 class Stop(Exception):  # noqa: N818
-    """Raised in callbacks."""
+    """What callbacks raise here."""
 
 
 def test_an_exception_in_a_callback_reaches_the_caller(
@@ -91,13 +91,14 @@ def test_ctrl_c_in_a_callback_stops_the_training(
     with pytest.raises(KeyboardInterrupt):
         run(solver)
     assert calls == [0, 1, 2, 3, 4]
-    assert solver.iter == 4  # Python's handler ran in the callback, before the update
+    # Python's handler ran in the callback, before the update.
+    assert solver.iter == 4
     solver.step(6)
     assert solver.iter == 10
 
 
 def interrupt_when(is_time: Callable[[], bool], run: Callable[[], object]) -> None:
-    """Let a Ctrl-C end `run` once `is_time`."""
+    """Call `run`, which a Ctrl-C has to end once `is_time` is true."""
 
     def interrupt() -> None:
         while not is_time():
@@ -114,7 +115,7 @@ def interrupt_when(is_time: Callable[[], bool], run: Callable[[], object]) -> No
 @pytest.mark.parametrize("run", [lambda s: s.step(1_000_000), lambda s: s.solve()])
 def test_ctrl_c_while_caffe_computes(run: Callable[[Any], None], make_solver: SolverMaker) -> None:
     solver = make_solver(max_iter=1_000_000, snapshot_after_train=False)
-    # Would never be interrupted if step kept Python's lock.
+    # The thread could not interrupt if `step` kept Python's lock.
     interrupt_when(lambda: solver.iter >= 100, lambda: run(solver))
     stopped = solver.iter
     assert 100 <= stopped < 1_000_000

@@ -53,7 +53,7 @@ def test_memory_data_refuses_arrays_of_other_shapes(
     net = make_net(MEMORY)
     with pytest.raises(ValueError, match=words):
         net.set_input_arrays(data.astype(np.float32), labels.astype(np.float32))
-    with pytest.raises(TypeError):  # Caffe would read other bytes
+    with pytest.raises(TypeError):  # Of float64, Caffe would read other bytes.
         net.set_input_arrays(np.zeros((2, 1, 2, 3)), np.zeros(2))
     with pytest.raises(caffe.CaffeError, match="needs to be initialized"):
         net.forward()
@@ -67,7 +67,8 @@ def test_memory_data_keeps_its_arrays(make_solver: SolverMaker) -> None:
     shape = (2, 1, 100, 100)
     solver.net.set_input_arrays(np.full(shape, 3, np.float32), np.zeros(2, np.float32))
     gc.collect()
-    others = [np.full(shape, 7, np.float32) for _ in range(50)]  # would take freed memory
+    # Memory that was freed would be theirs.
+    others = [np.full(shape, 7, np.float32) for _ in range(50)]
     solver.net.forward()
     assert (solver.net.blobs["copy"].data == 3).all()
     assert len(others) == 50

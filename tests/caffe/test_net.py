@@ -60,14 +60,15 @@ def test_passes_through_a_part_of_the_net(make_net: NetMaker) -> None:
     assert set(net.forward(start="loss")) == {"loss"}
     assert float(net.blobs["loss"].data) == pytest.approx(2 * 2 * 2 * 4 / 8)
     assert set(net.forward(end="ip")) == {"y"}
-    assert float(net.blobs["loss"].data) == pytest.approx(4)  # not computed again
+    assert float(net.blobs["loss"].data) == pytest.approx(4)  # The pass ended before it.
     net.blobs["y"].diff[...] = 1
     net.backward(start="ip", end="ip")
     np.testing.assert_allclose(net.params["ip"][1].diff, [4, 4])
 
 
 def test_forward_all_takes_more_than_a_batch(make_net: NetMaker) -> None:
-    net = make_net(LINEAR.replace("EuclideanLoss", "Eltwise"))  # an output with a batch axis
+    # The output needs a batch axis, which a loss does not have.
+    net = make_net(LINEAR.replace("EuclideanLoss", "Eltwise"))
     rng = np.random.default_rng(3)
     x, t = rng.normal(size=(8, 3)), rng.normal(size=(8, 2))
     w, b = (blob.data.astype(float) for blob in net.params["ip"])
@@ -131,7 +132,7 @@ def test_nets_from_memory(make_net: NetMaker, tmp_path: Path) -> None:
     ruled = LINEAR.replace('name: "loss"', 'name: "loss" include { stage: "s" min_level: 2 }')
     assert caffe.Net.from_proto(ruled, caffe.TEST, level=2, stages=["s"]).outputs == ["loss"]
     assert "loss" not in caffe.Net.from_proto(ruled, caffe.TEST, level=2).blobs
-    assert len(message.layer) == 4  # as it was
+    assert len(message.layer) == 4  # The message is as it was.
 
 
 def test_nets_from_memory_that_make_no_sense() -> None:

@@ -23,7 +23,7 @@ SAVED = {".caffemodel": "save", ".caffemodel.h5": "save_hdf5"}
 def test_weights_go_through_files(suffix: str, make_net: NetMaker, tmp_path: Path) -> None:
     source, target = make_net(), make_net()
     path = tmp_path / f"weights{suffix}"
-    for as_type in (Path, str, os.fsencode):  # each a way to name a file
+    for as_type in (Path, str, os.fsencode):  # Each names a file in its own way.
         for blob in source.params["ip"]:
             blob.data[...] = np.random.default_rng(4).normal(size=blob.data.shape)
         getattr(source, SAVED[suffix])(as_type(path))
@@ -67,7 +67,8 @@ def test_weights_in_the_constructor(make_net: NetMaker, tmp_path: Path) -> None:
     for source in (weights, str(weights), hdf5, message):
         assert_same(parameters(caffe.Net(text, caffe.TEST, weights=source)), parameters(net))
     with pytest.warns(DeprecationWarning, match="weights=weights"):
-        other = caffe.Net(str(text), str(weights), caffe.TEST)  # the form of before 2015
+        # BVLC's constructor took weights in this place before 2015.
+        other = caffe.Net(str(text), str(weights), caffe.TEST)
     assert_same(parameters(other), parameters(net))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @measures_memory
 def test_dropped_nets_give_their_memory_back(make_net: NetMaker, make_solver: SolverMaker) -> None:
-    # About 1 MB of blobs a net.
+    # The blobs of each net take about 1 MB.
     text = LINEAR.replace("dim: 4", "dim: 20000")
 
     def use() -> None:
@@ -61,7 +61,7 @@ def test_caffe_logs_only_when_asked(tmp_path: Path) -> None:
 
 
 def bound_callables(scope: Any, path: str) -> Iterator[tuple[str, str | None]]:
-    """Path and docstring of each class, function, method and property that C++ defines."""
+    """Yield path and docstring of each class, function, method and property that C++ defines."""
     for name, value in vars(scope).items():
         if isinstance(value, type) and value.__module__ == "caffe._caffe":
             yield f"{path}.{name}", value.__doc__

@@ -21,7 +21,7 @@ def test_there_is_no_gpu() -> None:
     except caffe.CaffeError as error:
         assert re.search("built without CUDA|CUDA finds none", str(error))
     else:
-        caffe.set_mode_cpu()  # for the tests that follow
+        caffe.set_mode_cpu()  # The tests that follow want it.
         pytest.skip("there is one")
     with pytest.raises(caffe.CaffeError, match=r"CPU-only|CUDA finds none"):
         caffe.set_device(0)

@@ -184,7 +184,7 @@ def test_a_resumed_training_ends_with_the_same_weights(
         lambda s: s.solve(str(state)),
     ):
         solver = feed(make_solver(LINEAR, **fields))
-        solver.step(1)  # restore replaces everything
+        solver.step(1)  # What restore replaces is no longer as at the start.
         resume(solver)
         assert solver.iter == 10
         assert_same(parameters(solver.net), parameters(straight.net))
@@ -273,7 +273,7 @@ def test_test_nets_follow_the_training(make_net: NetMaker, make_solver: SolverMa
     solver.step(1)
     assert_same(parameters(other), parameters(solver.net))
     assert solver.net is solver.net
-    solver.test_nets.clear()  # a list of the caller's
+    solver.test_nets.clear()  # The list belongs to the caller.
     assert len(solver.test_nets) == 1
 
 

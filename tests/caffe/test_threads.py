@@ -49,7 +49,7 @@ def test_settings_of_one_thread_hold_in_the_others(make_solver: SolverMaker) -> 
         thread.start()
         thread.join()
         assert seen == [(3, 2)]
-        # Not the root: it refuses, in whatever thread.
+        # Solvers other than the root's refuse to solve, in whatever thread.
         solver = make_solver(snapshot_after_train=False)
         with ThreadPoolExecutor(1) as pool, pytest.raises(caffe.CaffeError, match="root_solver"):
             pool.submit(solver.solve).result()

@@ -1,7 +1,7 @@
 """Check all cases of bad input in one process, without pytest.
 
 From the root of the repository: `python -m tests.caffe.bad_input FOLDER`, where FOLDER is empty.
-A case that aborts the process ends it here, and not a run of all tests.
+A case that aborts the process is noticed by `test_bad_input.py`, which runs this.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def use_the_gpu(_: Path) -> None:
     caffe.set_mode_gpu()
-    caffe.set_mode_cpu()  # for the cases that follow
+    caffe.set_mode_cpu()  # The cases that follow want it.
     pytest.skip("there is one")
 
 

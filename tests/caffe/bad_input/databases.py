@@ -66,7 +66,10 @@ def cut_short(path: Path) -> None:
 
 
 def mistake_pages(path: Path) -> None:
-    """Mark leaves as branches, but for the first: LMDB finds out by an assertion."""
+    """Write an LMDB whose leaves, but for the first, are marked as branches.
+
+    LMDB finds that out by an assertion.
+    """
     write_lmdb(path, 500)
     content = bytearray((path / "data.mdb").read_bytes())
     for page in range(2 * 4096, len(content), 4096):

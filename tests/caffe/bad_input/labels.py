@@ -37,7 +37,7 @@ def fails_backward(name: str, text: str, feed: dict[str, object], *words: str) -
 
 INFOGAIN = SCORES + inputs(h=(3, 3)) + layer("InfogainLoss", "x label h")
 
-# Types of loss or accuracy, and a label that is none of the three classes.
+# A row holds the type of a layer and a label that is none of the three classes.
 LABELS: list[tuple[str, float]] = [
     ("SoftmaxWithLoss", 3),
     ("SoftmaxWithLoss", -1),

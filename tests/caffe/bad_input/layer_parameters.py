@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.caffe.bad_input.cases import IMAGE, SCORES, Case, inputs, layer, refused_layer
 
-# Type of the layer, what is wrong, the fields of its parameter, and words of the message.
+# A row holds the type of the layer, what is wrong, the fields of its parameter, and words of the
+# message.
 PARAMETERS = [
     ("Convolution", "group 0", "num_output: 3 kernel_size: 1 group: 0", "group must be positive"),
     (
@@ -82,7 +83,7 @@ PARAMETERS = [
     ("Reduction", "axis", "axis: 8", "axis 8 out of range"),
 ]
 
-# The same with all of the net in place of the fields.
+# A row of these holds the whole net in place of the fields.
 NETS = [
     (
         "Eltwise",
@@ -118,7 +119,7 @@ NETS = [
 ]
 
 
-# Types whose parameter is not called as the type is.
+# The parameters of these types have names of their own.
 GROUPS = {
     "Deconvolution": "convolution",
     "Im2col": "convolution",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.caffe.bad_input.cases import IMAGE, inputs, layer, refused_layer
 
-# Type of the layer, what is wrong, the net, and words of the message.
+# A row holds the type of the layer, what is wrong, the net, and words of the message.
 SHAPES = [
     (
         "Concat",

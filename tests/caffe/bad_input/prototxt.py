@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.caffe.bad_input.cases import layer, refused
 
-# What is wrong, the text, and words of the message.
+# A row holds what is wrong, the text, and words of the message.
 TEXTS: list[tuple[str, str | bytes, list[str]]] = [
     (
         "an unknown field",
