@@ -785,11 +785,12 @@ def test_the_package_offers_what_it_lists() -> None:
 
 
 def test_quantize_runs_without_caffe() -> None:
-    got = run_python(
+    code = (
         "import ul2q\n"
         "print(ul2q.quantize([1.0, 2.0], bits=1).codes)\n"
         "print(*{line.split()[-1] for line in open('/proc/self/maps') if '.so' in line})"
     )
+    got = run_python("-c", code)
     codes, libraries = got.stdout.splitlines()
     assert codes == "[0 1]"
     assert "/libul2q_core.so" in libraries
