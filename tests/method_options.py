@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.reference import Options
-from ul2q import Quantized, quantize
+from ul2q import Quantized, dequantize, quantize
 from ul2q.quantizers import Method, method_table
 
 if TYPE_CHECKING:
@@ -36,3 +36,13 @@ ALL_OPTIONS = [options for method in METHODS.values() for options in options_of(
 def run(w: Any, o: Options, **others: Any) -> Quantized:
     """ul2q.quantize with these options."""
     return quantize(w, o.bits, o.method, o.fit, shift=o.shift, signed=o.signed, **others)
+
+
+def run_back(codes: Any, got: Quantized, o: Options, dtype: Any) -> Any:
+    """ul2q.dequantize with the options and the fit of `got`, of `codes` as they are or laid out."""
+    return dequantize(codes, got.scale, got.shift, o.bits, o.method, signed=o.signed, dtype=dtype)
+
+
+def channels_along(axis: int | None) -> dict[str, Any]:
+    """Arguments of quantize for channels along `axis`; None is for the array as a whole."""
+    return {} if axis is None else {"granularity": "channel", "axis": axis}

@@ -11,8 +11,29 @@ from caffe.proto import caffe_pb2
 if TYPE_CHECKING:
     from pathlib import Path
 
-INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 } } }\n'
-TARGETS = 'layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 4 dim: 2 } } }\n'
+
+def inputs(**shapes: tuple[int, ...]) -> str:
+    """Return Input layers; each keyword names a layer and its blob, and gives the shape."""
+    return "".join(
+        f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ '
+        + " ".join(f"dim: {extent}" for extent in shape)
+        + " } } }\n"
+        for name, shape in shapes.items()
+    )
+
+
+def one_layer_net(
+    kind: str, fields: str, shape: tuple[int, ...], *, force_backward: bool = True
+) -> str:
+    """Return a net of one layer 'q' of type `kind` with `fields`: y = q(x), for x of `shape`."""
+    return (
+        f"force_backward: {str(force_backward).lower()}\n{inputs(x=shape)}"
+        f'layer {{ name: "q" type: "{kind}" bottom: "x" top: "y" {fields} }}\n'
+    )
+
+
+INPUT = inputs(x=(4, 3))
+TARGETS = inputs(t=(4, 2))
 
 # y = W x + b for three inputs and two outputs, a batch of 4; the loss is the squared distance to t.
 LINEAR = f"\n{INPUT}{TARGETS}" + (

@@ -14,7 +14,15 @@ import pytest
 
 import ul2q
 from tests import reference
-from tests.method_options import ALL_OPTIONS, DTYPES, METHODS, options_of, run
+from tests.method_options import (
+    ALL_OPTIONS,
+    DTYPES,
+    METHODS,
+    channels_along,
+    options_of,
+    run,
+    run_back,
+)
 from tests.python_process import run_python
 from tests.reference import Options
 from ul2q import Quantized, dequantize, methods, quantize
@@ -45,11 +53,6 @@ def fit_of(got: Quantized, w: Array, o: Options) -> reference.Fitted:
         if not np.array_equal(reference.encode(w, fitted, o), got.codes):
             threshold = half
     return reference.Fitted(got.scale, got.shift, threshold)
-
-
-def channels_along(axis: int | None) -> dict[str, Any]:
-    """Arguments of quantize; None: the array as a whole."""
-    return {} if axis is None else {"granularity": "channel", "axis": axis}
 
 
 def check(w: Array, got: Quantized, o: Options) -> None:
@@ -674,15 +677,7 @@ def test_dequantize_gives_the_values_bit_for_bit(
     for axis in (None, 0, 1, 2):
         got = run(w, options, **channels_along(axis))
         for codes in (layout(got.codes), layout(got.codes.astype(">i8"))):
-            back = dequantize(
-                codes,
-                got.scale,
-                got.shift,
-                options.bits,
-                options.method,
-                signed=options.signed,
-                dtype=dtype,
-            )
+            back = run_back(codes, got, options, dtype)
             assert (back.dtype, back.shape) == (w.dtype, w.shape)
             np.testing.assert_array_equal(back, got.values)
 

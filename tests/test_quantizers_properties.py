@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from tests import reference
-from tests.method_options import ALL_OPTIONS, DTYPES, run
-from ul2q import Quantized, dequantize
+from tests.method_options import ALL_OPTIONS, DTYPES, channels_along, run, run_back
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tests.reference import Options
+    from ul2q import Quantized
 
     Array = NDArray[Any]
 
@@ -120,15 +120,7 @@ def test_a_sound_result_or_a_refusal(w: Array, options: Options) -> None:
     assert set(np.unique(got.codes)) <= set(codes.numbers) | ({0} if got.scale == 0 else set())
     fitted = reference.Fitted(got.scale, got.shift)
     np.testing.assert_array_equal(got.values, reference.decode(got.codes, fitted, options, w.dtype))
-    back = dequantize(
-        got.codes,
-        got.scale,
-        got.shift,
-        options.bits,
-        options.method,
-        signed=options.signed,
-        dtype=w.dtype,
-    )
+    back = run_back(got.codes, got, options, w.dtype)
     np.testing.assert_array_equal(back, got.values)
 
     code = reference.DEFINITIONS[options.method].code
@@ -154,9 +146,8 @@ def test_nan_and_infinity_are_refused_wherever_they_are(
     at = data.draw(st.integers(0, w.size - 1))
     w.reshape(-1)[at] = bad
     axis = data.draw(st.integers(0, w.ndim - 1)) if w.ndim else None
-    channels = {} if axis is None else {"granularity": "channel", "axis": axis}
     name = "NaN" if np.isnan(bad) else "an infinite value"
-    for others in ({}, channels):
+    for others in ({}, channels_along(axis)):
         with pytest.raises(ValueError, match=f"holds {name} at element {at} of {w.size}$"):
             run(w, options, **others)
 

@@ -12,18 +12,16 @@ import pytest
 from caffe.proto import caffe_pb2
 
 from tests.caffe.process_memory import growth, measures_memory
-from tests.small_nets import LINEAR
+from tests.small_nets import LINEAR, one_layer_net
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NET = LINEAR.replace("dim: 4", "dim: 8")
 
-PYTHON_NET = f"""
-layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 8000 dim: 3 }} }} }}
-layer {{ name: "l" type: "Python" bottom: "x" top: "y"
-  python_param {{ module: "{__name__}" layer: "Copy" }} }}
-"""
+PYTHON_NET = one_layer_net(
+    "Python", f'python_param {{ module: "{__name__}" layer: "Copy" }}', (8000, 3)
+)
 
 
 class Copy(caffe.Layer):

@@ -12,7 +12,7 @@ import pytest
 from caffe.proto.quantization_pb2 import QuantizerParameter
 from google.protobuf import text_format
 
-from tests.small_nets import solver_message
+from tests.small_nets import inputs, one_layer_net, solver_message
 from ul2q import quantize
 
 if TYPE_CHECKING:
@@ -57,15 +57,6 @@ class Case:
             quantize(w, b, fit=self.fit).values if b else w
             for w, b in zip(masters, bits, strict=True)
         ]
-
-
-def one_layer_net(kind: str, layer: str, shape: tuple[int, ...]) -> str:
-    dims = " ".join(f"dim: {n}" for n in shape)
-    return (
-        "force_backward: true\n"
-        f'layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}\n'
-        f'layer {{ name: "q" type: "{kind}" bottom: "x" top: "y" {layer} }}\n'
-    )
 
 
 CASES = {
@@ -220,9 +211,9 @@ def test_a_deploy_net_uses_quantised_weights_from_its_first_pass_on(
 
 
 # Two inner products of 4 × 4 without biases on a batch of 5, and the squared distance to t.
-TRAINED_NET = """
-layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 5 dim: 4 } } }
-layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 5 dim: 4 } } }
+TRAINED_NET = (
+    inputs(x=(5, 4), t=(5, 4))
+    + """
 layer { name: "a" type: "QuantizedInnerProduct" bottom: "x" top: "a" PARAM
   inner_product_param { num_output: 4 bias_term: false
     weight_filler { type: "gaussian" std: 0.7 } }
@@ -233,6 +224,7 @@ layer { name: "b" type: "QuantizedInnerProduct" bottom: "a" top: "b" PARAM
   quantization_param { weight { bits: 3 } } }
 layer { name: "loss" type: "EuclideanLoss" bottom: "b" bottom: "t" top: "loss" }
 """
+)
 
 
 def make_solver(folder: Path, net: str, **fields: object) -> Any:

@@ -16,7 +16,7 @@ import pytest
 from tests import reference
 from tests.method_options import ALL_OPTIONS, METHODS, run
 from tests.reference import Options
-from tests.small_nets import solver_message
+from tests.small_nets import inputs, one_layer_net, solver_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,14 +59,11 @@ class Kind:
 
         loss_weight: a backward pass goes as far as there is a loss. Embed's bottom has no gradient.
         """
-        dims = " ".join(f"dim: {n}" for n in self.shape)
-        quantized = "Quantized" if quantization else ""
-        param = f"quantization_param {{ {quantization} }}" if quantization else ""
-        return f"""
-            force_backward: {str(not self.is_embed).lower()}
-            layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}
-            layer {{ name: "q" type: "{quantized}{self.type}" bottom: "x" top: "y"
-                     loss_weight: 1 {self.param} {param} }}"""
+        fields = f"loss_weight: 1 {self.param}"
+        if quantization:
+            fields += f" quantization_param {{ {quantization} }}"
+        kind = f"Quantized{self.type}" if quantization else self.type
+        return one_layer_net(kind, fields, self.shape, force_backward=not self.is_embed)
 
 
 KINDS = {
@@ -253,8 +250,7 @@ def test_layers_that_share_a_weight_each_add_their_gradient(options: Options) ->
         for name, bottom, o, gradient in (("a", "x", a, "IDENTITY"), ("b", "a", b, "CLIPPED"))
     )
     net = caffe.Net.from_proto(
-        'force_backward: true layer { name: "x" type: "Input" top: "x"'
-        " input_param { shape { dim: 5 dim: 4 } } }" + layers,
+        "force_backward: true " + inputs(x=(5, 4)) + layers,
         caffe.TRAIN,
     )
     rng = np.random.default_rng(3)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.python_process import run_python
+from tests.small_nets import one_layer_net
 from ul2q import quantize
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "layers.md").read_text(encoding="utf-8")
@@ -28,12 +29,8 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
 
 
 def make_net(options: str, phase: int) -> caffe.Net:
-    return caffe.Net.from_proto(
-        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 50 } } }'
-        'layer { name: "q" type: "QuantizedActivation" bottom: "x" top: "y" '
-        f"quantization_param {{ activation {{ {options} }} }} }}",
-        phase,
-    )
+    fields = f"quantization_param {{ activation {{ {options} }} }}"
+    return caffe.Net.from_proto(one_layer_net("QuantizedActivation", fields, (4, 50)), phase)
 
 
 @pytest.mark.parametrize(("text", "options"), OPTIONS)

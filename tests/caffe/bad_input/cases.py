@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import caffe
 import numpy as np
 
+from tests.small_nets import inputs
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -45,16 +47,6 @@ def check(case: Case, folder: Path) -> None:
 
 
 # Nets as text
-
-
-def inputs(**shapes: tuple[int, ...]) -> str:
-    """Return Input layers; each keyword names a blob and gives its shape."""
-    return "".join(
-        f"layer {{ name: '{name}' type: 'Input' top: '{name}' input_param {{ shape {{ "
-        + " ".join(f"dim: {extent}" for extent in shape)
-        + " } } }\n"
-        for name, shape in shapes.items()
-    )
 
 
 def layer(kind: str, bottoms: str, fields: str = "", *, tops: str = "y", name: str = "L") -> str:

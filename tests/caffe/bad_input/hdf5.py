@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import caffe
 import numpy as np
 
-from tests.caffe.bad_input.cases import Case, case, inputs, layer, make_net, refused_layer
+from tests.caffe.bad_input.cases import Case, case, layer, make_net, refused_layer
+from tests.small_nets import inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

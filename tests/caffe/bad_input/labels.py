@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.caffe.bad_input.cases import SCORES, Case, case, inputs, layer, make_net, refused_layer
+from tests.caffe.bad_input.cases import SCORES, Case, case, layer, make_net, refused_layer
+from tests.small_nets import inputs
 
 if TYPE_CHECKING:
     from pathlib import Path

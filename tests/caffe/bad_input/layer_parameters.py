@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.caffe.bad_input.cases import IMAGE, SCORES, Case, inputs, layer, refused_layer
+from tests.caffe.bad_input.cases import IMAGE, SCORES, Case, layer, refused_layer
+from tests.small_nets import inputs
 
 # A row holds the type of the layer, what is wrong, the fields of its parameter, and words of the
 # message.

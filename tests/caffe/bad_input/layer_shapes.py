@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.caffe.bad_input.cases import IMAGE, inputs, layer, refused_layer
+from tests.caffe.bad_input.cases import IMAGE, layer, refused_layer
+from tests.small_nets import inputs
 
 # A row holds the type of the layer, what is wrong, the net, and words of the message.
 SHAPES = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.caffe.bad_input.cases import IMAGE, inputs, layer, refused, refused_layer
+from tests.caffe.bad_input.cases import IMAGE, layer, refused, refused_layer
+from tests.small_nets import inputs
 
 IP3, IP4 = (f"inner_product_param {{ num_output: {n} }} param {{ name: 'w' MORE }}" for n in (3, 4))
 
