@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.processes import UL2Q, run_caffe, run_process
 from ul2q.data.lmdb_writer import write_lmdb
 
 ROOT = Path(__file__).resolve().parents[2]
 ITERATIONS = 6
-
-
-def _run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    tool = [sys.executable, "-c", "from ul2q.caffe_tool import main; main()"]
-    return subprocess.run(
-        [*tool, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 @pytest.fixture
@@ -46,21 +38,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_trains_with_the_losses_and_tests_of_ul2q_train(folder: Path) -> None:
-    tool = _run(folder, "train", "-solver", "solver.prototxt")
+    tool = run_caffe("train", "-solver", "solver.prototxt", cwd=folder)
     assert tool.returncode == 0, tool.stderr
     losses = re.findall(r"\] Iteration (\d+).*, loss = (\S+)", tool.stderr)
     accuracies = re.findall(r"Test net output #0: accuracy = (\S+)", tool.stderr)
     assert [int(i) for i, _ in losses] == list(range(ITERATIONS + 1))
 
-    command = [sys.executable, "-c", "import sys; from ul2q.cli import main; sys.exit(main())"]
-    train = subprocess.run(
-        [*command, "train", "solver.prototxt", "--run", "run"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    train = run_process(*UL2Q, "train", "solver.prototxt", "--run", "run", cwd=folder)
     assert train.returncode == 0, train.stderr
     with (folder / "run/log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -73,12 +57,14 @@ def test_it_trains_with_the_losses_and_tests_of_ul2q_train(folder: Path) -> None
 
 
 def test_it_scores_and_times_a_quantised_net(folder: Path) -> None:
-    assert _run(folder, "train", "-solver", "solver.prototxt").returncode == 0
+    assert run_caffe("train", "-solver", "solver.prototxt", cwd=folder).returncode == 0
     weights = f"lenet_iter_{ITERATIONS}.caffemodel"
-    scored = _run(folder, "test", "-model", "net.prototxt", "-weights", weights, "-iterations", "3")
+    scored = run_caffe(
+        *("test", "-model", "net.prototxt", "-weights", weights, "-iterations", "3"), cwd=folder
+    )
     assert scored.returncode == 0
     assert re.search(r"accuracy = [\d.]+\n", scored.stderr)
-    timed = _run(folder, "time", "-model", "net.prototxt", "-iterations", "1")
+    timed = run_caffe("time", "-model", "net.prototxt", "-iterations", "1", cwd=folder)
     assert timed.returncode == 0
     assert "ip2" in timed.stderr
 
@@ -96,7 +82,7 @@ def test_bad_input_ends_in_a_message_and_status_1(
 ) -> None:
     net = folder / "net.prototxt"
     net.write_text(net.read_text().replace(old, new, 1))
-    run = _run(folder, "train", "-solver", "solver.prototxt")
+    run = run_caffe("train", "-solver", "solver.prototxt", cwd=folder)
     assert run.returncode == 1
     last = run.stderr.splitlines()[-1]
     assert last.startswith("caffe: ")
@@ -107,7 +93,7 @@ def test_bad_input_ends_in_a_message_and_status_1(
 def test_without_one_command_it_shows_its_usage_and_fails(
     commands: list[str], tmp_path: Path
 ) -> None:
-    tool = _run(tmp_path, *commands)
+    tool = run_caffe(*commands, cwd=tmp_path)
     assert tool.returncode == 1
     assert "usage: caffe <command> <args>" in tool.stdout
     assert "null" not in tool.stderr

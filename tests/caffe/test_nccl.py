@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,10 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
+from tests.processes import run_process
+
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 SOLVER = """
@@ -34,14 +35,8 @@ def make_solver() -> Any:
 
 
 def run_train(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "caffe.scripts.train", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={name: value for name, value in os.environ.items() if not name.startswith("GLOG_")},
-    )
+    script = (sys.executable, "-W", "error", "-m", "caffe.scripts.train")
+    return run_process(*script, *arguments, timeout=60)
 
 
 @without_nccl

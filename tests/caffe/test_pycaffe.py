@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from tests.python_process import run_python
+from tests.processes import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,9 +17,9 @@ import pytest
 from caffe.proto import caffe_pb2
 
 from ul2q.training import Interrupted, TrainingError, train
+from ul2q.training.progress import Reporter, Step
 from ul2q.training.snapshots import find_snapshots
 from ul2q.util.lock_file import lock_file
-from ul2q.util.progress import Reporter, Step
 
 if TYPE_CHECKING:
     from tests.conftest import Workspace

@@ -15,7 +15,7 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.training import Interrupted, TrainingError, train
-from ul2q.util.progress import Reporter, Step
+from ul2q.training.progress import Reporter, Step
 from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from ul2q.cli.common import Commands
 
+ORDER = 20  # in `ul2q --help`
+
 
 def add_parser(commands: Commands) -> None:
     """Add `ul2q train`."""
@@ -76,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q train`."""
     from ul2q.nets.net_outputs import label_of_test
     from ul2q.training import train
-    from ul2q.util.progress import reporter
+    from ul2q.training.progress import reporter
 
     result = train(
         arguments.solver,

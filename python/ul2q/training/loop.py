@@ -20,10 +20,10 @@ from ul2q.training.divergence import DivergenceWatch
 from ul2q.training.errors import Interrupted, TrainingError
 from ul2q.training.logs import RunLogs
 from ul2q.training.net_tests import NetTests
+from ul2q.training.progress import Reporter, Step
 from ul2q.training.result import TrainResult
 from ul2q.training.snapshot_writer import SnapshotWriter
 from ul2q.training.start import load_initial_weights, restore_first_intact
-from ul2q.util.progress import Reporter, Step
 from ul2q.util.stopping import StopRequest, StopRequested
 
 if TYPE_CHECKING:

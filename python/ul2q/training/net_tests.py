@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import caffe
 
+    from ul2q.training.progress import Reporter
     from ul2q.training.solver_file import Plan
-    from ul2q.util.progress import Reporter
 
 
 class NetTests:

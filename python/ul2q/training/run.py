@@ -13,12 +13,12 @@ from ul2q.training.errors import TrainingError
 from ul2q.training.finished import finished_result
 from ul2q.training.logs import refuse_existing_logs
 from ul2q.training.loop import SolverLoop
+from ul2q.training.progress import Reporter
 from ul2q.training.recorded_solver import changes_since, record_solver
 from ul2q.training.snapshots import find_snapshots, remove_leftovers
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
 from ul2q.util.lock_file import lock_file
-from ul2q.util.progress import Reporter
 from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:

@@ -1,191 +1,32 @@
-"""Reports on a run: a live bar on a terminal, plain lines elsewhere."""
+"""A live bar on a terminal, and times as people read them."""
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from ul2q.nets.net_outputs import label_of_test
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from typing import TextIO
 
 
-@dataclass(frozen=True)
-class Step:
-    """An iteration, as far as a report goes.
+def terminal_bar(stream: TextIO, *, total: int, initial: int = 0, name: str | None = None) -> Any:
+    """A tqdm bar that is as wide as the terminal, or 80 columns if the terminal does not know.
 
-    Attributes:
-        iteration: its number, from 0 as Caffe counts.
-        done: how many updates the weights have had after it.
-        loss: its train loss, averaged as the solver's `average_loss` says.
-        learning_rate: its rate.
-        display: whether the solver's `display` asks for a report on it.
+    Args:
+        stream: the terminal.
+        total: how much there is to do.
+        initial: how much of it is done.
+        name: what stands before the bar.
     """
-
-    iteration: int
-    done: int
-    loss: float
-    learning_rate: float
-    display: bool
-
-
-class Reporter:
-    """What training tells while it runs; this one keeps it to itself."""
-
-    def start(self, first: int, last: int) -> None:
-        """Training goes from iteration `first` up to, not including, `last`."""
-
-    def step(self, step: Step) -> None:
-        """An iteration is done."""
-
-    def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
-        """The mean outputs of each test net after `iteration` updates."""
-
-    def note(self, message: str) -> None:
-        """Something that the user should know."""
-
-    def warning(self, message: str) -> None:
-        """Something went wrong, and the run goes on; goes to the logger "ul2q"."""
-        logging.getLogger("ul2q").warning(message)
-
-    def close(self) -> None:
-        """No more reports come."""
-
-
-class Lines(Reporter):
-    """A plain line at each display interval and each test."""
-
-    def __init__(self, stream: TextIO) -> None:
-        """Write to `stream`."""
-        self._stream = stream
-
-    def start(self, first: int, last: int) -> None:
-        """Start the clock."""
-        self._first, self._last = first, last
-        self._began = time.perf_counter()
-
-    def step(self, step: Step) -> None:
-        """A line with loss, learning rate, iterations a second and time left."""
-        if not step.display:
-            return
-        seconds = time.perf_counter() - self._began
-        rate = (step.done - self._first) / seconds
-        left = (self._last - step.done) / rate if rate else 0.0
-        self._print(
-            f"iteration {step.iteration}/{self._last}  loss {step.loss:.4f}  "
-            f"lr {step.learning_rate:g}  {rate:.1f} it/s  {clock(left)} left"
-        )
-
-    def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
-        """A line a test net."""
-        for line in _test_lines(iteration, outputs):
-            self._print(line)
-
-    def note(self, message: str) -> None:
-        """A line."""
-        self._print(message)
-
-    def warning(self, message: str) -> None:
-        """A line on stderr."""
-        _print_warning(message)
-
-    def _print(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
-
-
-class Bar(Reporter):
-    """A live bar with loss, learning rate, iterations a second and time left; tests as lines."""
-
-    def __init__(self, stream: TextIO) -> None:
-        """Draw on the terminal `stream`."""
-        self._stream = stream
-
-    _bar: Any = None
-
-    def start(self, first: int, last: int) -> None:
-        """Draw the bar."""
-        self._bar = tqdm(total=last, initial=first, file=self._stream, **_width(self._stream))
-
-    def step(self, step: Step) -> None:
-        """Move the bar."""
-        self._bar.set_postfix_str(f"loss {step.loss:.4f}, lr {step.learning_rate:g}", refresh=False)
-        self._bar.update(step.done - self._bar.n)
-
-    def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
-        """A line a test net, above the bar."""
-        for line in _test_lines(iteration, outputs):
-            self._bar.write(line, file=self._stream)
-
-    def note(self, message: str) -> None:
-        """A line, above the bar."""
-        tqdm.write(message, file=self._stream)
-
-    def warning(self, message: str) -> None:
-        """A line on stderr, above the bar."""
-        with tqdm.external_write_mode(file=sys.stderr):
-            _print_warning(message)
-
-    def close(self) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def reporter(stream: TextIO) -> Reporter:
-    """The bar if `stream` is a terminal, else plain lines."""
-    return Bar(stream) if stream.isatty() else Lines(stream)
-
-
-def import_progress(stream: TextIO) -> Callable[[int, int, str], None]:
-    """A `progress` for the data importers: a bar for each part on a terminal, else a line."""
-    if not stream.isatty():
-
-        def line(done: int, total: int, what: str) -> None:
-            if done == total:
-                print(f"{what}: {total}", file=stream, flush=True)
-
-        return line
-
-    bars: dict[str, Any] = {}
-
-    def bar(done: int, total: int, what: str) -> None:
-        if what not in bars:
-            bars[what] = tqdm(total=total, desc=what, file=stream, **_width(stream))
-        bars[what].update(done - bars[what].n)
-        if done == total:
-            bars.pop(what).close()
-
-    return bar
-
-
-def _width(stream: TextIO) -> dict[str, Any]:
-    """Tqdm's options for a bar as wide as the terminal, or 80 if the terminal does not know."""
     known = os.get_terminal_size(stream.fileno()).columns > 0
-    return {"dynamic_ncols": True} if known else {"ncols": 80}
-
-
-def _print_warning(message: str) -> None:
-    print(f"ul2q: warning: {message}", file=sys.stderr, flush=True)
-
-
-def _test_lines(iteration: int, outputs: Sequence[Mapping[str, float]]) -> list[str]:
-    lines = []
-    for i, net in enumerate(outputs):
-        name = label_of_test(i, len(outputs))
-        values = "  ".join(f"{output} {value:.4f}" for output, value in net.items())
-        lines.append(f"iteration {iteration}  {name} {values}")
-    return lines
+    width: dict[str, Any] = {"dynamic_ncols": True} if known else {"ncols": 80}
+    return tqdm(total=total, initial=initial, desc=name, file=stream, **width)
 
 
 def clock(seconds: float) -> str:
-    """E.g. 3:07 or 1:00:00."""
+    """Minutes and seconds, or hours, minutes and seconds, e.g. 3:07 or 1:00:00."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

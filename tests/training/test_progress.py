@@ -7,7 +7,7 @@ import pty
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ul2q.util.progress import Reporter, Step, reporter
+from ul2q.training.progress import Reporter, Step, reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
