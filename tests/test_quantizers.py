@@ -15,7 +15,7 @@ import pytest
 import ul2q
 from tests import reference
 from tests.method_options import ALL_OPTIONS, DTYPES, METHODS, options_of, run
-from tests.python_process import run_python
+from tests.processes import run_python
 from tests.reference import Options
 from ul2q import Quantized, dequantize, methods, quantize
 from ul2q.quantizers import Method, method_table

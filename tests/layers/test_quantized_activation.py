@@ -11,7 +11,7 @@ import caffe
 import numpy as np
 import pytest
 
-from tests.python_process import run_python
+from tests.processes import run_python
 from ul2q import quantize
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "layers.md").read_text(encoding="utf-8")
