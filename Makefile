@@ -88,7 +88,7 @@ bench-nets: build ## training and testing against BVLC's layers and, where insta
 	@$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[bench]'
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/nets.py
 
-# Threads wait as they do below Python (python/ul2q/_openmp.py).
+# Threads wait as they do below Python (python/ul2q/util/openmp.py).
 bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md
 	@$(MAKE) --no-print-directory build CMAKE_ARGS="$(CMAKE_ARGS) -DUL2Q_BENCHMARKS=ON"
 	@mkdir -p benchmarks/results

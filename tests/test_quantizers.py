@@ -23,7 +23,7 @@ from tests.method_options import (
     run,
     run_back,
 )
-from tests.python_process import run_python
+from tests.processes import run_python
 from tests.reference import Options
 from ul2q import Quantized, dequantize, methods, quantize
 from ul2q.quantizers import Method, method_table

@@ -7,10 +7,9 @@ finds the nets that come with the package, `ul2q.quantize_net` makes quantised o
 
 from __future__ import annotations
 
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
-from ul2q import _openmp
+from ul2q.util.openmp import bound_spinning as _bound_spinning
 
 if TYPE_CHECKING:
     from ul2q.nets.bundled import prototxt_path
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from ul2q.nets.rewriter import quantize_net
     from ul2q.quantizers import Quantized, dequantize, methods, quantize
 
-_openmp.bound_spinning()
+_bound_spinning()
 
 __all__ = [
     "NetQuantization",
@@ -45,7 +44,9 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     """Load what is asked for: NumPy and libcaffe are not needed to print a help text."""
     if name == "__version__":
-        return _version("ul2q")
+        from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all else here
+
+        return version("ul2q")
     if name in _HOMES:
         from importlib import import_module  # noqa: PLC0415
 

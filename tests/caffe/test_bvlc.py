@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_process
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[1] / "build/cmake/CMakeCache.txt"
@@ -89,14 +90,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for name in ("models", "examples"):  # test_draw looks for them three folders up
         if (SOURCE / name).is_dir():
             (root / name).symlink_to(SOURCE / name)
-    run = subprocess.run(
-        [sys.executable, str(HERE / "bvlc_runner.py")],
-        cwd=tests,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    run = run_process(sys.executable, HERE / "bvlc_runner.py", cwd=tests, timeout=300)
     assert run.returncode == 0, run.stderr
     found: dict[str, str] = json.loads(run.stdout.splitlines()[-1])
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.python_process import run_caffe_tool, run_python
+from tests.processes import UL2Q, run_caffe, run_process
 from ul2q.data.lmdb_writer import write_lmdb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,15 +38,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_trains_with_the_losses_and_tests_of_ul2q_train(folder: Path) -> None:
-    tool = run_caffe_tool("train", "-solver", "solver.prototxt", cwd=folder)
+    tool = run_caffe("train", "-solver", "solver.prototxt", cwd=folder)
     assert tool.returncode == 0, tool.stderr
     losses = re.findall(r"\] Iteration (\d+).*, loss = (\S+)", tool.stderr)
     accuracies = re.findall(r"Test net output #0: accuracy = (\S+)", tool.stderr)
     assert [int(i) for i, _ in losses] == list(range(ITERATIONS + 1))
 
-    command = "import sys; from ul2q.cli import main; sys.exit(main())"
-    options = ["train", "solver.prototxt", "--run", "run"]
-    train = run_python("-c", command, *options, cwd=folder, timeout=120)
+    train = run_process(*UL2Q, "train", "solver.prototxt", "--run", "run", cwd=folder)
     assert train.returncode == 0, train.stderr
     with (folder / "run/log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -59,14 +57,14 @@ def test_it_trains_with_the_losses_and_tests_of_ul2q_train(folder: Path) -> None
 
 
 def test_it_scores_and_times_a_quantised_net(folder: Path) -> None:
-    assert run_caffe_tool("train", "-solver", "solver.prototxt", cwd=folder).returncode == 0
+    assert run_caffe("train", "-solver", "solver.prototxt", cwd=folder).returncode == 0
     weights = f"lenet_iter_{ITERATIONS}.caffemodel"
-    scored = run_caffe_tool(
+    scored = run_caffe(
         "test", "-model", "net.prototxt", "-weights", weights, "-iterations", "3", cwd=folder
     )
     assert scored.returncode == 0
     assert re.search(r"accuracy = [\d.]+\n", scored.stderr)
-    timed = run_caffe_tool("time", "-model", "net.prototxt", "-iterations", "1", cwd=folder)
+    timed = run_caffe("time", "-model", "net.prototxt", "-iterations", "1", cwd=folder)
     assert timed.returncode == 0
     assert "ip2" in timed.stderr
 
@@ -84,7 +82,7 @@ def test_bad_input_ends_in_a_message_and_status_1(
 ) -> None:
     net = folder / "net.prototxt"
     net.write_text(net.read_text().replace(old, new, 1))
-    run = run_caffe_tool("train", "-solver", "solver.prototxt", cwd=folder)
+    run = run_caffe("train", "-solver", "solver.prototxt", cwd=folder)
     assert run.returncode == 1
     last = run.stderr.splitlines()[-1]
     assert last.startswith("caffe: ")
@@ -95,7 +93,7 @@ def test_bad_input_ends_in_a_message_and_status_1(
 def test_without_one_command_it_shows_its_usage_and_fails(
     commands: list[str], tmp_path: Path
 ) -> None:
-    tool = run_caffe_tool(*commands, cwd=tmp_path)
+    tool = run_caffe(*commands, cwd=tmp_path)
     assert tool.returncode == 1
     assert "usage: caffe <command> <args>" in tool.stdout
     assert "null" not in tool.stderr

@@ -12,7 +12,7 @@ import caffe
 import pytest
 from caffe.proto import caffe_pb2
 
-from tests.python_process import run_python
+from tests.processes import run_python
 from tests.small_nets import datum, write_records
 
 if TYPE_CHECKING:

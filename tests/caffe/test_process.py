@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import caffe
 
 from tests.caffe.process_memory import growth, measures_memory
-from tests.python_process import run_python
+from tests.processes import run_python
 from tests.small_nets import LINEAR, datum, lmdb_net, solver_message, write_records
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import ul2q
-from tests.python_process import run_python
+from tests.processes import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from PIL import Image
 
-from tests.python_process import run_python
+from tests.processes import run_python
 
 if TYPE_CHECKING:
     import subprocess

@@ -72,7 +72,7 @@ def test_the_commands_are_ones_that_ul2q_takes(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[object] = []
-    for command_file in cli.COMMANDS:
+    for command_file in cli.commands():
         monkeypatch.setattr(command_file, "run", called.append)
     assert cli.main(shlex.split(command, comments=True)[1:]) == 0
     assert len(called) == 1

@@ -438,7 +438,7 @@ REFUSALS = [
     *(
         (
             f"weight {{ method: {m.name.upper()} }}",
-            f"{W}bits is missing; method {m.name.upper()} takes 1 to 16",
+            f"{W}bits is missing; method {m.name.upper()} takes {m.min_bits} to {m.max_bits}",
             "write quantization_param { weight { bits: N } }",
         )
         for m in METHODS.values()

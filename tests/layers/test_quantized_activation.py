@@ -11,7 +11,7 @@ import caffe
 import numpy as np
 import pytest
 
-from tests.python_process import run_python
+from tests.processes import run_python
 from tests.small_nets import one_layer_net
 from ul2q import quantize
 

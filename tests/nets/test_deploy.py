@@ -394,6 +394,11 @@ BAD: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         IMAGE,
         ["net.prototxt: no layer of phase TEST writes 'data'"],
     ),
+    "a loss of nothing": (
+        data() + layer("loss", "SoftmaxWithLoss", "", "loss"),
+        {},
+        ["net.prototxt: layer 'loss' (SoftmaxWithLoss) has no bottom"],
+    ),
     "old format": ('name: "n"\nlayers { type: CONVOLUTION }', {}, ["net.prototxt:2:1:", "2013"]),
     "old inputs": ('input: "data"\n' + IP, {}, ["net.prototxt:1:1:", 'type "Input"']),
     "of the fork": (

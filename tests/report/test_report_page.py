@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.report.report_runs import LOG, QUANTIZATION, model, write_run
 from ul2q import cli
+from ul2q.cli import report as report_command
 from ul2q.report import Report, ReportError, write_report
 from ul2q.report.charts import accuracy_figure, codes_figure, comparison_figure, training_figure
 from ul2q.report.runs import read_runs
@@ -397,6 +398,6 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 )
 def test_the_commands_in_the_docs(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
-    monkeypatch.setattr(cli.report, "run", called.append)
+    monkeypatch.setattr(report_command, "run", called.append)
     assert cli.main(shlex.split(command, comments=True)[1:]) == 0
     assert len(called) == 1

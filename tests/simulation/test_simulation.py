@@ -15,11 +15,13 @@ import pytest
 from caffe.proto import caffe_pb2
 
 from tests import reference
-from ul2q import cli
+from ul2q import cli, methods
+from ul2q.cli import inspect as inspect_command
+from ul2q.cli import simulate as simulate_command
 from ul2q.models.weights import WeightsError
 from ul2q.simulation import Outcome, Simulation, SimulationError, run, simulate
 from ul2q.simulation.figure import staircases
-from ul2q.simulation.settings import DISTRIBUTIONS, METHODS
+from ul2q.simulation.settings import DISTRIBUTIONS
 from ul2q.simulation.tables import loss_table
 from ul2q.util.figures import FiguresError
 from ul2q.util.output_file import OutputExistsError
@@ -86,14 +88,14 @@ def test_one_bit_loses_what_theory_says(data: str) -> None:
     assert outcome.raw.mean() == pytest.approx(-3, abs=2)
 
 
-@pytest.mark.parametrize("method", [*METHODS, "clip", "ternary_quantized"])
+@pytest.mark.parametrize("method", methods())
 def test_a_layers_weights_against_the_methods_by_definition(
     method: str, model: Path, weights: NDArray[np.float32]
 ) -> None:
     data = f"{model}:conv/1"
     outcomes = simulate(Simulation(methods=(method,), bits=(4, 3), data=(data,)))
-    fixed = {"binary": [1], "ternary": [2]}
-    assert [outcome.bits for outcome in outcomes] == fixed.get(method, [3, 4])
+    width = reference.DEFINITIONS[method].width
+    assert [outcome.bits for outcome in outcomes] == ([width] if width else [3, 4])
     for outcome in outcomes:
         w = np.sort(weights, axis=None)
         values = reference.quantize(w, reference.Options(method, outcome.bits))
@@ -285,7 +287,7 @@ def test_the_documented_commands_are_ones_that_ul2q_takes(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[object] = []
-    for command_file in (cli.simulate, cli.inspect):
+    for command_file in (simulate_command, inspect_command):
         monkeypatch.setattr(command_file, "run", called.append)
     assert cli.main(shlex.split(command)) == 0
     assert len(called) == 1

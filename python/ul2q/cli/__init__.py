@@ -1,7 +1,8 @@
-"""The command `ul2q`: one file a command, each calls of the library and some printing.
+"""The command `ul2q`: one file for each command, which calls the library and prints.
 
-A command's file has `add_parser(commands)`, which declares its arguments, and `run(arguments)`;
-it imports what it needs there, so that `ul2q --help` does not wait for libcaffe.
+A command's file has `ORDER`, its place in `ul2q --help`; `add_parser(commands)`, which declares
+its arguments; and `run(arguments)`. It imports what it needs in `run`, so that `ul2q --help` does
+not wait for libcaffe. A new file is a new command.
 """
 
 from __future__ import annotations
@@ -10,38 +11,27 @@ import argparse
 import os
 import signal
 import sys
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli import (
-    data,
-    evaluate,
-    import_fork,
-    inspect,
-    methods,
-    quantize,
-    report,
-    simulate,
-    sweep,
-    train,
-)
 from ul2q.cli.common import CommandParser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
-# In the order of `ul2q --help`.
-COMMANDS = [
-    data,
-    train,
-    sweep,
-    evaluate,
-    quantize,
-    methods,
-    inspect,
-    simulate,
-    report,
-    import_fork,
-]
+# The files of this folder that are no commands of `ul2q`.
+_OTHERS = {"__init__", "caffe_tool", "common", "sweep_worker"}
+
+
+@cache
+def commands() -> tuple[ModuleType, ...]:
+    """The modules of the commands, in the order of `ul2q --help`."""
+    names = {path.stem for path in Path(__file__).parent.glob("*.py")} - _OTHERS
+    modules = [import_module(f"{__name__}.{name}") for name in sorted(names)]
+    return tuple(sorted(modules, key=lambda module: int(module.ORDER)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,9 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="ul2q", description="Train Caffe nets with low-bit weights (μL2Q)."
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
-    for command in COMMANDS:
-        command.add_parser(commands)
+    parsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
+    for command in commands():
+        command.add_parser(parsers)
     return parser
 
 

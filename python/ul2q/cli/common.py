@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +31,9 @@ class CommandParser(argparse.ArgumentParser):
         return super().format_help()
 
 
+_Options = TypeVar("_Options")
+
+
 def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
     """`--data DIR`, for a command that reads these LMDBs."""
     parser.add_argument(
@@ -43,12 +44,29 @@ def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
     )
 
 
+def options_of(kind: type[_Options], arguments: argparse.Namespace) -> _Options:
+    """The options `kind`, a dataclass, with the arguments that have the names of its fields.
+
+    What is not given is not among the arguments (argparse.SUPPRESS), and has the field's default.
+    """
+    from dataclasses import fields
+
+    dataclass: Any = kind
+    known = {field.name for field in fields(dataclass)}
+    return kind(**{name: value for name, value in vars(arguments).items() if name in known})
+
+
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
     """Within the block, what the library logs is told as by every command."""
+    import logging
+    import sys
+
+    from ul2q.util.console import WARNING
+
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("ul2q: warning: %(message)s"))
+    handler.setFormatter(logging.Formatter(f"{WARNING}%(message)s"))
     logger = logging.getLogger("ul2q")
     logger.addHandler(handler)
     try:
@@ -58,7 +76,7 @@ def warnings_on_stderr() -> Iterator[None]:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as their longest cell; nothing for None."""
+    """Print columns that are as wide as their longest cell; None is an empty cell."""
     cells = [list(headings), *(["" if c is None else str(c) for c in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
@@ -67,7 +85,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
 
 
 def print_outputs(prefix: str, outputs: Mapping[str, float], *, last: str | None = None) -> None:
-    """A line an output, that of `last` at the end."""
+    """Print a line for each output of a net, the one named `last` at the end."""
     names = sorted(outputs, key=lambda name: name == last)
     for name in names:
         print(f"{prefix} {name}: {outputs[name]:.4f}")

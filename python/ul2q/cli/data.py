@@ -11,6 +11,8 @@ from ul2q.data import IMPORTERS
 if TYPE_CHECKING:
     from ul2q.cli.common import Commands
 
+ORDER = 10  # in `ul2q --help`
+
 
 def add_parser(commands: Commands) -> None:
     """Add `ul2q data`, with a command for each importer."""
@@ -31,13 +33,14 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q data SET`."""
     from ul2q.data.image_set import CLASSES
     from ul2q.data.means import MEAN_IMAGE, MEAN_VALUES
-    from ul2q.util.progress import import_progress
+    from ul2q.data.progress import import_progress
+    from ul2q.util.console import print_warning
 
     dataset = arguments.importer.run(vars(arguments), import_progress(sys.stdout))
     for note in dataset.skipped:
-        print(f"ul2q: warning: {note}", file=sys.stderr)
+        print_warning(note)
     if dataset.skipped:
-        print(f"ul2q: warning: images left out: {len(dataset.skipped)}", file=sys.stderr)
+        print_warning(f"images left out: {len(dataset.skipped)}")
     shape = "×".join(map(str, dataset.shape))
     print(f"train: {dataset.train} ({dataset.train_count} images of {shape})")
     print(f"test: {dataset.test} ({dataset.test_count} images of {shape})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ if TYPE_CHECKING:
     import argparse
 
     from ul2q.cli.common import Commands
+
+ORDER = 100  # in `ul2q --help`
 
 
 def add_parser(commands: Commands) -> None:
@@ -41,6 +42,7 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q import-fork`."""
     from ul2q.quantization_caffe import import_files
+    from ul2q.util.console import print_warning
 
     imported = import_files(
         arguments.net,
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         ulq_activations=arguments.ulq_activations,
     )
     for warning in imported.net.warnings:
-        print(f"ul2q: warning: {warning}", file=sys.stderr)
+        print_warning(str(warning))
     print_table(
         ("layer", "type", "weight", "bias", "activations"),
         [

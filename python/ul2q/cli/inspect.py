@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from ul2q.cli.common import Commands
 
+ORDER = 70  # in `ul2q --help`
+
 
 def add_parser(commands: Commands) -> None:
     """Add `ul2q inspect`."""

@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import print_table
+from ul2q.cli.common import options_of, print_table
 
 if TYPE_CHECKING:
     from ul2q.cli.common import Commands
+
+ORDER = 50  # in `ul2q --help`
 
 
 def add_parser(commands: Commands) -> None:
@@ -66,15 +68,12 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q quantize`."""
-    from dataclasses import fields
-
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import default_output, quantize_net
     from ul2q.util.output_file import write_file
 
     arguments.layers = dict(arguments.layers)
-    known = {field.name for field in fields(NetQuantization)}
-    options = NetQuantization(**{k: v for k, v in vars(arguments).items() if k in known})
+    options = options_of(NetQuantization, arguments)
     result = quantize_net(arguments.net, options)
     output = arguments.output or default_output(arguments.net, options)
     write_file(output, result.text.encode(), force=arguments.force)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from ul2q.cli.common import Commands
 
+ORDER = 90  # in `ul2q --help`
+
 
 def add_parser(commands: Commands) -> None:
     """Add `ul2q report`."""

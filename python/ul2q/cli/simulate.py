@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import print_table
+from ul2q.cli.common import options_of, print_table
 
 if TYPE_CHECKING:
     from ul2q.cli.common import Commands
+
+ORDER = 80  # in `ul2q --help`
 
 
 def add_parser(commands: Commands) -> None:
@@ -54,13 +56,10 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q simulate`."""
-    from dataclasses import fields
-
     from ul2q.simulation import Simulation, run
     from ul2q.simulation.tables import loss_table, step_table
 
-    known = {field.name for field in fields(Simulation)}
-    options = Simulation(**{k: v for k, v in vars(arguments).items() if k in known})
+    options = options_of(Simulation, arguments)
     result = run(options, arguments.output, figures=not arguments.no_figures, force=arguments.force)
     print_table(*loss_table(result.outcomes))
     print()

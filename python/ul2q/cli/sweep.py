@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from ul2q.cli.common import Commands
 
+ORDER = 30  # in `ul2q --help`
+
 
 def add_parser(commands: Commands) -> None:
     """Add `ul2q sweep`."""

@@ -86,11 +86,7 @@ def _deployed(net: caffe_pb2.NetParameter, name: str) -> _Deployed:
     state = net_state(net, caffe_pb2.TEST)
     present = [included(layer, state) for layer in net.layer]
     unread = _unread_tops(net, present)
-    measures = {
-        index
-        for index, layer in enumerate(net.layer)
-        if _is_measure(layer) or (any(layer.loss_weight) and set(layer.top) <= unread)
-    }
+    measures = {i for i, layer in enumerate(net.layer) if _is_measure(layer, unread)}
     written = _written(net, present, measures)
     deployed = _Deployed()
     needed: set[str] = set()
@@ -98,6 +94,8 @@ def _deployed(net: caffe_pb2.NetParameter, name: str) -> _Deployed:
         layer = net.layer[index]
         if index in measures:
             scores = list(layer.bottom)[: 2 if layer.type == "ContrastiveLoss" else 1]
+            if not scores:
+                raise PrototxtError(f"{name}: layer {layer.name!r} ({layer.type}) has no bottom")
             # A loss of phase TRAIN says what the scores of phase TEST mean, too.
             if present[index] or (layer.type in _PROBABILITIES and {*scores} <= written[index]):
                 needed.update(scores)
@@ -147,9 +145,11 @@ def _written(
     return written
 
 
-def _is_measure(layer: caffe_pb2.LayerParameter) -> bool:
-    """Whether a layer compares scores with labels."""
-    return layer.type == "Accuracy" or str(layer.type).endswith("Loss")
+def _is_measure(layer: caffe_pb2.LayerParameter, unread: set[str]) -> bool:
+    """Whether a layer compares scores with labels, or makes a loss of them by its weight."""
+    if layer.type == "Accuracy" or layer.type.endswith("Loss"):
+        return True
+    return any(layer.loss_weight) and set(layer.top) <= unread
 
 
 def _brings_data(layer: caffe_pb2.LayerParameter) -> bool:
@@ -160,7 +160,7 @@ def _brings_data(layer: caffe_pb2.LayerParameter) -> bool:
 def _drop_twins(net: caffe_pb2.NetParameter, deployed: _Deployed) -> None:
     """Keep one layer of probabilities for the same scores: the net's own, or the first loss."""
     seen = {
-        (net.layer[index].type, net.layer[index].bottom[:1][0])
+        (net.layer[index].type, net.layer[index].bottom[0])
         for index in deployed.kept
         if net.layer[index].bottom
     }

@@ -1,4 +1,4 @@
-"""What training tells while it runs: a live bar on a terminal, plain lines elsewhere."""
+"""Reports on a training run: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tqdm import tqdm
 
 from ul2q.runs.log import label_of_test
-from ul2q.util.progress import bar_width, clock
+from ul2q.util.console import print_warning
+from ul2q.util.progress import clock, terminal_bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ class Step:
 
 
 class Reporter:
-    """What training tells while it runs; this one keeps it to itself."""
+    """What training tells while it runs. This base class keeps all but warnings to itself."""
 
     def start(self, first: int, last: int) -> None:
         """Training goes from iteration `first` up to, not including, `last`."""
@@ -60,7 +61,7 @@ class Reporter:
 
 
 class Lines(Reporter):
-    """A plain line at each display interval and each test."""
+    """Plain lines, one at each display interval and one for each test net."""
 
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
@@ -72,7 +73,7 @@ class Lines(Reporter):
         self._began = time.perf_counter()
 
     def step(self, step: Step) -> None:
-        """A line with loss, learning rate, iterations a second and time left."""
+        """Print loss, learning rate, iterations a second and the time left."""
         if not step.display:
             return
         seconds = time.perf_counter() - self._began
@@ -84,24 +85,24 @@ class Lines(Reporter):
         )
 
     def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
-        """A line a test net."""
+        """Print a line for each test net."""
         for line in _test_lines(iteration, outputs):
             self._print(line)
 
     def note(self, message: str) -> None:
-        """A line."""
+        """Print the message."""
         self._print(message)
 
     def warning(self, message: str) -> None:
-        """A line on stderr."""
-        _print_warning(message)
+        """Print the warning on stderr."""
+        print_warning(message)
 
     def _print(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
 
 
 class Bar(Reporter):
-    """A live bar with loss, learning rate, iterations a second and time left; tests as lines."""
+    """A live bar with loss, learning rate, iterations a second and time left; tests are lines."""
 
     def __init__(self, stream: TextIO) -> None:
         """Draw on the terminal `stream`."""
@@ -111,7 +112,7 @@ class Bar(Reporter):
 
     def start(self, first: int, last: int) -> None:
         """Draw the bar."""
-        self._bar = tqdm(total=last, initial=first, file=self._stream, **bar_width(self._stream))
+        self._bar = terminal_bar(self._stream, total=last, initial=first)
 
     def step(self, step: Step) -> None:
         """Move the bar."""
@@ -119,18 +120,18 @@ class Bar(Reporter):
         self._bar.update(step.done - self._bar.n)
 
     def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
-        """A line a test net, above the bar."""
+        """Print a line for each test net above the bar."""
         for line in _test_lines(iteration, outputs):
             self._bar.write(line, file=self._stream)
 
     def note(self, message: str) -> None:
-        """A line, above the bar."""
+        """Print the message above the bar."""
         tqdm.write(message, file=self._stream)
 
     def warning(self, message: str) -> None:
-        """A line on stderr, above the bar."""
+        """Print the warning on stderr, above the bar."""
         with tqdm.external_write_mode(file=sys.stderr):
-            _print_warning(message)
+            print_warning(message)
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -141,10 +142,6 @@ class Bar(Reporter):
 def reporter(stream: TextIO) -> Reporter:
     """The bar if `stream` is a terminal, else plain lines."""
     return Bar(stream) if stream.isatty() else Lines(stream)
-
-
-def _print_warning(message: str) -> None:
-    print(f"ul2q: warning: {message}", file=sys.stderr, flush=True)
 
 
 def _test_lines(iteration: int, outputs: Sequence[Mapping[str, float]]) -> list[str]:

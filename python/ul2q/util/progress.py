@@ -1,46 +1,32 @@
-"""How far something is, on a terminal or as plain lines."""
+"""A live bar on a terminal, and times as people read them."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import TextIO
 
 
-def import_progress(stream: TextIO) -> Callable[[int, int, str], None]:
-    """A `progress` for the data importers: a bar for each part on a terminal, else a line."""
-    if not stream.isatty():
+def terminal_bar(stream: TextIO, *, total: int, initial: int = 0, name: str | None = None) -> Any:
+    """A tqdm bar that is as wide as the terminal, or 80 columns if the terminal does not know.
 
-        def line(done: int, total: int, what: str) -> None:
-            if done == total:
-                print(f"{what}: {total}", file=stream, flush=True)
-
-        return line
-
-    bars: dict[str, Any] = {}
-
-    def bar(done: int, total: int, what: str) -> None:
-        if what not in bars:
-            bars[what] = tqdm(total=total, desc=what, file=stream, **bar_width(stream))
-        bars[what].update(done - bars[what].n)
-        if done == total:
-            bars.pop(what).close()
-
-    return bar
-
-
-def bar_width(stream: TextIO) -> dict[str, Any]:
-    """Tqdm's options for a bar as wide as the terminal, or 80 if the terminal does not know."""
+    Args:
+        stream: the terminal.
+        total: how much there is to do.
+        initial: how much of it is done.
+        name: what stands before the bar.
+    """
     known = os.get_terminal_size(stream.fileno()).columns > 0
-    return {"dynamic_ncols": True} if known else {"ncols": 80}
+    width: dict[str, Any] = {"dynamic_ncols": True} if known else {"ncols": 80}
+    return tqdm(total=total, initial=initial, desc=name, file=stream, **width)
 
 
 def clock(seconds: float) -> str:
-    """E.g. 3:07 or 1:00:00."""
+    """Minutes and seconds, or hours, minutes and seconds, e.g. 3:07 or 1:00:00."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -12,7 +12,7 @@ import pytest
 from tests.caffe.bad_input.cases import Case, check, make_net
 from tests.caffe.bad_input.databases import data_layer
 from tests.caffe.bad_input.table import CASES
-from tests.python_process import run_python
+from tests.processes import run_python
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -11,7 +11,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from tests.python_process import run_caffe_tool
+from tests.processes import run_caffe
 from ul2q.data import FASHION_MNIST_SOURCE, import_fashion_mnist
 from ul2q.data.lmdb_writer import write_lmdb
 from ul2q.training import train
@@ -19,7 +19,7 @@ from ul2q.training import train
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_two_gpus_train_as_one_that_has_both_batches(layer_wise: bool, tmp_path:
     for gpus, batch in (("0", 16), ("0,1", 8)):
         options = {"gpus": gpus, "batch": batch, "layer_wise": str(layer_wise).lower()}
         (tmp_path / "solver.prototxt").write_text(READING_SOLVER % options)
-        run = run_caffe_tool("train", "-solver", "solver.prototxt", "-gpu", gpus, cwd=tmp_path)
+        run = run_caffe("train", "-solver", "solver.prototxt", "-gpu", gpus, cwd=tmp_path)
         assert run.returncode == 0, run.stderr
         net = caffe_pb2.NetParameter()
         net.ParseFromString((tmp_path / f"{gpus}_iter_6.caffemodel").read_bytes())

@@ -9,7 +9,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from tests.python_process import run_python
+from tests.processes import run_python
 
 if TYPE_CHECKING:
     import subprocess

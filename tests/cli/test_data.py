@@ -1,10 +1,13 @@
-"""The commands that import colour images: what they print, and what they pass on."""
+"""`ul2q data`: what the importers' commands print, and what they pass on."""
+
+from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
 import pytest
 
+from tests.cli.processes import on_a_terminal
 from tests.data.image_files import ppm, random_pixels, write_classes
 from ul2q.cli import main
 from ul2q.data import cifar
@@ -93,3 +96,53 @@ def test_wrong_calls(
     assert main(shlex.split(line)) == status
     assert words in capsys.readouterr().err
     assert not Path("data").exists()
+
+
+def idx_files(folder: Path) -> None:
+    """MNIST's four files with 3 and 2 images of 28×28."""
+    folder.mkdir()
+    for name, count in (("train", 3), ("t10k", 2)):
+        header = (0x803).to_bytes(4, "big") + b"".join(
+            n.to_bytes(4, "big") for n in (count, 28, 28)
+        )
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(header + bytes(count * 28 * 28))
+        header = (0x801).to_bytes(4, "big") + count.to_bytes(4, "big")
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(header + bytes(range(count)))
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+@pytest.mark.parametrize("output", [None, "here"])
+def test_data_makes_lmdbs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    output: str | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    idx_files(tmp_path / "idx")
+    arguments = ["data", name, "--from", "idx"] + (["-o", output] if output else [])
+    assert main(arguments) == 0
+    folder = output or f"data/{name}"
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.endswith(": 3") for line in lines[:-2])
+    assert lines[-2:] == [
+        f"train: {folder}/train_lmdb (3 images of 1×28×28)",
+        f"test: {folder}/test_lmdb (2 images of 1×28×28)",
+    ]
+    assert Path(folder, "train_lmdb", "data.mdb").is_file()
+    (tmp_path / "idx" / "t10k-labels-idx1-ubyte").write_bytes(
+        (0x801).to_bytes(4, "big") + (2).to_bytes(4, "big") + b"\7\7"
+    )
+    assert main(arguments) == 1
+    assert "--force" in capsys.readouterr().err
+    assert main([*arguments, "--force"]) == 0
+
+
+def test_an_import_on_a_terminal_has_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    idx_files(tmp_path / "idx")
+    text = on_a_terminal("data", "mnist", "--from", "idx", columns=80)
+    assert "100%" in text
+    assert "3/3" in text
+    assert text.strip().splitlines()[-1].startswith("test: data/mnist/test_lmdb (2 images")

@@ -10,5 +10,5 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Become the tool, with this process's arguments."""
-    tool = Path(__file__).parent / "bin" / "caffe"
+    tool = Path(__file__).parents[1] / "bin" / "caffe"
     os.execv(tool, ["caffe", *sys.argv[1:]])  # noqa: S606 - our own binary, no shell wanted
