@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from tests.reporters import Notes
 from ul2q.runs.snapshots import find_snapshots
 from ul2q.training import Interrupted, TrainingError, train
 from ul2q.training.progress import Reporter, Step
@@ -398,18 +399,6 @@ def run_folder(workspace: Workspace, keep: int = 0, **fields: Any) -> Path:
     solver = write_net(workspace, **({"snapshot": 2} | fields))
     train(solver, run=Path("run"), keep=keep)
     return solver
-
-
-class Notes(Reporter):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 DAMAGE: dict[str, Any] = {

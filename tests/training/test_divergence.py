@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from tests.caffe.test_resume import Notes
+from tests.reporters import Notes
 from ul2q.cli import main
 from ul2q.errors import UserError
 from ul2q.evaluation import evaluate

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from tests.caffe.test_resume import Notes
+from tests.reporters import Notes
 from ul2q.evaluation import evaluate
 from ul2q.runs.best import Best
 from ul2q.runs.snapshots import find_snapshots
