@@ -1,4 +1,4 @@
-"""Evaluate a trained net on its test data."""
+"""Evaluates a trained net on its test data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def evaluate(
     Raises:
         FileNotFoundError: a file or a database is missing.
         PrototxtError: the net is faulty.
-        WeightsError: the weights file is none, or lacks a layer.
+        WeightsError: the weights file is no such file, or lacks a layer.
         EvaluationError: the net has inputs in place of data, iterations is below 1, or None
             and the length of a pass is not known; or an output is NaN or infinite.
         caffe.CaffeError: Caffe refuses the net.

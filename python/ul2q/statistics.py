@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BlobStatistics:
-    """A quantised blob of a layer.
+    """How well a quantised blob of a layer stands for its master.
 
-    Of an activation, what the last forward pass did.
+    For an activation, this is what the last forward pass did.
 
     Attributes:
         layer: the layer's name.
-        field: of quantization_param: "weight", "bias" or "activation".
-        index: of the float blob in the layer's blobs; None for an activation.
-        bits: bits a code.
-        scale: α; the mean over the channels where each has its own.
-        shift: β; likewise.
-        loss: mean squared error of the quantised values; None for an activation in place, whose
+        field: the field of quantization_param: "weight", "bias" or "activation".
+        index: the place of the master among the layer's blobs; None for an activation.
+        bits: how many bits a code has.
+        scale: α, or its mean over the channels where each has its own.
+        shift: β, or its mean over the channels where each has its own.
+        loss: the mean squared error of the quantised values; None for an activation in place, whose
             float values are gone.
-        lowest_share: share of the elements that have the smallest code.
-        highest_share: share of the elements that have the largest code.
+        lowest_share: the share of the elements that have the smallest code.
+        highest_share: the share of the elements that have the largest code.
         sign_flips: how many masters have passed to the other side of the shift since the last
             call; None at the first, and for an activation.
     """
@@ -46,10 +46,10 @@ class BlobStatistics:
 
 
 class QuantizationStatistics:
-    """Statistics of a net's quantised blobs; an instance remembers the signs of its last call."""
+    """Takes the statistics of a net's quantised blobs; remembers the signs of its last call."""
 
     def __init__(self, net: Net) -> None:
-        """Of `net`, which may change between two calls."""
+        """Look at `net`, which may change between two calls."""
         self._net = net
         self._above: dict[tuple[str, int], Any] = {}
 
@@ -118,9 +118,11 @@ def _count_bits(array: Any) -> int:
 
 
 def record_statistics(solver: Solver, every: int = 1) -> list[tuple[int, list[BlobStatistics]]]:
-    """A list that grows while `solver` runs: (iteration, rows) at each `every`-th iteration.
+    """Take the statistics of `solver`'s net before each `every`-th iteration while it runs.
 
-    The rows are taken before the iteration, by a callback of the solver.
+    Returns:
+        A list that a callback of the solver appends to: the iteration, and a row for each
+        quantised blob.
 
     Raises:
         ValueError: `every` is less than 1.
@@ -139,10 +141,9 @@ def record_statistics(solver: Solver, every: int = 1) -> list[tuple[int, list[Bl
 
 
 def net_statistics(net: Net) -> list[BlobStatistics]:
-    """`net.quantization_statistics()`: how well each quantised blob stands for its master.
+    """What `net.quantization_statistics()` returns: a BlobStatistics for each quantised blob.
 
-    A row, a `ul2q.statistics.BlobStatistics`, for each quantised blob. `sign_flips` counts from
-    the last call on this net.
+    `sign_flips` counts from the last call on this net.
     """
     if not hasattr(net, _STATISTICS):
         setattr(net, _STATISTICS, QuantizationStatistics(weakref.proxy(net)))

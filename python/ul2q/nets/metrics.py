@@ -1,4 +1,4 @@
-"""Which outputs of a net say how well it does: its accuracies and its losses."""
+"""Tells which outputs of a net are its accuracies and which are its losses."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ Layer: TypeAlias = "caffe_pb2.LayerParameter | caffe_pb2.V1LayerParameter"
 
 @dataclass(frozen=True)
 class Metrics:
-    """Names of outputs; those that stand for the net come first.
+    """The names of the outputs that are metrics; those that stand for the net come first.
 
     Attributes:
-        accuracies: by top_k, so that top-1 is the first; of several, the last in the net is.
-        losses: the last in the net is the first.
+        accuracies: by their top_k, so that top-1 comes first, and of several that which is the last
+            in the net.
+        losses: the last in the net comes first.
     """
 
     accuracies: tuple[str, ...] = ()
@@ -42,12 +43,12 @@ class Metrics:
 def net_metrics(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> Metrics:
     """The metrics that a net puts out: tops of its Accuracy layers, and of its layers with a loss.
 
-    Those of a kind that the net has no such layer of, as where a Python layer counts the hits, are
-    taken by their names.
+    Where a net has no such layer, as where a Python layer counts the hits, outputs whose names have
+    "accuracy" or "loss" in them are taken.
 
     Args:
-        net: in today's format or that of 2014.
-        state: in which it runs.
+        net: a net in today's format or that of 2014.
+        state: the state in which it runs.
     """
     layers = [one for one in (*net.layer, *net.layers) if data_layers.included(one, state)]
     outputs = _outputs(layers)
@@ -65,7 +66,7 @@ def net_metrics(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> Metri
 
 
 def metrics_by_name(outputs: Iterable[str]) -> Metrics:
-    """The metrics among outputs of a net that is not known: those called so."""
+    """The outputs of a net that is not known whose names have "accuracy" or "loss" in them."""
     names = list(outputs)
     accuracies, losses = (
         tuple(name for name in names if kind in name.lower()) for kind in ("accuracy", "loss")
@@ -74,7 +75,7 @@ def metrics_by_name(outputs: Iterable[str]) -> Metrics:
 
 
 def _outputs(layers: Iterable[Layer]) -> dict[str, None]:
-    """The tops that no layer takes, in the order of Net::Init's."""
+    """The tops that no layer takes, in the order of Net::Init."""
     free: dict[str, None] = {}
     for layer in layers:
         for bottom in layer.bottom:
@@ -84,14 +85,14 @@ def _outputs(layers: Iterable[Layer]) -> dict[str, None]:
 
 
 def _type(layer: Layer) -> str:
-    """In capitals; of the format of 2014, ACCURACY, SOFTMAX_LOSS."""
+    """A layer's type in capitals: ACCURACY; SOFTMAX_LOSS in the format of 2014."""
     if isinstance(layer, caffe_pb2.V1LayerParameter):
         return str(caffe_pb2.V1LayerParameter.LayerType.Name(layer.type))
     return str(layer.type.upper())
 
 
 def _loss_tops(layer: Layer) -> list[str]:
-    """The first top of a loss layer, as SoftmaxWithLoss, and each that has a loss_weight."""
+    """The first top of a loss layer like SoftmaxWithLoss, and each top that has a loss_weight."""
     is_loss = _type(layer).endswith("LOSS")
     weights = [*layer.loss_weight, *[0.0] * len(layer.top)]
     return [

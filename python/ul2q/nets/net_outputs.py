@@ -1,4 +1,4 @@
-"""Mean outputs of a net over several batches, as Caffe's test reports them."""
+"""What a net puts out: means over several batches, as Caffe's test reports them, and NaN."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHAT_HELPS = "lower base_lr, or check data and fillers"  # where a net has diver
 
 
 def output_names(net: caffe.Net) -> list[str]:
-    """One name a number that the net puts out: `accuracy`, or `hits[0]`, `hits[1]` and so on."""
+    """A name for each number that the net puts out: `accuracy`, or `hits[0]`, `hits[1]` and on."""
     names = []
     for output in net.outputs:
         count = net.blobs[output].data.size
@@ -52,9 +52,9 @@ def mean_outputs(
 
 
 def not_finite(outputs: Mapping[str, float]) -> str | None:
-    """`'loss' is nan` for the first mean output that is NaN or infinite; None if there is none.
+    """The first mean output that is NaN or infinite, as "'loss' is nan"; None if all are finite.
 
-    An accuracy says nothing then: scores that are NaN have no largest.
+    Where one is not, an accuracy says nothing: scores that are NaN have no largest.
     """
     for name, value in outputs.items():
         if not math.isfinite(value):
@@ -63,7 +63,7 @@ def not_finite(outputs: Mapping[str, float]) -> str | None:
 
 
 def at_layer_not_finite(net: caffe.Net) -> str:
-    """` at layer '…'` for the first layer whose top was not finite in the last pass, else ``."""
+    """Where the last pass was not finite first, as " at layer 'ip'"; "" if it was everywhere."""
     for layer, tops in net.top_names.items():
         if not all(np.isfinite(net.blobs[top].data).all() for top in tops):
             return f" at layer {layer!r}"
@@ -71,7 +71,7 @@ def at_layer_not_finite(net: caffe.Net) -> str:
 
 
 def weights_not_finite(net: caffe.Net) -> str | None:
-    """The first layer with a parameter that is NaN or infinite; None if there is none."""
+    """The name of the first layer with a parameter that is NaN or infinite; None without one."""
     for layer, blobs in net.params.items():
         if not all(np.isfinite(blob.data).all() for blob in blobs):
             return str(layer)

@@ -1,4 +1,4 @@
-"""A report on training runs: one page, and its figures and tables as files."""
+"""Writes a report on runs: one page, and its figures and tables as files."""
 
 from __future__ import annotations
 

@@ -29,11 +29,11 @@ class Artist:
     """
 
     def __init__(self) -> None:
-        """Nothing drawn yet."""
+        """Begin with no figures."""
         self.files: dict[str, bytes] = {}
 
     def net(self, net: str, groups: Sequence[Group]) -> NetPictures:
-        """The figures of a net's runs together."""
+        """Draw the figures of all runs of a net together."""
         return NetPictures(
             self._draw(
                 charts.accuracy_figure(groups),
@@ -49,7 +49,7 @@ class Artist:
         )
 
     def run(self, run: Run) -> RunPictures:
-        """The figures of a run."""
+        """Draw the figures of a run."""
         name = run.name
         training = [
             f"{name}: training. Grey lines: the learning rate changes.",
@@ -78,7 +78,7 @@ class Artist:
             return None
         stem = self._unused(_NOT_IN_FILE_NAMES.sub("_", name))
         with warnings.catch_warnings():
-            # Of names in scripts that the font does not have; a browser finds another font.
+            # A name may be in a script that the font does not have; a browser finds another font.
             warnings.filterwarnings("ignore", r"Glyph .* missing from")
             for kind in FORMATS:
                 self.files[f"{stem}.{kind}"] = render(figure, kind)

@@ -1,4 +1,4 @@
-"""The report's figures. Needs the extra ul2q[figures]."""
+"""Draws the report's figures. Needs the extra ul2q[figures]."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from ul2q.report.summary import Group
     from ul2q.runs.log import Log
 
-_WIDE = (7.2, 3.8)  # inches, of a panel that stands alone
+_WIDE = (7.2, 3.8)  # the size of a panel that stands alone, in inches
 _PANEL = (4.6, 3.0)
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", "--", "-.", ":")
-_MOST_POINTS = 400  # of a curve; a screen does not show more
-_COMPARED_POINTS = 40  # of one among many curves, whose noise would hide the others
+_MOST_POINTS = 400  # A screen does not show more of a curve.
+_COMPARED_POINTS = 40  # Among many curves, the noise of one would hide the others.
 _MOST_BARS = 256
 _MOST_RATE_STEPS = 8
 
@@ -46,11 +46,11 @@ _MOST_RATE_STEPS = 8
 def accuracy_figure(groups: Sequence[Group]) -> Figure | None:
     """Accuracy against bit width for one net, the paper's beside ours; None if there is none.
 
-    Of the paper, μL2Q's accuracies and those of the methods that have been run. Bars go from the
-    lowest seed to the highest.
+    The paper's are those of μL2Q and of the methods that have been run. Bars go from the lowest
+    seed to the highest.
 
     Args:
-        groups: of one net.
+        groups: the groups of the net's runs.
     """
     lines: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
@@ -97,7 +97,7 @@ def _apart(group: Group, beside: Sequence[Group]) -> float:
 def _draw_paper(
     axes: Axes, groups: Sequence[Group], lines: dict[tuple[str, str], list[Group]]
 ) -> set[int]:
-    """The paper's points, hollow and grey; their widths."""
+    """Draw the paper's points, hollow and grey; return their widths."""
     net = paper_net(groups[0].net)
     if net is None:
         return set()
@@ -130,10 +130,10 @@ def _draw_paper(
 def comparison_figure(groups: Sequence[Group]) -> Figure | None:
     """Loss and test accuracy over the iterations, all runs of one net; None without logs.
 
-    Seeds of one kind look the same. Without an accuracy there is no panel for it.
+    Runs that differ by the seed alone look the same. Without an accuracy there is no panel for it.
 
     Args:
-        groups: of one net.
+        groups: the groups of the net's runs.
     """
     runs = [run for group in groups for run in group.runs]
     if not any(_has_rows(run.log) for run in runs):
@@ -157,9 +157,9 @@ def comparison_figure(groups: Sequence[Group]) -> Figure | None:
 
 
 def training_figure(run: Run) -> Figure | None:
-    """A run's losses, test accuracies and quantisation losses over the iterations.
+    """A run's losses, test accuracies and mean squared errors over the iterations.
 
-    Grey lines stand where the learning rate changes. None without rows to draw.
+    Grey lines stand where the learning rate changes. It is None without rows to draw.
     """
     panels: list[tuple[Log, Any]] = []
     if run.log is not None and _has_rows(run.log):
@@ -185,7 +185,7 @@ def weights_figure(run: Run) -> Figure | None:
 
 
 def codes_figure(run: Run) -> Figure | None:
-    """The share of the weights that has each code, a panel a layer; None without codes."""
+    """The share of the weights that has each code, a panel for each layer; None without codes."""
     layers = [layer for layer in run.layers if layer.quantized]
     if not layers:
         return None
@@ -246,7 +246,7 @@ def _draw_quantization(axes: Axes, log: Log) -> None:
 def _draw_series(
     axes: Axes, log: Log, column: str, label: str, *, most: int = _MOST_POINTS, **style: Any
 ) -> None:
-    """A column over the iterations, a long one thinned out to `most` means."""
+    """Draw a column over the iterations, a long one thinned out to `most` means."""
     if column in log.columns:
         x, y = log.series(column)
         axes.plot(_thinned(x, most), _thinned(y, most), label=label, **style)
@@ -255,7 +255,7 @@ def _draw_series(
 def _draw_tests(
     axes: Axes, log: Log, column: str, label: str, *, scale: float = 100, **style: Any
 ) -> None:
-    """A test output, but for the test before the first iteration, which is far from the others."""
+    """Draw a test output without that before the first iteration, far from all others."""
     x, y = log.series(column)
     begin = int(len(x) > 0 and x[0] == 0)
     axes.plot(_thinned(x[begin:]), scale * _thinned(y[begin:]), label=label, **style)
@@ -273,7 +273,7 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _legend_beside(axes: Axes) -> None:
-    """A legend on the right, where it covers nothing."""
+    """Put a legend on the right, where it covers nothing."""
     axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
 

@@ -14,7 +14,8 @@ _SIZE = re.compile(r' (width|height)="[^"]*"')
 _WIDTH = re.compile(r'\bwidth="([\d.]+)pt"')
 _DECIMALS = re.compile(r"\d+\.\d{3,}")
 _TAG = re.compile(r"<[^>]+>")
-# Names of groups, which nothing refers to; rotation by nothing; the font, which is the page's.
+# What a page does not need: names of groups, to which nothing refers, rotation by nothing, and the
+# font, which is the page's.
 _NEEDLESS = re.compile(
     r'(?<=<g) id="[^"]*"| transform="rotate\(-?0 [^)]*\)"'
     r"| font-family: 'DejaVu Sans', sans-serif;"
@@ -26,9 +27,9 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Conta
     """A table that scrolls sideways where it is too wide, without the columns that are empty.
 
     Args:
-        headings: texts.
-        rows: of HTML.
-        numbers: indices of the columns that are set flush right.
+        headings: plain texts.
+        rows: cells of HTML.
+        numbers: the indices of the columns that are set flush right.
     """
     shown = [i for i in range(len(headings)) if any(row[i] for row in rows)]
 

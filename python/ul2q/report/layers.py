@@ -1,4 +1,4 @@
-"""The weights of a run's model, layer by layer: before and after quantisation."""
+"""Describes the weights in a run's model, layer by layer, before and after quantisation."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class QuantizedWeights:
     """What quantisation makes of a blob.
 
     Attributes:
-        method: as `ul2q.methods()` names it.
-        bits: of a code.
-        scale, shift: α and β, the mean where each channel has its own.
-        loss: mean squared error.
-        share: `loss` as a share of the weights' variance; None if that is 0.
-        codes: those in use, ascending.
-        counts: how many weights have each.
-        lowest_code, highest_code: of the method.
-        code_step: from a code of the method to the next.
+        method: its name in `ul2q.methods()`.
+        bits: how many bits a code has.
+        scale, shift: α and β, or their means where each channel has its own.
+        loss: the mean squared error.
+        share: the mean squared error as a share of the weights' variance; None if that is 0.
+        codes: the codes in use, ascending.
+        counts: how many weights have each of them.
+        lowest_code, highest_code: the limits of the method's codes.
+        code_step: the difference of two neighbouring codes of the method.
     """
 
     method: str
@@ -64,12 +64,13 @@ class LayerWeights:
     """A blob of weights.
 
     Attributes:
-        name: of layer and blob, "conv1[0]".
+        name: the names of layer and blob, "conv1[0]".
         type: the float layer's type.
-        shape: of the blob.
-        mean, sigma: of the float weights; None if they are not finite, and so is what follows.
-        quantized: None for a float layer.
-        histogram: None if all weights are equal.
+        shape: the blob's shape.
+        mean, sigma: moments of the float weights; None if they are not finite, and so is what
+            follows.
+        quantized: what quantisation makes of them; None for a float layer.
+        histogram: their normalised histogram; None if all weights are equal.
     """
 
     name: str
@@ -84,14 +85,14 @@ class LayerWeights:
 def read_layers(model: Path, net: caffe_pb2.NetParameter) -> tuple[LayerWeights, ...]:
     """The blobs of weights in a caffemodel, as its layers quantise them.
 
-    Of float layers those that have an axis beside the channels'; no biases.
+    Biases are left out, and blobs of float layers that have no axis beside the channels'.
 
     Args:
         model: the .caffemodel.
         net: the message in it.
 
     Raises:
-        WeightsError: it is damaged.
+        WeightsError: the file is damaged.
     """
     layers = {layer.name: layer for layer in net.layer}
     found = []

@@ -1,4 +1,4 @@
-"""The page: tables and figures, in one HTML file that needs no other."""
+"""Composes the page: tables and figures in one HTML file that needs no other."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Picture:
     """A figure that is drawn.
 
     Attributes:
-        name: of its files, without the suffix.
+        name: the name of its files, without the suffix.
         key: a short word that no other figure has.
         caption: what it shows.
         svg: the SVG file.
@@ -111,13 +111,13 @@ def page(
     run_pictures: Mapping[Path, RunPictures],
     files: str,
 ) -> str:
-    """The report.
+    """The report as HTML.
 
     Args:
-        groups: of all runs.
-        runs: all of them.
-        net_pictures: by net.
-        run_pictures: by the run's folder.
+        groups: the groups of all runs.
+        runs: all runs.
+        net_pictures: the figures of each net, by its name.
+        run_pictures: the figures of each run, by its folder.
         files: the name of the folder with figures and tables.
     """
     anchors = {run.folder: f"run-{i}" for i, run in enumerate(runs, start=1)}

@@ -13,12 +13,12 @@ class PaperNet:
     """A column of Table II.
 
     Attributes:
-        name: as the prototxt files and sweeps name it.
-        title: as the paper does.
+        name: what the prototxt files and sweeps call it.
+        title: what the paper calls it.
         data: the data set.
-        parameters: in millions.
-        weight_decay, momentum, learning_rate: of the solver; the rate at the start.
-        batch: images an iteration.
+        parameters: how many it has, in millions.
+        weight_decay, momentum, learning_rate: the solver's; the rate is that at the start.
+        batch: how many images an iteration takes.
         decay: what the rate is multiplied with at each of `decay_epochs`.
         decay_epochs: see `decay`.
     """
@@ -40,12 +40,12 @@ class PaperResult:
     """An entry of Table IV.
 
     Attributes:
-        net: `PaperNet.name`.
-        label: the method as the paper names it.
-        method: `label`'s name here, "float" for the float net; None if ul2q does not have it.
-        bits: of the weights; None for the float net, and where the table does not tell.
-        accuracy: top-1, per cent.
-        top5: top-5, per cent; None but for ResNet-18.
+        net: the name of the PaperNet.
+        label: what the paper calls the method.
+        method: what ul2q calls it, "float" for the float net; None if ul2q does not have it.
+        bits: the width of the weights; None for the float net, and where the table does not tell.
+        accuracy: the top-1 accuracy in per cent.
+        top5: the top-5 accuracy in per cent; None but for ResNet-18.
     """
 
     net: str

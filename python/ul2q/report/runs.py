@@ -1,4 +1,4 @@
-"""The runs in a folder: of `ul2q sweep`, or single ones of `ul2q train --run`."""
+"""Reads the runs in a folder: those of `ul2q sweep`, or single ones of `ul2q train --run`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ul2q.report.layers import LayerWeights
     from ul2q.runs.record import Record
 
-# What is said of a run's state; the last two are of runs without a run.json.
+# What is said of a run by its status; the last two are those of runs without a run.json.
 STATUSES = {
     WAITING: "not begun",
     RUNNING: "running, or killed",
@@ -40,31 +40,31 @@ STATUSES = {
     "unfinished": "not finished",
     "unknown": "not known whether finished",
 }
-_DEPTH = 2  # of folders in folders
+_DEPTH = 2  # how deep runs may lie in folders
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run.
+    """What a report has of a run; its names are printable.
 
     Attributes:
-        name: of its folder, with those above it where two have the same name; printable.
+        name: the name of its folder, with those above it where two have the same name.
         folder: where it is.
-        net: e.g. "lenet".
-        method: as `ul2q.methods()` names it, or "float".
-        bits: of the weights of most layers; None if float.
-        seed: None if it is not known.
+        net: the net's name, e.g. "lenet".
+        method: its name in `ul2q.methods()`, or "float".
+        bits: the width of the weights of most layers; None if they are float.
+        seed: the seed of Caffe's random generator; None if it is not known.
         variant: what else is special about it; "" for nothing.
-        status: of STATUSES.
-        error: why it failed.
-        accuracy: in the last test, 0 to 1.
-        loss: in the last test.
-        iterations: how many are done.
+        status: how it stands, a key of STATUSES.
+        error: why it failed; None if it did not.
+        accuracy: that of the last test, 0 to 1; None if there is none.
+        loss: that of the last test; None if there is none.
+        iterations: how many are done; None if that is not known.
         max_iterations: how many there are to be; None if that is not known.
-        seconds: how long they took.
+        seconds: how long the iterations took; None if that is not known.
         float_run: the name of the run whose weights it began from; None if there is none.
-        log, quantization: log.csv, quantization.csv; None if there is none.
+        log, quantization: log.csv and quantization.csv; None if there is none.
         metrics: which columns of log.csv are accuracies and losses.
         layers: the blobs of weights in its newest model.
         notes: what is missing.
@@ -135,7 +135,7 @@ def _run_folders(folder: Path, depth: int) -> list[Path]:
 
 
 def _names(folders: Sequence[Path]) -> dict[Path, str]:
-    """As many of the last parts of each path as tell it from the others."""
+    """The names of runs: as many of the last parts of each path as tell it from the others."""
     names = {}
     for folder in folders:
         length = 1
@@ -172,7 +172,7 @@ def _read_run(folder: Path, name: str) -> Run:
 
 
 def _with_log(run: Run, log: Log) -> Run:
-    """With what log.csv tells, and whether that is the whole run."""
+    """The run with what log.csv tells, and whether that is the whole run."""
     metrics = log_metrics(run.folder, log.columns)
     status, error = "unknown", None
     if log.diverged is not None:
@@ -192,7 +192,7 @@ def _with_log(run: Run, log: Log) -> Run:
 
 
 def _recorded(run: Run, record: Record) -> Run:
-    """With what run.json tells; numbers as the log has them, if it has them."""
+    """The run with what run.json tells, but for the numbers that the log has."""
     return replace(
         run,
         net=_printable(record.net),
@@ -212,7 +212,7 @@ def _recorded(run: Run, record: Record) -> Run:
 
 
 def _identified(run: Run, net: caffe_pb2.NetParameter, solver: caffe_pb2.SolverParameter) -> Run:
-    """With what the net and the solver tell, where there is no run.json."""
+    """The run with what the net and the solver tell, where there is no run.json."""
     quantizers = weight_quantizers(net.layer)
     run = replace(
         run,
@@ -274,7 +274,7 @@ def _notes(run: Run, model: Path | None, model_iteration: int | None) -> Iterabl
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:
-    """Single runs that seem to be the same get their name into the variant.
+    """Put the names of single runs that seem to be the same into their variants.
 
     Only a sweep's runs are known to differ by nothing but the seed.
     """
@@ -295,5 +295,5 @@ def _order(run: Run) -> tuple[object, ...]:
 
 
 def _printable(text: str) -> str:
-    """Without what XML and fonts do not know."""
+    """A text without what XML and fonts do not know."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""What the runs come to: those that differ by nothing but the seed together, beside the paper."""
+"""Groups the runs that differ by the seed alone, and compares them with float and the paper."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Group:
     """Runs that differ by nothing but the seed. Accuracies are per cent, of the finished runs.
 
     Attributes:
-        net, method, bits, variant: of the runs.
+        net, method, bits, variant: what the runs have in common.
         runs: all of them.
-        accuracies: of those that are finished and have one.
+        accuracies: the accuracies of those that are finished and have one.
         difference: the mean of accuracy less float accuracy, in points. Where a run began from a
             float run's weights, that run's accuracy is taken, else the mean of the net's float
-            runs. None for float runs, and where there is no float run that is finished.
-        paper: what the paper reports; None if nothing.
+            runs. It is None for float runs, and where no float run is finished.
+        paper: what the paper reports; None if it reports nothing.
     """
 
     net: str
@@ -41,17 +41,17 @@ class Group:
 
     @property
     def mean(self) -> float | None:
-        """Of the accuracies; None if there are none."""
+        """The mean of the accuracies; None if there are none."""
         return statistics.fmean(self.accuracies) if self.accuracies else None
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation of the accuracies (n - 1); None if there are less than two."""
+        """The standard deviation of the accuracies (n - 1); None if there are less than two."""
         return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
 
     @property
     def label(self) -> str:
-        """Of a line in a figure: "ul2q 2 bit, channel"."""
+        """What a line in a figure is called: "ul2q 2 bit, channel"."""
         words = [self.method if self.bits is None else f"{self.method} {self.bits} bit"]
         return ", ".join(filter(None, (*words, self.variant)))
 

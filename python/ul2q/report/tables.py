@@ -1,4 +1,4 @@
-"""The report's tables: whole as CSV, and as much of them as a page can show."""
+"""Makes the report's tables, which are written as CSV."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Table:
     """A table.
 
     Attributes:
-        name: of its CSV file, without the suffix.
-        columns: names.
-        rows: numbers as they are, texts, None.
+        name: the name of its CSV file, without the suffix.
+        columns: the columns' names.
+        rows: a cell for each column: a number as it is, a text, or None.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
 
     def csv(self) -> bytes:
-        """The file's content."""
+        """The content of its CSV file."""
         return csv_table(self.columns, self.rows)
 
 
 def all_tables(groups: Sequence[Group], runs: Sequence[Run]) -> tuple[Table, ...]:
-    """summary, runs, layers, codes, paper."""
+    """The tables summary, runs, layers, codes and paper; docs/report.md says what they hold."""
     return (
         _summary(groups),
         _runs(runs),
@@ -73,7 +73,7 @@ def _summary(groups: Sequence[Group]) -> Table:
 
 
 def difference_to_paper(group: Group) -> float | None:
-    """In points."""
+    """The mean accuracy less the paper's, in points; None if there is none of either."""
     if group.mean is None or group.paper is None:
         return None
     return group.mean - group.paper.accuracy
@@ -117,13 +117,13 @@ def _layers(runs: Sequence[Run]) -> Table:
                     *(*told, logged.pop(layer.name, None)),
                 )
             )
-        # Of biases and activations, and of all if there is no model, the log alone tells.
+        # The log alone tells of biases and activations, and of all blobs if there is no model.
         rows += [(run.name, name, *(None,) * 13, loss) for name, loss in logged.items()]
     return Table("layers", columns, tuple(rows))
 
 
 def logged_losses(run: Run) -> dict[str, float]:
-    """The last mean squared error in quantization.csv, by blob."""
+    """The last mean squared errors in quantization.csv, by the names of the blobs."""
     if run.quantization is None:
         return {}
     columns = mse_columns(run.quantization)

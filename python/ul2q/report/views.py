@@ -1,4 +1,4 @@
-"""The tables of the page, as texts."""
+"""Makes the tables that the page shows, as texts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class View:
     """A table.
 
     Attributes:
-        headings: of the columns.
-        numbers: indices of the columns of numbers.
-        rows: texts.
+        headings: the columns' headings.
+        numbers: the indices of the columns of numbers.
+        rows: a text for each column.
     """
 
     headings: tuple[str, ...]
@@ -33,7 +33,7 @@ class View:
 
 
 def summary_view(groups: Sequence[Group]) -> View:
-    """A row a group."""
+    """The summary, with a row for each group."""
     headings = (
         *("net", "method", "bits", "variant", "runs", "accuracy, %", "lowest to highest"),
         *("less float", "paper, %", "less paper"),
@@ -53,7 +53,7 @@ def summary_view(groups: Sequence[Group]) -> View:
 
 
 def runs_view(runs: Sequence[Run]) -> View:
-    """A row a run; its name is the first column."""
+    """The runs, with a row for each, which begins with its name."""
     headings = ("run", "state", "seed", "accuracy, %", "loss", "iterations", "time", "ms/iteration")
     rows = []
     for run in runs:
@@ -75,7 +75,7 @@ def runs_view(runs: Sequence[Run]) -> View:
 
 
 def layers_view(run: Run) -> View:
-    """A row a blob of weights, or a blob that quantization.csv alone tells of."""
+    """A run's blobs of weights, and those of which quantization.csv alone tells."""
     headings = (
         *("weights", "shape", "mean", "σ", "quantised", "α", "β", "loss", "% of σ²"),
         *("codes used", "share of each, %"),
@@ -113,7 +113,7 @@ def _layer_cells(layer: LayerWeights) -> tuple[str, ...]:
 
 
 def paper_view(nets: Sequence[str]) -> View:
-    """Table IV for these nets: a row a method, a column a width."""
+    """Table IV for these nets, with a row for each method and a column for each width."""
     widths = sorted({one.bits for one in RESULTS if one.bits})
     headings = ("net", "data", "method", "accuracy, %", *(f"{bits} bit" for bits in widths))
     rows: dict[tuple[str, str, str], dict[int | None, str]] = {}
@@ -161,7 +161,7 @@ def _short(number: float | None) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    """h:mm:ss, or seconds if they are few."""
+    """A time as h:mm:ss, or as seconds if they are few."""
     if not seconds:
         return ""
     if seconds < 60:

@@ -1,4 +1,4 @@
-"""Write a report: read the runs, draw, compose the page, and put all into files."""
+"""Writes a report: reads the runs, draws, composes the page, and puts all into files."""
 
 from __future__ import annotations
 

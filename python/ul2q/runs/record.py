@@ -35,23 +35,23 @@ class RecordError(UserError, ValueError):
 
 @dataclass
 class Record:
-    """A run, as run.json has it.
+    """A run of a sweep; run.json is an object of these fields, results.csv has most as columns.
 
     Attributes:
-        run: its name, and that of its folder.
+        run: the name of the run and of its folder.
         net: the net's name.
-        method: as `ul2q.methods()` has it, or "float".
-        bits: of the weights' codes; None for float.
-        seed: of Caffe's random generator.
-        variant: its name, or "".
+        method: its name in `ul2q.methods()`, or "float".
+        bits: the width of the weights' codes; None for float.
+        seed: the seed of Caffe's random generator.
+        variant: the name of the set of options that is special about it; "" for none.
         options: all that its result depends on, but for the text of the net.
-        float_run: the run whose weights it begins from.
-        status: waiting, running, done, failed, or stopped (to be gone on with).
-        accuracy: in its last test, 0 to 1; None if there is none.
-        loss: in its last test.
+        float_run: the name of the run whose weights it begins from; None if it begins from scratch.
+        status: waiting, running, done, failed, or stopped (and still to be gone on with).
+        accuracy: that of the last test, 0 to 1; None before the end, and if there is none.
+        loss: that of the last test; None before the end, and if there is none.
         iterations: how many it has done, as far as log.csv tells.
-        seconds: it has trained, as far as log.csv tells.
-        error: the last line of a run that failed.
+        seconds: how long they took, as far as log.csv tells.
+        error: the last line that a run printed which failed; None for others.
     """
 
     run: str
@@ -71,7 +71,7 @@ class Record:
 
     @property
     def text(self) -> str:
-        """For run.json."""
+        """The content of run.json."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     def save(self, runs: Path) -> None:

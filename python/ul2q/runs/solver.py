@@ -83,7 +83,7 @@ def changes_since(param: caffe_pb2.SolverParameter, run: Path) -> list[str]:
     if old.get("max_iter", 0) < new["max_iter"]:
         old.pop("max_iter", None)
         del new["max_iter"]
-    if "snapshot_prefix" not in old:  # in a file of the user's own
+    if "snapshot_prefix" not in old:  # The file may be the user's own.
         del new["snapshot_prefix"]
     for field in ("net", "train_net", "test_net"):
         if field in old and field in new and _nets(old[field], run) == _nets(new[field]):

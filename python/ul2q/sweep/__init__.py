@@ -1,1 +1,1 @@
-"""Many runs from one file: nets × methods × bits × seeds."""
+"""Does many runs that one file asks for: nets × methods × bits × seeds."""

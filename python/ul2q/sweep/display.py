@@ -1,4 +1,4 @@
-"""What a sweep tells while it runs: a live table on a terminal, plain lines elsewhere."""
+"""Tells how a sweep goes: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ if TYPE_CHECKING:
 
 _INTERVAL = 1.0  # seconds between two drawings of the table
 _ORDER = (RUNNING, FAILED, STOPPED, DONE, WAITING)
-_UP_AND_CLEAR = "\x1b[{}A\x1b[J"  # so many lines up, and all below away
+_UP_AND_CLEAR = "\x1b[{}A\x1b[J"  # goes up so many lines, and clears all below
 
 
 class Display:
-    """Tells how a sweep goes; this one keeps it to itself."""
+    """Hears how a sweep goes; this one keeps it to itself."""
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Hear something that the user should know."""
 
     def changed(self, record: Record) -> None:
-        """A run has begun or ended."""
+        """Hear that a run has begun or ended."""
 
     def tick(self) -> None:
-        """Some time has passed."""
+        """Hear that some time has passed."""
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Hear that nothing more comes."""
 
 
 class Lines(Display):
-    """A line whenever a run begins or ends."""
+    """Prints a line whenever a run begins or ends."""
 
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
         self._stream = stream
 
     def say(self, line: str) -> None:
-        """Print it."""
+        """Print the line."""
         print(line, file=self._stream, flush=True)
 
     def changed(self, record: Record) -> None:
-        """A line with the status, and how it ended."""
+        """Print the run's status, and how it ended."""
         self.say(f"{record.run}: {' '.join(filter(None, (record.status, outcome(record))))}")
 
 
 class LiveTable(Lines):
-    """A line whenever a run ends, and below them a table of the runs as far as there is room."""
+    """Prints a line whenever a run ends, and below them draws a table as far as there is room."""
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class LiveTable(Lines):
         Args:
             stream: the terminal.
             runs: the folder of the runs.
-            records: of all runs; they change while the sweep goes on.
-            iterations: how many each run has to do.
+            records: the records of all runs, which change while the sweep goes on.
+            iterations: how many each run has to do, by its name.
         """
         super().__init__(stream)
         self._runs = runs
@@ -79,7 +79,7 @@ class LiveTable(Lines):
         self._next = 0.0
 
     def say(self, line: str) -> None:
-        """Print it above the table."""
+        """Print the line above the table."""
         self._erase()
         super().say(line)
         self._draw()
@@ -145,14 +145,14 @@ class LiveTable(Lines):
 def make_display(
     stream: TextIO, runs: Path, records: Sequence[Record], iterations: Mapping[str, int]
 ) -> Display:
-    """The live table if `stream` is a terminal, else plain lines."""
+    """A live table if `stream` is a terminal, else plain lines."""
     if stream.isatty():
         return LiveTable(stream, runs, records, iterations)
     return Lines(stream)
 
 
 def outcome(record: Record) -> str:
-    """What there is to say of a run that does not run."""
+    """How a run has ended, or where it has stopped; "" if it has not begun."""
     if record.status == FAILED:
         return record.error or ""
     parts = []

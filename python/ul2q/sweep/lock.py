@@ -1,4 +1,4 @@
-"""One sweep at a time in a folder."""
+"""Keeps it to one sweep at a time in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs of a sweep, each with its net and its solver."""
+"""Plans the runs of a sweep, each with its net and its solver."""
 
 from __future__ import annotations
 
@@ -36,21 +36,15 @@ class SweepError(UserError, RuntimeError):
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of a sweep.
+class PlannedRun:
+    """A run that a sweep is to do.
 
     Attributes:
-        name: of its folder, e.g. lenet-ul2q-2bit-seed1-channel.
-        net: the net's name.
-        method: as `ul2q.methods()` has it, or "float".
-        bits: of the weights' codes; None for float.
-        seed: of Caffe's random generator.
-        variant: its name, or "".
-        float_run: the run whose weights it begins from.
-        options: all that its result depends on, but for the text of the net.
+        name, net, method, bits, seed, variant, float_run, options: what its Record has; the name is
+            that of its folder, e.g. lenet-ul2q-2bit-seed1-channel.
         net_text: the net's prototxt.
-        solver: without the net and the place of snapshots, which depend on the folder.
-        data: the folder with train_lmdb and test_lmdb; None: as the net says.
+        solver: its solver without the net and the place of snapshots, which depend on the folder.
+        data: the folder with train_lmdb and test_lmdb; None if they are where the net says.
         test_images: how many images a test of it reads; None if the net does not tell.
     """
 
@@ -68,7 +62,7 @@ class Run:
     test_images: int | None
 
 
-def plan_runs(spec: SweepSpec) -> list[Run]:
+def plan_runs(spec: SweepSpec) -> list[PlannedRun]:
     """The runs in the order they are done, a float run before those that begin from it.
 
     Raises:
@@ -77,7 +71,7 @@ def plan_runs(spec: SweepSpec) -> list[Run]:
         OptionsError: a net cannot be quantised as asked for; the message names the run.
         SweepError: a solver would not test the finished net.
     """
-    runs: dict[str, Run] = {}
+    runs: dict[str, PlannedRun] = {}
     for seed in spec.seeds:
         for net in spec.nets:
             quantized = [
@@ -95,7 +89,7 @@ def plan_runs(spec: SweepSpec) -> list[Run]:
     return list(runs.values())
 
 
-def select(runs: Sequence[Run], patterns: Sequence[str]) -> list[Run]:
+def select(runs: Sequence[PlannedRun], patterns: Sequence[str]) -> list[PlannedRun]:
     """The runs whose names match a pattern (with * and ?), and the float runs they begin from.
 
     Raises:
@@ -110,14 +104,14 @@ def select(runs: Sequence[Run], patterns: Sequence[str]) -> list[Run]:
     return [run for run in runs if run.name in chosen]
 
 
-def _float_run(net: NetSpec, seed: int) -> Run:
+def _float_run(net: NetSpec, seed: int) -> PlannedRun:
     text = Document.read(net.net).source
     return _run(net, net.float, text, FLOAT, None, seed, "", f"{net.name}-{FLOAT}-seed{seed}")
 
 
 def _quantized_run(
     net: NetSpec, seed: int, method: MethodSpec, variant: VariantSpec, training: Training
-) -> Run:
+) -> PlannedRun:
     parts = (net.name, method.name, f"{method.bits}bit", f"seed{seed}", variant.name)
     name = "-".join(filter(None, parts))
     try:
@@ -142,7 +136,7 @@ def _run(
     variant: str,
     name: str,
     quantization: NetQuantization | None = None,
-) -> Run:
+) -> PlannedRun:
     solver = _solver(training, seed)
     float_run = f"{net.name}-{FLOAT}-seed{seed}" if training.from_float else None
     options = {
@@ -151,7 +145,7 @@ def _run(
         "quantization": {} if quantization is None else _given(quantization),
         "solver": MessageToDict(solver, preserving_proto_field_name=True),
     }
-    return Run(
+    return PlannedRun(
         name=name,
         net=net.name,
         method=method,
@@ -193,7 +187,7 @@ def _test_images(net: caffe_pb2.NetParameter, solver: caffe_pb2.SolverParameter)
 
 
 def _given(quantization: NetQuantization) -> dict[str, Any]:
-    """The options that are not the default."""
+    """The options that are not the default, by their names."""
     default = NetQuantization(weight_bits=1)
     named = ("method", "weight_bits")
     values = {one.name: getattr(quantization, one.name) for one in fields(quantization)}

@@ -1,4 +1,4 @@
-"""The table of results: net × bits, a row a method."""
+"""Tables of a sweep's runs: what they came to, and where they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ul2q.runs.record import Record
-    from ul2q.sweep.plan import Run
+    from ul2q.sweep.plan import PlannedRun
 
 _CSV = (
     *("run", "net", "method", "bits", "seed", "variant", "status"),
@@ -24,15 +24,16 @@ _CSV = (
 
 
 def write_results(runs: Path, records: Sequence[Record]) -> None:
-    """Write results.csv into the sweep's folder: a row a run, of the record's fields."""
+    """Write results.csv into the sweep's folder, with a row for each record."""
     rows = [[getattr(record, name) for name in _CSV] for record in records]
     write_file(runs / RESULTS, csv_table(_CSV, rows), force=True)
 
 
 def results_table(records: Sequence[Record]) -> tuple[list[str], list[list[str | None]]]:
-    """Headings and rows: test accuracies in %, or losses of a net without an accuracy.
+    """Headings and rows of what the runs came to: a row for a method, a column for net and bits.
 
-    Several seeds are given as mean ± standard deviation. A cell without a finished run is None.
+    A cell is the test accuracy in %, or the loss of a net without an accuracy. Several seeds are
+    given as mean ± standard deviation. A cell without a finished run is None.
     """
     nets = list(dict.fromkeys(record.net for record in records))
     columns = sorted(
@@ -69,8 +70,8 @@ def _mean(values: Sequence[float], places: int) -> str:
     return f"{mean} ± {statistics.stdev(values):.{places}f}"
 
 
-def results_markdown(plan: Sequence[Run], records: Sequence[Record], spec: Path) -> str:
-    """The table as a Markdown file, with what it shows and the command that makes it."""
+def results_markdown(plan: Sequence[PlannedRun], records: Sequence[Record], spec: Path) -> str:
+    """The table of results as a Markdown file that says what it shows and how it is made."""
     images = {run.test_images for run in plan} - {None}
     tested = f" on {images.pop():,} images" if len(images) == 1 else ""
     return (
@@ -79,8 +80,8 @@ def results_markdown(plan: Sequence[Run], records: Sequence[Record], spec: Path)
     )
 
 
-def runs_table(plan: Sequence[Run], runs: Path) -> tuple[list[str], list[list[object]]]:
-    """Headings and rows: the runs, and where they are as far as there are records of them."""
+def runs_table(plan: Sequence[PlannedRun], runs: Path) -> tuple[list[str], list[list[object]]]:
+    """Headings and rows of the runs, and where they are as far as there are records of them."""
     rows: list[list[object]] = []
     for run in plan:
         record = read_record(runs / run.name)

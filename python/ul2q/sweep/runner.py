@@ -1,4 +1,4 @@
-"""Run a sweep: each run a process of its own, gone on with whatever interrupted it."""
+"""Does a sweep: each run is a process of its own, and goes on whatever interrupted it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ul2q.runs.record import (
 )
 from ul2q.sweep.display import make_display
 from ul2q.sweep.lock import locked
-from ul2q.sweep.plan import Run, SweepError
+from ul2q.sweep.plan import PlannedRun, SweepError
 from ul2q.sweep.results import write_results
 from ul2q.training.solver_file import make_plan
 from ul2q.util.differences import differences
@@ -51,13 +51,13 @@ class SweepInterrupted(KeyboardInterrupt):
     """
 
     def __init__(self, signum: int, runs: Path) -> None:
-        """See the attributes; `runs` is the sweep's folder."""
+        """Compose the message; `runs` is the sweep's folder."""
         super().__init__(f"{runs}: interrupted; the same command goes on")
         self.signum = signum
 
 
 def run_sweep(
-    plan: Sequence[Run],
+    plan: Sequence[PlannedRun],
     runs: Path,
     *,
     order: Sequence[str],
@@ -67,15 +67,15 @@ def run_sweep(
     redo: bool = False,
     stream: TextIO,
 ) -> list[Record]:
-    """Do those runs of a sweep that are not done.
+    """Do the runs of a sweep that are not done.
 
     A run that was interrupted goes on from its newest snapshot; one that fails does not keep the
     others from running. SIGINT and SIGTERM let the runs write snapshots.
 
     Args:
         plan: the runs, each after its float run.
-        runs: the folder for them, made if missing; docs/sweep.md says what is there.
-        order: names of runs as results.csv is to have them, also of such as are not in `plan`;
+        runs: the sweep's folder, made if missing; `ul2q.runs` says what is there.
+        order: the names of runs in the order of results.csv, also of such as are not in `plan`;
             others that stand in the folder come after them.
         spec: the text of the sweep's file, kept as sweep.yaml.
         jobs: how many run at a time; they share the threads.
@@ -91,7 +91,7 @@ def run_sweep(
             the folder is that of a single run.
         RecordError: a run.json is damaged.
         FileNotFoundError: a database is missing.
-        SweepInterrupted: see above.
+        SweepInterrupted: SIGINT or SIGTERM came.
     """
     if jobs < 1:
         raise SweepError(f"jobs is {jobs}; must be at least 1")
@@ -127,8 +127,8 @@ def require_done(records: Sequence[Record]) -> None:
         raise SweepError("; ".join(told))
 
 
-def new_record(run: Run) -> Record:
-    """That of a run which has not begun."""
+def new_record(run: PlannedRun) -> Record:
+    """The record of a run that has not begun."""
     return Record(
         run=run.name,
         net=run.net,
@@ -141,8 +141,10 @@ def new_record(run: Run) -> Record:
     )
 
 
-def _records(plan: Sequence[Run], runs: Path, *, retry_failed: bool, redo: bool) -> list[Record]:
-    """The records that the sweep begins with; their folders are ready."""
+def _records(
+    plan: Sequence[PlannedRun], runs: Path, *, retry_failed: bool, redo: bool
+) -> list[Record]:
+    """Make the runs' folders ready, and the records that the sweep begins with."""
     records = []
     conflicts: dict[str, str] = {}
     for run in plan:
@@ -187,7 +189,7 @@ def _refuse_strange(folder: Path) -> None:
         raise SweepError(f"{folder} holds a run, but no {RECORD}: move it away")
 
 
-def _changes(run: Run, new: Record, old: Record, runs: Path) -> list[str]:
+def _changes(run: PlannedRun, new: Record, old: Record, runs: Path) -> list[str]:
     changes = list(differences(old.options, new.options))
     net = runs / run.name / NET
     if not changes and net.is_file() and read_net(net) != parse_net(run.net_text, run.name):
@@ -195,7 +197,7 @@ def _changes(run: Run, new: Record, old: Record, runs: Path) -> list[str]:
     return changes
 
 
-def _prepare(run: Run, record: Record, runs: Path) -> None:
+def _prepare(run: PlannedRun, record: Record, runs: Path) -> None:
     """Write a run's folder, and check that it can begin."""
     folder = runs / run.name
     folder.mkdir(exist_ok=True)
@@ -214,7 +216,7 @@ class _Sweep:
 
     def __init__(
         self,
-        plan: Sequence[Run],
+        plan: Sequence[PlannedRun],
         runs: Path,
         order: Sequence[str],
         records: Sequence[Record],
@@ -233,7 +235,7 @@ class _Sweep:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self) -> None:
-        """All that can be done."""
+        """Do all runs that can be done."""
         self._write_results()
         try:
             with stop_on_signals() as stop:
@@ -253,7 +255,7 @@ class _Sweep:
             self._display.close()
 
     def _begin_runs(self) -> None:
-        """Begin as many runs as may be."""
+        """Begin as many runs as may run at a time."""
         for name in list(self._pending):
             float_run = self._records[name].float_run
             if len(self._processes) == self._jobs:
@@ -263,7 +265,7 @@ class _Sweep:
                 self._processes[name] = self._begin(self._plan[name])
                 self._change(name, RUNNING)
 
-    def _begin(self, run: Run) -> subprocess.Popen[bytes]:
+    def _begin(self, run: PlannedRun) -> subprocess.Popen[bytes]:
         folder = self._runs / run.name
         command = [sys.executable, "-m", "ul2q.cli.sweep_worker", str(os.getpid())]
         command += ["train", str(folder / SOLVER), "--run", str(folder), "--resume"]
@@ -282,7 +284,7 @@ class _Sweep:
                 start_new_session=True,  # Ctrl-C reaches it by us alone
             )
 
-    def _model(self, run: Run) -> Path:
+    def _model(self, run: PlannedRun) -> Path:
         """The weights that a run ends with."""
         folder = self._runs / run.name
         plan = make_plan(folder / SOLVER, run=folder, data=run.data)
@@ -323,14 +325,14 @@ class _Sweep:
         self._display.changed(record)
 
     def _write_results(self) -> None:
-        """All runs in the folder, those of another call of the sweep too."""
+        """Write results.csv of all runs in the folder, those of another call of the sweep too."""
         records = read_records(self._runs) | self._records
         names = dict.fromkeys((*self._order, *records))
         write_results(self._runs, [records[name] for name in names if name in records])
 
 
 def share_of_threads(jobs: int) -> dict[str, str]:
-    """What to set in the environment of each of so many runs at a time."""
+    """What to set in the environment of each run where so many run at a time."""
     if jobs == 1:
         return {}
     given = os.environ.get("OMP_NUM_THREADS", "")

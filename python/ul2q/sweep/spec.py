@@ -1,4 +1,4 @@
-"""What a sweep is to run, as its YAML file says."""
+"""Reads what a sweep is to run from its YAML file."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Training:
     """How runs are trained, as far as one level of the file says.
 
     Attributes:
-        solver: a SolverParameter as text; None: not said.
-        settings: changes of its fields, as `ul2q train --set` takes them, by field.
-        from_float: whether the float run's weights are the start; None: not said.
-        options: arguments of NetQuantization.
+        solver: the file of a SolverParameter; None if it is not said.
+        settings: changes of its fields, as `ul2q train --set` takes them, by the fields' names.
+        from_float: whether the float run's weights are the start; None if it is not said.
+        options: arguments of NetQuantization, by their names.
     """
 
     solver: Path | None = None
@@ -44,7 +44,7 @@ class Training:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def then(self, other: Training) -> Training:
-        """This, but for what `other` says."""
+        """What this says, but for what `other` says."""
         options = {**self.options, **other.options}
         if "layers" in self.options and "layers" in other.options:
             options["layers"] = {**self.options["layers"], **other.options["layers"]}
@@ -61,11 +61,11 @@ class NetSpec:
     """A net of the sweep.
 
     Attributes:
-        name: in the runs' names.
+        name: what it is called in the runs' names.
         net: the float net's prototxt for training and testing.
-        data: the folder with train_lmdb and test_lmdb; None: as the prototxt says.
+        data: the folder with train_lmdb and test_lmdb; None if they are where the prototxt says.
         float: how float runs are trained; its solver is known.
-        quantized: how quantised ones are; its solver is known.
+        quantized: how quantised runs are trained; its solver is known.
     """
 
     name: str
@@ -80,9 +80,9 @@ class MethodSpec:
     """A method at one width.
 
     Attributes:
-        name: as `ul2q.methods()` has it.
-        bits: of the codes.
-        weight_bits: as NetQuantization takes it.
+        name: its name in `ul2q.methods()`.
+        bits: how many bits a code has.
+        weight_bits: the argument of NetQuantization, None for a method of one width.
     """
 
     name: str
@@ -95,12 +95,12 @@ class VariantSpec:
     """A set of options; that without any has the name "".
 
     Attributes:
-        name: behind the runs' names.
-        training: what differs.
+        name: what stands behind the runs' names.
+        training: what differs from a run without a variant.
         section: where it stands in the file, for errors.
-        nets: those that have it; () for all.
-        methods: likewise.
-        bits: likewise.
+        nets: the nets that have it; () for all.
+        methods: the methods that have it; () for all.
+        bits: the widths that have it; () for all.
     """
 
     name: str
@@ -124,12 +124,12 @@ class SweepSpec:
     """A sweep: seeds × nets × (float, methods at their bits × variants).
 
     Attributes:
-        text: the file's.
-        nets: by the order in the file, as all others.
-        seeds: of Caffe's random generator.
+        text: the text of the file.
+        nets: the nets in the order of the file, like all that follows.
+        seeds: seeds of Caffe's random generator.
         float: whether float runs are asked for; those that others begin from are made anyway.
-        methods: each at each of its widths.
-        variants: the one without options first.
+        methods: each method at each of its widths.
+        variants: the variants, the one without options first.
     """
 
     text: str
@@ -151,7 +151,7 @@ def read_spec(path: Path) -> SweepSpec:
 
 
 def parse_spec(text: str, file: str) -> SweepSpec:
-    """As `read_spec`, of a text; `file` is named in errors."""
+    """Read a sweep's YAML text; `file` is named in errors, which are those of `read_spec`."""
     root = read_sections(text, file)
     root.allow("nets", "methods", "seeds", "set", FLOAT, "quantized", "variants")
     for key in ("nets", "methods"):
@@ -311,7 +311,7 @@ def _setting(section: Section, key: str) -> str:
 
 
 def _options(section: Section) -> dict[str, Any]:
-    """Arguments of NetQuantization; its words may be in capitals, as in a prototxt."""
+    """The arguments of NetQuantization; words may be in capitals, as in a prototxt."""
     options: dict[str, Any] = {}
     for key in section:
         if section.value(key) is None and key in _OPTIONS:

@@ -29,7 +29,7 @@ class Section:
     """
 
     def __init__(self, file: str, line: int) -> None:
-        """An empty one at that line, from 1; a constructor of the loader fills it."""
+        """Begin an empty section at a line, from 1; the loader fills it."""
         self.name = ""
         self._file = file
         self._line = line
@@ -37,7 +37,7 @@ class Section:
         self._lines: dict[str, int] = {}
 
     def __contains__(self, key: str) -> bool:
-        """Whether there is an entry of that name, be it null."""
+        """Whether there is an entry of that name, be it empty."""
         return key in self._values
 
     def __iter__(self) -> Iterator[str]:
@@ -65,21 +65,21 @@ class Section:
         return self._values.get(key)
 
     def text(self, key: str) -> str | None:
-        """A string."""
+        """An entry that is a text; None if there is none."""
         value = self.value(key)
         if value is not None and not isinstance(value, str):
             raise self.error(key, f"must be a text, it is {_show(value)}")
         return value
 
     def integer(self, key: str) -> int | None:
-        """A whole number."""
+        """An entry that is a whole number; None if there is none."""
         value = self.value(key)
         if value is not None and not _is_integer(value):
             raise self.error(key, f"must be a whole number, it is {_show(value)}")
         return None if value is None else int(value)
 
     def integers(self, key: str) -> tuple[int, ...]:
-        """A whole number or a list of such, each once; () if there is none."""
+        """An entry that is a whole number or a list of them, each once; () if there is none."""
         values = self._list(key)
         if not all(map(_is_integer, values)):
             raise self.error(
@@ -88,7 +88,7 @@ class Section:
         return values
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A string or a list of such, each once; () if there is none."""
+        """An entry that is a text or a list of them, each once; () if there is none."""
         values = self._list(key)
         if not all(isinstance(value, str) for value in values):
             raise self.error(
@@ -97,7 +97,7 @@ class Section:
         return values
 
     def section(self, key: str) -> Section:
-        """A mapping; an empty one if there is none."""
+        """An entry that is a mapping; an empty section if there is none."""
         value = self.value(key)
         if value is None:
             value = Section(self._file, self._lines.get(key, self._line))
@@ -109,7 +109,7 @@ class Section:
         return named
 
     def named_sections(self, key: str) -> dict[str, Section]:
-        """A mapping of names, which go into those of folders, to mappings."""
+        """An entry that maps names to mappings; the names go into the names of folders."""
         outer = self.section(key)
         for name in outer:
             if not _NAME.fullmatch(name):
@@ -133,7 +133,7 @@ def read_sections(text: str, file: str) -> Section:
         file: its name, for messages.
 
     Raises:
-        SpecError: it is none.
+        SpecError: it is no mapping.
     """
     loader = _Loader(text)
     loader.file = file
@@ -168,7 +168,7 @@ def read_text(path: Path) -> str:
 
 
 def near(name: str, known: Collection[str]) -> str:
-    """`; did you mean …?`, or what there is."""
+    """What to add to an error about a name: "; did you mean …?", or what there is."""
     return near_names(name, known) or (f"; there is {', '.join(known)}" if known else "")
 
 

@@ -1,4 +1,4 @@
-"""Train a net by Caffe's solver, with a log, progress, snapshots and a clean stop."""
+"""Trains a net by Caffe's solver, with logs, progress, snapshots and a clean stop."""
 
 from __future__ import annotations
 

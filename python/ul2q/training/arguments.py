@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-KEPT = 2  # snapshots, unless --keep says otherwise
+KEPT = 2  # how many snapshots stay, unless --keep says otherwise
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Those of `ul2q.training.train`, which says what they are."""
+    """The arguments of `ul2q.training.train`, which explains them."""
 
     solver: Path
     weights: Sequence[Path]
@@ -54,7 +54,7 @@ class Arguments:
             event_files.check_installed()
 
     def command_to_go_on(self, snapshot: Path) -> str:
-        """The shell command that goes on with the run, of which `snapshot` is the solver state."""
+        """The shell command that goes on with the run from its solver state `snapshot`."""
         command = ["ul2q", "train", str(self.solver)]
         options = (("--run", self.run), ("--data", self.data), ("--epochs", self.epochs))
         for name, value in options:

@@ -1,4 +1,4 @@
-"""Which test of a net was the best, and its weights."""
+"""Keeps the weights of the best test of a net while it trains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ class BestKeeper:
         self._prefix = prefix
 
     def offer(self, net: caffe.Net, test: Best) -> bool:
-        """Save the weights of `net` if no test before was as good; whether it did.
+        """Save the weights of `net` if no test before was as good.
+
+        Returns:
+            Whether they were saved.
 
         Raises:
             OSError: a file cannot be written.
@@ -49,8 +52,8 @@ def rating(metrics: Metrics, iteration: int, outputs: Mapping[str, float], loss:
     """What a test is compared by: the accuracy that stands for the net, else the weighted loss.
 
     Args:
-        metrics: those of the test net.
-        iteration: that of the weights.
+        metrics: the metrics of the test net.
+        iteration: how many iterations the weights have.
         outputs: the mean outputs.
         loss: the mean weighted loss.
     """

@@ -1,4 +1,4 @@
-"""Notice early that a loss grows instead of falling."""
+"""Notices early that a loss grows instead of falling."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class DivergenceWatch:
         """Begin.
 
         Args:
-            beginning: the mean loss at the beginning, of a run that goes on; None to take that of
-                the first SPAN iterations.
+            beginning: the mean loss with which a run began that goes on now; None to take the mean
+                of the first SPAN iterations.
         """
         self.beginning = beginning
         self._seen: list[float] = []
@@ -30,9 +30,9 @@ class DivergenceWatch:
         self._above = 0
 
     def __call__(self, loss: float) -> bool:
-        """Whether with this loss, the next iteration's, training begins to look divergent.
+        """Whether training begins to look divergent with the loss of the next iteration.
 
-        True once; again only after the loss came down.
+        It is said once, and again only after the loss came down.
         """
         if self._smooth is None:
             self._seen.append(loss)
@@ -44,7 +44,7 @@ class DivergenceWatch:
         else:
             self._smooth += (loss - self._smooth) / self.SPAN
         if self.beginning is None or not self.beginning > 0:
-            return False  # a loss with other signs has no "twice"
+            return False  # "Twice the loss" says nothing of one that is not positive.
         self._lowest = min(self._lowest, self._smooth)
         fell = self._lowest < self.beginning / 2
         limit = self.beginning if fell else 2 * self.beginning

@@ -25,7 +25,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, signum: int, iteration: int, snapshot: Path, command: str) -> None:
-        """See the attributes."""
+        """Compose the message; the arguments are the attributes."""
         super().__init__(
             f"interrupted after {iteration} iterations, snapshot {snapshot}; go on with: {command}"
         )

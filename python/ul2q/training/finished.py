@@ -1,4 +1,4 @@
-"""A run to be resumed of which nothing is left to do."""
+"""Tells whether anything is left to do of a run that is to be resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def finished_result(
     plan: Plan, run: Path, snapshots: Sequence[Snapshot], *, best: bool
 ) -> TrainResult | None:
-    """The result of a run that is finished, from its log; else None.
+    """The result of a run that is finished, from its log; None of one that is not.
 
     Args:
         plan: what the run does.
@@ -39,7 +39,7 @@ def finished_result(
     if (tests or plan.displays(last)) and row.get(ITERATION) != last:
         return None
     if not all(map(math.isfinite, row.values())):
-        return None  # the last test is made again, and fails again
+        return None  # The snapshot was written before the last test, which has to fail again.
     try:
         check_snapshot(snapshots[0])
     except (UserError, OSError):

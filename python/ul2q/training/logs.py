@@ -62,11 +62,11 @@ class RunLogs:
         Args:
             run: the folder.
             solver: the solver, with the nets that it is going to run.
-            began: when the run did, by time.perf_counter().
-            resume_at: of a run that goes on, the iteration that is still to come; None for a new
+            began: when the run began, by time.perf_counter().
+            resume_at: the iteration that is still to come of a run that goes on; None for a new
                 run.
-            test_compute_loss: whether tests have a total_loss.
-            tensorboard: whether log.csv's numbers are written for TensorBoard, too.
+            test_compute_loss: whether the weighted loss of each test is logged, too.
+            tensorboard: whether the numbers of log.csv are written for TensorBoard, too.
 
         Raises:
             RunLogError: as LogWriter does.
@@ -95,7 +95,7 @@ class RunLogs:
             self._opened = opened.pop_all()
 
     def mean_loss_before(self, iteration: int) -> float:
-        """The mean of the train losses that log.csv had of earlier iterations; NaN without any."""
+        """The mean train loss in the rows of log.csv before an iteration; NaN if it has none."""
         kept = self._log.kept.before(iteration)
         rows = [kept.row(i) for i in range(len(kept.cells))]
         losses = [row[TRAIN_LOSS] for row in rows if TRAIN_LOSS in row]
@@ -112,10 +112,11 @@ class RunLogs:
         """Append a row to log.csv and TensorBoard's events.
 
         Args:
-            iteration: its number.
-            learning_rate: its rate.
-            train_loss: its loss; None if it has none.
-            tests: the mean outputs of each test net before it; empty if there was no test.
+            iteration: the number of the iteration.
+            learning_rate: the rate of the iteration.
+            train_loss: the loss of the iteration; None if there is none.
+            tests: the mean outputs of each test net before the iteration; empty if there was no
+                test.
         """
         row = {ITERATION: iteration, SECONDS: self._seconds(), LEARNING_RATE: learning_rate}
         if train_loss is not None:

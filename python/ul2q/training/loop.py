@@ -1,4 +1,4 @@
-"""The loop of a solver: iterations, with tests, snapshots and reports on the way."""
+"""Runs a solver: its iterations, with tests, snapshots and reports between them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class SolverLoop:
-    """Solver::Solve of BVLC's solver.cpp, with reports on the way."""
+    """Solver::Solve of BVLC's solver.cpp, with reports between the iterations."""
 
     def __init__(
         self,
@@ -69,7 +69,12 @@ class SolverLoop:
         self._began = time.perf_counter()
 
     def begin(self, weights: Sequence[Path], *, anew: bool) -> None:
-        """Load the weights that the run begins from; `anew`: over the logs of one that died."""
+        """Load the weights that the run begins from.
+
+        Args:
+            weights: the .caffemodel files.
+            anew: whether logs that stand in the run's folder are begun anew.
+        """
         load_initial_weights(self._solver, weights)
         if anew:
             self._resumed_at = 0
@@ -87,7 +92,7 @@ class SolverLoop:
             )
 
     def run(self) -> None:
-        """All iterations, the snapshot after them, the last test; logs in the run folder."""
+        """Do all iterations, then the last snapshot and the last test, and log them in the run."""
         last = self._plan.param.max_iter
         try:
             if self._arguments.best:
@@ -118,7 +123,7 @@ class SolverLoop:
                 self._logs.close()
 
     def interrupted(self, signum: int) -> TrainingError | Interrupted:
-        """Write a snapshot; what to raise then."""
+        """Write a snapshot, and give the exception that ends the run."""
         self._snapshots.write()
         iteration, snapshot = self._solver.iter, self._snapshots.current
         if snapshot is None:
@@ -130,7 +135,7 @@ class SolverLoop:
         return Interrupted(signum, iteration, snapshot.state, command)
 
     def result(self) -> TrainResult:
-        """What has been done."""
+        """What the run has come to so far."""
         snapshot = self._snapshots.current
         return TrainResult(
             iterations=self._solver.iter,
@@ -191,7 +196,7 @@ class SolverLoop:
             )
 
     def _finish(self) -> None:
-        """The loss and the test of the finished net, where display and test_interval ask."""
+        """Report the loss and the test of the finished net, where the solver asks for them."""
         iteration = self._solver.iter
         rate = float(self._solver.lr)
         loss = None
@@ -207,7 +212,7 @@ class SolverLoop:
 
     @property
     def _diverged_in_test(self) -> str | None:
-        """What the test before this iteration put out that is not finite; None if nothing.
+        """What was not finite in the test before this iteration; None if all was, or none was made.
 
         A test before any training may overflow: the averages of BatchNorm layers are still 0.
         """
@@ -222,7 +227,7 @@ class SolverLoop:
 
     @contextmanager
     def _undone_by_a_stop(self) -> Iterator[None]:
-        """What was read of the data in the block counts as not read if a stop ends it."""
+        """If a stop ends the block, put the data back to where they stood before it."""
         before = self._solver._resume_state()
         try:
             yield
@@ -231,7 +236,7 @@ class SolverLoop:
             raise
 
     def _report_loss(self, iteration: int, loss: float, rate: float, *, tested: bool) -> None:
-        """Tell and log the loss of an iteration; raise TrainingError if it is not finite."""
+        """Report and log the loss of an iteration; raise TrainingError if it is not finite."""
         self._losses.append(loss)
         mean = self._mean_loss()
         display = self._plan.displays(iteration)

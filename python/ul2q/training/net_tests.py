@@ -1,4 +1,4 @@
-"""The tests of a net while it trains, and the best of them."""
+"""Tests a net while it trains, and keeps the best weights."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class NetTests:
     """Runs a solver's test nets, as Solver::TestAll of BVLC's solver.cpp does.
 
     Attributes:
-        outputs: the mean outputs in the last test, by output, one dict a test net; empty before
-            any test.
+        outputs: the mean outputs in the last test by their names, a dict for each test net; empty
+            before any test.
         tested_at: the iteration of the last test; None before any.
-        diverged: what the last test put out that is not finite, and where; None if nothing.
+        diverged: what was not finite in the last test, and where; None if all was.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class NetTests:
         self._keeper = BestKeeper(self._plan.param.snapshot_prefix, resume=resume)
 
     def run(self) -> bool:
-        """Test all test nets with the weights as they are; False if there are none."""
+        """Test all test nets with the weights as they are; return whether there are any."""
         nets = self._solver.test_nets
         results: list[dict[str, float]] = []
         losses: list[float] = []

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """An iteration, as far as a report goes.
+    """What a report has of an iteration.
 
     Attributes:
         iteration: its number, from 0 as Caffe counts.
         done: how many updates the weights have had after it.
         loss: its train loss, averaged as the solver's `average_loss` says.
-        learning_rate: its rate.
+        learning_rate: the rate of its update.
         display: whether the solver's `display` asks for a report on it.
     """
 
@@ -41,23 +41,23 @@ class Reporter:
     """What training tells while it runs. This base class keeps all but warnings to itself."""
 
     def start(self, first: int, last: int) -> None:
-        """Training goes from iteration `first` up to, not including, `last`."""
+        """Hear that training goes from iteration `first` up to, not including, `last`."""
 
     def step(self, step: Step) -> None:
-        """An iteration is done."""
+        """Hear of an iteration that is done."""
 
     def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
-        """The mean outputs of each test net after `iteration` updates."""
+        """Hear the mean outputs of each test net after `iteration` updates."""
 
     def note(self, message: str) -> None:
-        """Something that the user should know."""
+        """Hear something that the user should know."""
 
     def warning(self, message: str) -> None:
-        """Something went wrong, and the run goes on; goes to the logger "ul2q"."""
+        """Hear what went wrong, though the run goes on; this one tells the logger "ul2q"."""
         logging.getLogger("ul2q").warning(message)
 
     def close(self) -> None:
-        """No more reports come."""
+        """Hear that no more reports come."""
 
 
 class Lines(Reporter):
@@ -140,7 +140,7 @@ class Bar(Reporter):
 
 
 def reporter(stream: TextIO) -> Reporter:
-    """The bar if `stream` is a terminal, else plain lines."""
+    """A bar if `stream` is a terminal, else plain lines."""
     return Bar(stream) if stream.isatty() else Lines(stream)
 
 

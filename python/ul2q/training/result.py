@@ -20,16 +20,16 @@ class TrainResult:
         seconds: how long this run took, tests and snapshots included.
         train_loss: the last train loss, averaged over the solver's `average_loss` iterations;
             NaN if the snapshot left nothing to do.
-        test: the mean outputs in the last test, by output, one dict a test net; empty if there
-            was no test.
+        test: the mean outputs in the last test by their names, a dict for each test net; empty if
+            there was no test.
         accuracy: which output of test[0] is its accuracy (`ul2q.nets.metrics`); None if none is.
         tested_at: the iteration of the last test; None if there was none.
         snapshot: the .solverstate; None if the solver's `snapshot_after_train` is false.
         weights: the .caffemodel beside it.
-        log: the CSV log; None without a run folder.
+        log: log.csv; None without a run folder.
         data: the databases of the train net, then of the test nets.
-        finished: the run to be resumed was finished already: nothing has been done, and the
-            numbers are those of its log.
+        finished: whether the run to be resumed was finished already, so that nothing has been
+            done, and the numbers are those of its log.
         best: the best test; None if it was not to be kept, or there was none.
         best_weights: the .caffemodel of that test.
     """

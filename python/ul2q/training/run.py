@@ -1,4 +1,4 @@
-"""A run, from a solver file to what it came to."""
+"""Does a run, from a solver file to what it comes to."""
 
 from __future__ import annotations
 
@@ -66,23 +66,24 @@ def train(
             `solver_settings.apply_settings`.
         epochs: passes over the training data, in place of max_iter.
         keep: how many snapshots of this run stay, the newest; 0 for all.
-        best: keep the weights of the best test as <snapshot_prefix>_best.caffemodel: the highest
-            output of the first test net's first Accuracy layer, or the lowest loss.
-        tensorboard: write log.csv's numbers for TensorBoard, too, into `run`.
+        best: keep the weights of the best test, too: that with the highest accuracy of the first
+            test net, or with the lowest loss of one that has no accuracy.
+        tensorboard: write the numbers of log.csv for TensorBoard, too, into `run`.
         progress: told of every iteration and test.
 
     Raises:
         FileNotFoundError: a file or a database is missing.
         PrototxtError: a prototxt or a setting is faulty.
         WeightsError: a weights file is none, or does not belong to the net.
-        SnapshotError: the same of a snapshot.
-        RunLogError: the run folder holds a log and the run does not go on, or another run's log.
+        SnapshotError: a snapshot is none, or does not belong to the net.
+        RunLogError: the run's folder holds a log though the run does not go on, or the log of
+            another run, or a damaged one.
         TensorBoardError: tensorboardX is missing.
         TrainingError: the arguments contradict each other, another process runs in `run`, no
             snapshot is intact, or one is beyond max_iter; the loss, a test or the weights are not
             finite; the last snapshot could not be written.
         caffe.CaffeError: Caffe refuses a net or the solver.
-        Interrupted: see above.
+        Interrupted: SIGINT or SIGTERM came.
     """
     arguments = Arguments(
         solver=solver,
@@ -104,7 +105,7 @@ def train(
 
 
 def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
-    """`train`, when nobody else is in the run's folder."""
+    """Do what `train` says, while no other process works in the run's folder."""
     run, snapshot = arguments.run, arguments.snapshot
     if snapshot is None and not arguments.resume and run is not None:
         refuse_existing_logs(run)

@@ -1,4 +1,4 @@
-"""Snapshots while a net trains: written, and the newest kept."""
+"""Writes snapshots while a net trains, and keeps the newest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SnapshotWriter:
 
         Args:
             solver: its state is what is written.
-            plan: says where to.
+            plan: says where it is written.
             keep: how many stay, the newest; 0 for all.
             warn: told of what cannot be written or removed.
         """

@@ -1,4 +1,4 @@
-"""A solver prototxt made ready to run: nets found, databases checked, snapshots placed."""
+"""Makes a solver prototxt ready to run: finds nets, checks databases, places snapshots."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Plan:
         param: the SolverParameter to build the solver from; it makes the test nets and never
             runs them, nor does it write snapshots of its own.
         weights: the files that the solver's own `weights` field names.
-        effective: the SolverParameter as the user means it: the file with what was set beside it.
+        effective: the SolverParameter that the user means: the file's, with what was set beside it.
         test_interval: iterations between tests, 0 for none.
         test_initialization: whether there is a test before iteration 0.
         snapshot_interval: iterations between snapshots, 0 for none.
@@ -171,7 +171,7 @@ def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
 
 
 def _find(name: str, field: str, solver: Path) -> str:
-    """A net's path, seen from the working directory, where it or the solver's folder has it."""
+    """The path of a net that stands in the working directory or in the solver's folder."""
     for path in (Path(name), solver.parent / name):
         if path.is_file():
             return str(path)
@@ -198,7 +198,7 @@ def _inline_nets(param: caffe_pb2.SolverParameter, data: Path) -> None:
 
 
 def _place_snapshots(param: caffe_pb2.SolverParameter, solver: Path, run: Path | None) -> None:
-    """Set snapshot_prefix (its default is UpgradeSnapshotPrefixProperty's) and make its folder."""
+    """Set snapshot_prefix and make its folder; the default is UpgradeSnapshotPrefixProperty's."""
     prefix = Path(param.snapshot_prefix or solver.with_suffix(""))
     if param.snapshot_prefix.endswith("/") or prefix.is_dir():
         prefix = prefix / solver.stem

@@ -1,4 +1,4 @@
-"""Change fields of a solver from the command line: `base_lr=0.02`, `stepvalue=100,200`."""
+"""Changes fields of a solver as `base_lr=0.02` or `stepvalue=100,200` say."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def apply_settings(param: caffe_pb2.SolverParameter, settings: Sequence[str]) ->
         settings: each a KEY=VALUE, later ones over earlier ones. KEY is a field's name, with dots
             into a field of a field (`train_state.level`). VALUE is as in a prototxt, but strings
             need no quotes; the values of a repeated field stand between commas and replace those
-            that it has. Nothing leaves the field out.
+            that it has. An empty VALUE leaves the field out.
 
     Raises:
-        PrototxtError: a setting is none; the message names it and near names.
+        PrototxtError: a setting is faulty; the message names it and near names.
     """
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -52,7 +52,7 @@ def set_epochs(
     Args:
         param: is changed.
         net: the train net.
-        state: the train net's.
+        state: the state in which the train net runs.
         epochs: at least 1. max_iter = ⌈epochs · records / (batch size · iter_size)⌉.
 
     Raises:
@@ -61,7 +61,7 @@ def set_epochs(
     """
     if epochs < 1:
         raise PrototxtError(f"--epochs must be at least 1, it is {epochs}")
-    data_layers.sources(net, state)  # that they are there
+    data_layers.sources(net, state)  # refuses what is missing
     iterations = set()
     for layer in data_layers.data_layers(net, state):
         data = layer.data_param
@@ -99,7 +99,7 @@ def _set(message: Any, path: list[str], value: str) -> None:
 
 
 def _parse(holder: Any, field: Any, text: str) -> Any:
-    """`holder`, an empty message, with one value in its field."""
+    """Put one value into a field of `holder`, an empty message, and return that."""
     if field.type == field.TYPE_STRING and text[:1] not in {'"', "'"}:
         text = json.dumps(text, ensure_ascii=False)
     if field.message_type is not None and not text.startswith("{"):

@@ -1,4 +1,4 @@
-"""What a run begins with: weights, or the snapshot that it goes on from."""
+"""Loads what a run begins with: weights, or the snapshot that it goes on from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorBoard's event files, by the package tensorboardX (`pip install 'ul2q[tensorboard]'`)."""
+"""Writes TensorBoard's event files by tensorboardX (`pip install 'ul2q[tensorboard]'`)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class TensorBoardError(UserError, ImportError):
 
 
 class TensorBoardLog:
-    """The numbers of log.csv as scalars, under the names of its columns."""
+    """Writes the numbers of log.csv as scalars, under the names of its columns."""
 
     def __init__(self, folder: Path, *, resume_at: int | None = None) -> None:
         """Begin an event file in `folder`.
 
         Args:
             folder: the folder, which TensorBoard shows as one run.
-            resume_at: of a run that goes on, the iteration that is still to come: TensorBoard
+            resume_at: the iteration that is still to come of a run that goes on; TensorBoard
                 forgets what earlier files have from there on. None for a new run.
 
         Raises:
@@ -41,7 +41,7 @@ class TensorBoardLog:
         )
 
     def write(self, row: Mapping[str, float]) -> None:
-        """Write a row of the log: all but its iteration and seconds."""
+        """Write the numbers of a row of the log, but for its iteration and seconds."""
         for name, value in row.items():
             if name not in {ITERATION, SECONDS}:
                 self._writer.add_scalar(name, value, int(row[ITERATION]))
