@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 from ul2q.cli import main
 from ul2q.evaluation import evaluate
-from ul2q.models.weights import WeightsError
+from ul2q.models.caffemodel import WeightsError
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.prototxt_text import Document
 from ul2q.quantization_caffe import (

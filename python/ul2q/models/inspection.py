@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ul2q.models.caffemodel import read_blobs
+from ul2q.models.caffemodel import WeightsError, read_blobs
 from ul2q.models.histograms import model_figure, moments
-from ul2q.models.weights import WeightsError
 from ul2q.quantizers import quantize
 from ul2q.util.figures import FiguresError, check_figure, write_figure
 from ul2q.util.output_file import refuse_existing, write_file

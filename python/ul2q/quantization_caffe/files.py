@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ul2q.models.weights import WeightsError
+from ul2q.models.caffemodel import WeightsError
 from ul2q.nets.prototxt import parse_net
 from ul2q.quantization_caffe.net import ImportedNet, import_net
 from ul2q.quantization_caffe.weights import ImportedWeights, import_weights
