@@ -1,4 +1,4 @@
-"""Caffemodels of the fork."""
+"""Read a caffemodel of Quantization-caffe: its float weights, without their quantised copies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def import_weights(path: Path, net: caffe_pb2.NetParameter | None = None) -> Imp
     """Read a caffemodel of the fork.
 
     Its quantised copies and their parameters are dropped; the float weights are all that a layer
-    of ours needs.
+    of ul2q needs.
 
     Args:
         path: a .caffemodel.
