@@ -10,7 +10,8 @@ import caffe
 from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
-from ul2q.models.weights import check_weights_file, load_weights
+from ul2q.models.caffemodel import check_weights_file
+from ul2q.models.weights import load_weights
 from ul2q.nets import data_layers
 from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.net_outputs import at_layer_not_finite, mean_outputs, not_finite

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from ul2q.models.caffemodel import read_blobs
-from ul2q.models.weights import WeightsError
+from ul2q.models.caffemodel import WeightsError, read_blobs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ from scipy import stats
 
 from tests import reference
 from ul2q import cli
-from ul2q.models.caffemodel import ModelBlob
-from ul2q.models.inspection import describe, inspect_model, model_figure
-from ul2q.models.weights import WeightsError
+from ul2q.models.caffemodel import ModelBlob, WeightsError
+from ul2q.models.histograms import model_figure
+from ul2q.models.inspection import describe, inspect_model
 from ul2q.util.figures import FiguresError
 from ul2q.util.output_file import OutputExistsError
 

@@ -18,7 +18,7 @@ from tests import reference
 from ul2q import cli, methods
 from ul2q.cli import inspect as inspect_command
 from ul2q.cli import simulate as simulate_command
-from ul2q.models.weights import WeightsError
+from ul2q.models.caffemodel import WeightsError
 from ul2q.simulation import Outcome, Simulation, SimulationError, run, simulate
 from ul2q.simulation.figure import staircases
 from ul2q.simulation.settings import DISTRIBUTIONS

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from tests.processes import run_caffe
 from tests.reporters import Notes
 from ul2q.evaluation import evaluate
 from ul2q.runs.best import Best
@@ -271,20 +270,13 @@ def test_a_solver_goes_on_after_a_snapshot_that_failed(workspace: Workspace) -> 
 def test_the_tool_caffe_goes_on_too(workspace: Workspace) -> None:
     Path("mini_iter_4.caffemodel").mkdir()
     solver = workspace.solver(snapshot=4, max_iter=6)
-    tool = Path(sys.executable).with_name("caffe")
-    if not tool.exists():
-        pytest.skip("the command `caffe` is not installed")
-    done = subprocess.run(
-        [tool, "train", f"--solver={solver}"], check=False, capture_output=True, text=True
-    )
+    done = run_caffe("train", f"--solver={solver}", cwd=workspace.folder)
     assert done.returncode == 0
     assert "NO SNAPSHOT after iteration 4: Cannot write mini_iter_4.caffemodel" in done.stderr
     assert Path("mini_iter_6.solverstate").is_file()
     Path("mini_iter_6.caffemodel").unlink()
     Path("mini_iter_6.caffemodel").mkdir()
-    done = subprocess.run(
-        [tool, "train", f"--solver={solver}"], check=False, capture_output=True, text=True
-    )
+    done = run_caffe("train", f"--solver={solver}", cwd=workspace.folder)
     assert done.returncode != 0
     assert "Cannot write mini_iter_6.caffemodel" in done.stderr
 

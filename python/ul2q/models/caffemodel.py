@@ -1,15 +1,16 @@
-"""The blobs of a caffemodel as arrays, without the net that it was trained in."""
+"""Read caffemodels: the message, its layers, and their blobs as arrays, without a net for them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from caffe.proto import caffe_pb2
 
-from ul2q.models.weights import WeightsError, check_weights_file, read_caffemodel
+from ul2q.errors import UserError
+from ul2q.models.binary_proto import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,9 +22,27 @@ if TYPE_CHECKING:
 _V0_TYPES = {"conv": "Convolution", "innerproduct": "InnerProduct"}
 
 
+class WeightsError(UserError, ValueError):
+    """A file that holds no weights, or none for the net."""
+
+
+class ModelLayer(NamedTuple):
+    """A layer of a caffemodel of any Caffe.
+
+    Attributes:
+        name: the layer's name.
+        type: its type, by today's name if the file is of an old format.
+        blobs: its weights and biases; may be none.
+    """
+
+    name: str
+    type: str
+    blobs: Sequence[caffe_pb2.BlobProto]
+
+
 @dataclass(frozen=True)
 class ModelBlob:
-    """A blob of a layer.
+    """A blob of a layer of a caffemodel.
 
     Attributes:
         layer: the layer's name.
@@ -41,6 +60,37 @@ class ModelBlob:
     def name(self) -> str:
         """E.g. "conv1[0]"."""
         return f"{self.layer}[{self.index}]"
+
+
+def check_weights_file(path: Path) -> None:
+    """Refuse what is no weights file by its name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        WeightsError: it is a solver state.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    if path.name.endswith((".solverstate", ".solverstate.h5")):
+        raise WeightsError(f"{path} is a solver state: give its .caffemodel as weights")
+
+
+def read_caffemodel(path: Path) -> caffe_pb2.NetParameter:
+    """The message in a binary .caffemodel.
+
+    Raises:
+        WeightsError: the file is damaged or no .caffemodel.
+    """
+    return read_message(path, caffe_pb2.NetParameter, ".caffemodel", WeightsError)
+
+
+def layers_with_blobs(model: caffe_pb2.NetParameter) -> Iterator[ModelLayer]:
+    """The layers that hold weights, in the file's order.
+
+    Args:
+        model: of V0 (2013), V1 (2014) or today's format.
+    """
+    return (layer for layer in _layers(model) if layer.blobs)
 
 
 def read_blobs(path: Path) -> list[ModelBlob]:
@@ -63,29 +113,26 @@ def read_blobs(path: Path) -> list[ModelBlob]:
         )
     model = read_caffemodel(path)
     blobs = [
-        ModelBlob(name, kind, i, _values(path, f"{name}[{i}]", blob))
-        for name, kind, held in _layers(model)
-        for i, blob in enumerate(held)
+        ModelBlob(layer.name, layer.type, i, _values(path, f"{layer.name}[{i}]", blob))
+        for layer in layers_with_blobs(model)
+        for i, blob in enumerate(layer.blobs)
     ]
     if not blobs:
         raise WeightsError(f"{path} holds no weights; give a .caffemodel")
     return blobs
 
 
-def _layers(
-    model: caffe_pb2.NetParameter,
-) -> Iterator[tuple[str, str, Sequence[caffe_pb2.BlobProto]]]:
-    """Name, type and blobs."""
+def _layers(model: caffe_pb2.NetParameter) -> Iterator[ModelLayer]:
     for layer in model.layer:
-        yield layer.name, layer.type, layer.blobs
+        yield ModelLayer(layer.name, layer.type, layer.blobs)
     for old in model.layers:
         if old.HasField("layer"):
             v0 = old.layer
-            yield v0.name, _V0_TYPES.get(v0.type, v0.type), v0.blobs
+            yield ModelLayer(v0.name, _V0_TYPES.get(v0.type, v0.type), v0.blobs)
         else:
             # INNER_PRODUCT became InnerProduct; so did all of V1's types that have blobs.
             kind = caffe_pb2.V1LayerParameter.LayerType.Name(old.type)
-            yield old.name, kind.title().replace("_", ""), old.blobs
+            yield ModelLayer(old.name, kind.title().replace("_", ""), old.blobs)
 
 
 def _values(path: Path, name: str, blob: caffe_pb2.BlobProto) -> NDArray[Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ul2q.models.caffemodel import read_blobs
-from ul2q.models.weights import WeightsError
+from ul2q.models.caffemodel import WeightsError, read_blobs
+from ul2q.models.histograms import model_figure, moments
 from ul2q.quantizers import quantize
-from ul2q.util.figures import FiguresError, Histogram, check_figure, histogram_figure, write_figure
+from ul2q.util.figures import FiguresError, check_figure, write_figure
 from ul2q.util.output_file import refuse_existing, write_file
 from ul2q.util.tables import csv_table
 
@@ -19,15 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from ul2q.models.caffemodel import ModelBlob
-    from ul2q.quantizers import Quantized
 
 BITS = range(1, 9)
-
-_EDGES = np.linspace(-4, 4, 81)  # of a histogram's bins, in units of sigma
 
 
 @dataclass(frozen=True)
@@ -178,73 +174,6 @@ def model_table(rows: Sequence[BlobRow]) -> tuple[list[str], list[list[str]]]:
             for row in rows
         ],
     )
-
-
-def model_figure(blobs: Sequence[ModelBlob], bits: int | None = None) -> Figure:
-    """Normalised histograms of weights against N(0, 1), a panel a blob.
-
-    Blobs with no more than one axis longer than 1 are left out (biases, and what layers such as
-    BatchNorm have a number of for each channel), and blobs whose values are all equal.
-
-    Args:
-        blobs: of a model, finite.
-        bits: also draw the values quantised by μL2Q at this width.
-
-    Raises:
-        FiguresError: matplotlib is missing, or no blob is left.
-    """
-    histograms = [
-        _histogram(blob, bits)
-        for blob in blobs
-        if blob.values.size > max(blob.values.shape, default=1) and np.ptp(blob.values) > 0
-    ]
-    if not histograms:
-        raise FiguresError("no weights to draw: all blobs are vectors, or constant")
-    return histogram_figure(histograms)
-
-
-def _histogram(blob: ModelBlob, bits: int | None) -> Histogram:
-    title = f"{blob.name} {'×'.join(map(str, blob.values.shape))}"
-    quantised = None if bits is None else quantize(blob.values, bits)
-    return normalised_histogram(title, blob.values, quantised)
-
-
-def normalised_histogram(
-    title: str, values: NDArray[Any], quantised: Quantized | None = None, code_step: int = 1
-) -> Histogram:
-    """The histogram of (value - mean) / sigma, and the levels after quantisation.
-
-    Where each channel has levels of its own, those are gathered in the histogram's bins.
-
-    Args:
-        title: of its panel.
-        values: finite, and not all equal.
-        quantised: `values`, quantised; None: no levels.
-        code_step: from a code of the method to the next.
-    """
-    mean, sigma = moments(values)
-
-    def density(numbers: NDArray[Any]) -> NDArray[Any]:
-        counts, _ = np.histogram((numbers - mean) / sigma, _EDGES)
-        return np.asarray(counts / (values.size * np.diff(_EDGES)))
-
-    before = density(values)
-    if quantised is None:
-        return Histogram(title, _EDGES, before)
-    if np.ndim(quantised.scale):
-        after, centres = density(quantised.values), (_EDGES[1:] + _EDGES[:-1]) / 2
-        return Histogram(title, _EDGES, before, centres[after > 0], after[after > 0])
-    levels, counts = np.unique(quantised.values, return_counts=True)
-    step = code_step * quantised.scale / sigma
-    levels = (levels.astype(np.float64) - mean) / sigma
-    return Histogram(title, _EDGES, before, levels, counts / (values.size * step))
-
-
-def moments(values: NDArray[Any]) -> tuple[float, float]:
-    """Mean and population standard deviation, which is 0 if all values are equal."""
-    if (lowest := values.min()) == values.max():
-        return float(lowest), 0.0
-    return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
 
 
 def _ks_distance(z: NDArray[np.float64]) -> float:

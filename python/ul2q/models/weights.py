@@ -5,32 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import caffe
-from caffe.proto import caffe_pb2
 
-from ul2q.errors import UserError
-from ul2q.models.binary_proto import read_message
+from ul2q.models.caffemodel import WeightsError, layers_with_blobs, read_caffemodel
 from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.net_outputs import weights_not_finite
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class WeightsError(UserError, ValueError):
-    """A file that holds no weights, or none for the net."""
-
-
-def check_weights_file(path: Path) -> None:
-    """Refuse what is no weights file by its name.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        WeightsError: it is a solver state.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    if path.name.endswith((".solverstate", ".solverstate.h5")):
-        raise WeightsError(f"{path} is a solver state: give its .caffemodel as weights")
 
 
 def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
@@ -58,15 +39,6 @@ def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
         raise WeightsError(f"{path}: the weights of layer {layer!r} hold NaN or infinity")
 
 
-def read_caffemodel(path: Path) -> caffe_pb2.NetParameter:
-    """The message in a binary .caffemodel.
-
-    Raises:
-        WeightsError: the file is damaged or no .caffemodel.
-    """
-    return read_message(path, caffe_pb2.NetParameter, ".caffemodel", WeightsError)
-
-
 def _activations(net: caffe.Net) -> list[str]:
     layers = zip(net._layer_names, net.layers, strict=True)
     return [name for name, layer in layers if layer.type == ACTIVATION]
@@ -79,5 +51,4 @@ def _layer_names(path: Path) -> set[str]:
             return set(caffe._caffe._hdf5_weights(str(path)))
         except caffe.CaffeError as error:
             raise WeightsError(f"{path} is damaged or no .caffemodel.h5") from error
-    net = read_caffemodel(path)
-    return {layer.name for layer in (*net.layer, *net.layers) if layer.blobs}
+    return {layer.name for layer in layers_with_blobs(read_caffemodel(path))}

@@ -1,8 +1,9 @@
 """Take over nets and weights of Quantization-caffe, the Caffe fork of μL2Q's authors (2019).
 
-There, any layer may have `weights_compress` and `activations_compress` (methods by name, one for
-each blob or top) and `..._compress_param` (their widths); its caffemodels hold a quantised copy
-beside the float weights. docs/fork.md says what becomes of each field, and why.
+In this package "the fork" is always Quantization-caffe. There, any layer may have
+`weights_compress` and `activations_compress` (methods by name, one for each blob or top) and
+`..._compress_param` (their widths); its caffemodels hold a quantised copy beside the float weights.
+docs/fork.md says what becomes of each field, and why.
 """
 
 from __future__ import annotations

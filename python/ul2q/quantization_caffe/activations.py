@@ -1,4 +1,4 @@
-"""Quantise activations as the fork did: what a layer puts out, for all who read it."""
+"""Quantise activations as Quantization-caffe did: what a layer puts out, for all who read it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Write what is imported from files of the fork."""
+"""Import files of Quantization-caffe: read them, and write what becomes of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ul2q.models.weights import WeightsError
+from ul2q.models.caffemodel import WeightsError
 from ul2q.nets.prototxt import parse_net
 from ul2q.quantization_caffe.net import ImportedNet, import_net
 from ul2q.quantization_caffe.weights import ImportedWeights, import_weights
@@ -38,7 +38,7 @@ def import_files(
     force: bool = False,
     ulq_activations: bool = False,
 ) -> ImportedFiles:
-    """Write a net of the fork, and its weights, as ones of ours.
+    """Write a net of the fork, and its weights, as ones of ul2q.
 
     Nothing is written before all has been read and every path is found to be free.
 
@@ -78,6 +78,7 @@ def import_files(
 
 
 def _output(source: Path, output: Path | None) -> Path:
+    """Where the file that becomes of `source` goes."""
     path = source.with_stem(f"{source.stem}_ul2q")
     if output is None:
         return path

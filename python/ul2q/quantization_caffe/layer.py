@@ -1,4 +1,4 @@
-"""The fork's fields of a layer, and what there is to say about them."""
+"""The fields that Quantization-caffe adds to a layer, and what there is to say about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ WEIGHTS = "weights_compress"
 ACTIVATIONS = "activations_compress"
 FIELDS = tuple(f"{kind}{suffix}" for kind in (WEIGHTS, ACTIVATIONS) for suffix in ("", "_param"))
 
-# CompressParameter: what a user sets, and what the fork overwrites as it trains.
+# Fields of CompressParameter: the one that a user sets, and those that the fork overwrites as it
+# trains.
 BITS = "maxbits"
 _STATISTICS = ("delta", "alpha", "fixedpos")
 
@@ -38,7 +39,7 @@ class ImportNote:
     text: str
 
     def __str__(self) -> str:
-        """All of it in one line."""
+        """The note in one line."""
         return f"{self.place}: layer {self.layer!r}: {self.field}: {self.text}"
 
 
@@ -74,7 +75,7 @@ class ForkLayer:
 
     @property
     def fields(self) -> list[Field]:
-        """The fork's."""
+        """Those of the layer's fields that are the fork's."""
         return [entry for entry in self.block.fields if entry.name in FIELDS]
 
     def compressions(self, kind: str) -> list[Compression]:

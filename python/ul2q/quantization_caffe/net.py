@@ -1,4 +1,4 @@
-"""Nets of the fork."""
+"""Turn the prototxt of a net for Quantization-caffe into one of ul2q."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ul2q.quantization_caffe.quantizers import Quantizer, import_quantizer
 if TYPE_CHECKING:
     from ul2q.quantization_caffe.layer import ImportNote
 
-# What the fork's first two methods meant the weights and the biases of.
+# The layers whose weights and biases the fork's first two methods were meant for.
 _WEIGHT_LAYERS = ("Convolution", "Deconvolution", "Embed", "InnerProduct")
 
 
@@ -31,8 +31,8 @@ class ImportedLayer:
         name: of the layer.
         type: what it is now.
         weight: the quantizer of its weights; None if they are float.
-        bias: the same of its biases.
-        activations: the same of its tops, in their order, up to the last one with a field.
+        bias: the quantizer of its biases; None if they are float.
+        activations: the quantizers of its tops, in their order, up to the last one with a field.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ImportedNet:
 
 
 def import_net(net: str | Path | Document, *, ulq_activations: bool = False) -> ImportedNet:
-    """Turn a prototxt of the fork into one of ours that computes what the fork computed.
+    """Turn a prototxt of the fork into one of ul2q that computes what the fork computed.
 
     Layers with `weights_compress` become quantised ones. `activations_compress` becomes a
     QuantizedActivation layer behind its layer.
@@ -132,7 +132,7 @@ def _without_fork_fields(document: Document) -> str:
 
 
 def _import_layer(layer: ForkLayer, *, ulq_activations: bool) -> ImportedLayer:
-    """Turn a layer into one of ours, but for what goes behind it."""
+    """Turn a layer into one of ul2q, but for what goes behind it."""
     document = layer.document
     weight, bias = _weights(layer)
     activations = _activations(layer, ulq_activations=ulq_activations)

@@ -1,4 +1,4 @@
-"""The quantizers of ours that do what the fork's methods did."""
+"""The quantizers of ul2q that do what the methods of Quantization-caffe did."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ul2q.quantization_caffe.layer import Compression, ForkLayer
 
-# The fork's names, and ours in the enum QuantizerParameter.Method.
+# The fork's name of each method, and its value in the enum QuantizerParameter.Method.
 METHODS = {
     "ULQ": "UL2Q",
     "Ternary": "TERNARY",
@@ -18,12 +18,12 @@ METHODS = {
 }
 
 _DEFAULT_BITS = 8
-_MAX_BITS = 16  # ours
+_MAX_BITS = 16  # of ul2q's methods
 
 
 @dataclass(frozen=True)
 class Quantizer:
-    """A quantizer as a prototxt of ours names it.
+    """A quantizer as a prototxt of ul2q names it.
 
     Attributes:
         method: a name of the enum QuantizerParameter.Method.

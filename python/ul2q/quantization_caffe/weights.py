@@ -1,4 +1,4 @@
-"""Caffemodels of the fork."""
+"""Read a caffemodel of Quantization-caffe: its float weights, without their quantised copies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q.models.weights import WeightsError, check_weights_file, read_caffemodel
+from ul2q.models.caffemodel import (
+    WeightsError,
+    check_weights_file,
+    layers_with_blobs,
+    read_caffemodel,
+)
 from ul2q.nets.layer_types import ACTIVATION
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ def import_weights(path: Path, net: caffe_pb2.NetParameter | None = None) -> Imp
     """Read a caffemodel of the fork.
 
     Its quantised copies and their parameters are dropped; the float weights are all that a layer
-    of ours needs.
+    of ul2q needs.
 
     Args:
         path: a .caffemodel.
@@ -48,7 +53,7 @@ def import_weights(path: Path, net: caffe_pb2.NetParameter | None = None) -> Imp
         raise WeightsError(f"{path} holds float weights alone, there is nothing to import: use it")
     weights = read_caffemodel(path)
     size = path.stat().st_size
-    if not any(layer.blobs for layer in (*weights.layer, *weights.layers)):
+    if not any(layers_with_blobs(weights)):
         raise WeightsError(f"{path} holds no weights; give a .caffemodel")
     weights.DiscardUnknownFields()  # all of the fork's
     if net:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ul2q.models.histograms import histogram_figure
 from ul2q.report.paper import paper_net, paper_result, paper_results
 from ul2q.runs.log import LEARNING_RATE, TRAIN_LOSS
 from ul2q.runs.quantization_log import mse_columns
 from ul2q.runs.record import FLOAT
 from ul2q.util.figures import (
     COLOURS,
-    histogram_figure,
     panel_grid,
     panels_in_rows,
     plain,

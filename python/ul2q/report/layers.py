@@ -9,7 +9,7 @@ import numpy as np
 from caffe.proto import caffe_pb2
 
 from ul2q.models.caffemodel import read_blobs
-from ul2q.models.inspection import moments, normalised_histogram
+from ul2q.models.histograms import moments, normalised_histogram
 from ul2q.nets.layer_types import float_type
 from ul2q.nets.quantization import method_name
 from ul2q.quantizers import dequantize, quantize
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ul2q.models.caffemodel import ModelBlob
+    from ul2q.models.histograms import Histogram
     from ul2q.quantizers import Quantized
-    from ul2q.util.figures import Histogram
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q.models.weights import read_caffemodel
+from ul2q.models.caffemodel import read_caffemodel
 from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.metrics import Metrics
 from ul2q.nets.quantization import code_bits, method_name

@@ -9,7 +9,7 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.models.binary_proto import read_message
-from ul2q.models.weights import read_caffemodel
+from ul2q.models.caffemodel import read_caffemodel
 from ul2q.runs.layout import (
     MODELS,
     is_best_model,

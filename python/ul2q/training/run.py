@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import caffe
 
-from ul2q.models.weights import check_weights_file
+from ul2q.models.caffemodel import check_weights_file
 from ul2q.runs.lock import run_lock
 from ul2q.runs.snapshots import find_snapshots, remove_leftovers
 from ul2q.runs.solver import changes_since, record_solver

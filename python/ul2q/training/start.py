@@ -9,7 +9,8 @@ import caffe
 import numpy as np
 
 from ul2q.errors import UserError
-from ul2q.models.weights import load_weights, read_caffemodel
+from ul2q.models.caffemodel import read_caffemodel
+from ul2q.models.weights import load_weights
 from ul2q.nets.net_outputs import weights_not_finite
 from ul2q.runs.snapshots import Snapshot, SnapshotError, as_snapshot, check_snapshot
 from ul2q.training.errors import TrainingError

@@ -1,4 +1,4 @@
-"""Figures: what the numbers of the other modules look like. Needs the extra ul2q[figures].
+"""What all figures share: their style, their panels, their files. Needs the extra ul2q[figures].
 
 They are drawn on matplotlib's own objects, without pyplot: no state of the process's, no display.
 """
@@ -12,21 +12,16 @@ import io
 import itertools
 import math
 import textwrap
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
 from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 FORMATS = ("png", "svg")
 
@@ -36,48 +31,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PANEL = (3.2, 2.6)  # inches
 _TITLE_WIDTH = 46  # characters a line
 _PIXELS_PER_INCH = 150
-_MOST_LEVELS = 32  # that lines of their own stand for
 
 
 class FiguresError(UserError, ValueError):
     """A figure that cannot be made."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a panel: x and y are 1-D, of one length."""
-
-    label: str
-    x: NDArray[Any]
-    y: NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Lines in one pair of axes."""
-
-    title: str
-    lines: Sequence[Line]
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Normalised values, (w - mean) / sigma, and what becomes of them.
-
-    Attributes:
-        title: of its panel.
-        edges: of n bins, n + 1 numbers.
-        density: n numbers.
-        levels: the normalised levels after quantisation; None if there was none.
-        level_density: the share of values at each level, divided by the levels' distance: on the
-            scale of `density`.
-    """
-
-    title: str
-    edges: NDArray[Any]
-    density: NDArray[Any]
-    levels: NDArray[Any] | None = None
-    level_density: NDArray[Any] | None = None
 
 
 def require_matplotlib() -> None:
@@ -134,73 +91,6 @@ def write_figure(figure: Figure, path: Path, *, force: bool) -> None:
     """
     check_figure(path, force=force)
     write_file(path, render(figure, path.suffix[1:].lower()), force=force)
-
-
-def staircase_figure(rows: Sequence[Sequence[Panel]], *, x_label: str, y_label: str) -> Figure:
-    """Rows of panels with steps, which change midway between two points.
-
-    A label has the same colour in all panels.
-
-    Args:
-        rows: as long as one another.
-        x_label: of the lowest row.
-        y_label: of the first column.
-
-    Raises:
-        FiguresError: matplotlib is missing.
-    """
-    figure, grid = panel_grid(len(rows), len(rows[0]))
-    labels = dict.fromkeys(line.label for row in rows for panel in row for line in panel.lines)
-    colours = dict(zip(labels, itertools.cycle(COLOURS)))
-    for axes_row, row in zip(grid, rows, strict=True):
-        for axes, panel in zip(axes_row, row, strict=True):
-            for line in panel.lines:
-                axes.step(
-                    line.x,
-                    line.y,
-                    where="mid",
-                    label=plain(line.label),
-                    color=colours[line.label],
-                    linewidth=1.2,
-                )
-            set_title(axes, panel.title)
-            if panel.lines:
-                axes.legend(fontsize="x-small")
-        axes_row[0].set_ylabel(y_label)
-    for axes in grid[-1]:
-        axes.set_xlabel(x_label)
-    return figure
-
-
-def histogram_figure(histograms: Sequence[Histogram]) -> Figure:
-    """A panel for each histogram, against the density of N(0, 1).
-
-    Raises:
-        FiguresError: matplotlib is missing.
-    """
-    figure, panels = panels_in_rows(len(histograms))
-    for axes, histogram in zip(panels, histograms, strict=True):
-        _draw_histogram(axes, histogram)
-    panels[0].legend(fontsize="x-small")
-    figure.supxlabel("(value − mean) / σ", fontsize="small")
-    return figure
-
-
-def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
-    axes.stairs(
-        histogram.density, histogram.edges, fill=True, color=COLOURS[0], alpha=0.4, label="weights"
-    )
-    x = np.linspace(histogram.edges[0], histogram.edges[-1], 201)
-    axes.plot(x, np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi), "k--", linewidth=1, label="N(0, 1)")
-    if histogram.levels is not None and histogram.level_density is not None:
-        x, y, colour = histogram.levels, histogram.level_density, COLOURS[1]
-        if x.size <= _MOST_LEVELS:
-            axes.vlines(x, 0, y, color=colour, linewidth=2, label="quantised")
-        else:
-            axes.plot(x, y, color=colour, linewidth=0.8, label="quantised")
-    axes.set_xlim(histogram.edges[0], histogram.edges[-1])
-    axes.set_ylim(bottom=0)
-    set_title(axes, histogram.title)
 
 
 def set_title(axes: Axes, title: str) -> None:

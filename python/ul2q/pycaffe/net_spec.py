@@ -1,0 +1,101 @@
+"""What caffe.layers says of the layers: names, fields, and which of them are quantised."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ul2q.nets.layer_types import ACTIVATION, QUANTIZED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.descriptor import FieldDescriptor
+
+
+def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
+    """Let caffe.layers list the layers, say what each takes, and know the quantised ones.
+
+    A quantised layer takes the fields of its float layer: `L.QuantizedConvolution(bottom,
+    num_output=20)` sets convolution_param.num_output.
+    """
+    param_names: dict[str, str] = net_spec._param_names
+    for name in layer_types:
+        base = name.removeprefix(QUANTIZED)
+        if name.startswith(QUANTIZED) and base in param_names:
+            param_names[name] = param_names[base]
+
+    layers = net_spec.Layers
+    make_function = layers.__getattr__
+
+    @cache
+    def documentation(layer_type: str) -> str:
+        field = f"{param_names.get(layer_type)}_param"
+        descriptor = net_spec.caffe_pb2.LayerParameter.DESCRIPTOR
+        return _layer_documentation(layer_type, descriptor.fields_by_name.get(field))
+
+    def layer_function(self: Any, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):  # what Python looks for, in copy() or help()
+            raise AttributeError(name)
+        function: Callable[..., Any] = make_function(self, name)
+        function.__name__ = function.__qualname__ = name
+        function.__doc__ = documentation(name)
+        return function
+
+    def message_names(_: Any) -> list[str]:
+        suffix = "Parameter"
+        names = [name for name in dir(net_spec.caffe_pb2) if name.endswith(suffix)]
+        return [name.removesuffix(suffix) for name in names]
+
+    layers.__getattr__ = layer_function
+    layers.__dir__ = lambda _: sorted(layer_types)
+    layers.__doc__ += f"\n\n    The layers of this Caffe: {', '.join(sorted(layer_types))}.\n"
+    net_spec.Parameters.__dir__ = message_names
+
+
+def _layer_documentation(layer_type: str, field: FieldDescriptor | None) -> str:
+    lines = [
+        f"A {layer_type} layer: {layer_type}(*bottoms, ntop=1, in_place=False, **fields) -> Top.",
+        "",
+        "Bottoms are Tops of other layers; ntop=0 gives the layer itself, 2 or more a tuple.",
+    ]
+    if layer_type.startswith(QUANTIZED):
+        field_name, bits = ("activation", 8) if layer_type == ACTIVATION else ("weight", 2)
+        example = f"dict({field_name}=dict(bits={bits}))"
+        lines += [f"quantization_param, e.g. {example}, is required."]
+    if field is not None and field.message_type is not None:
+        fields = field.message_type.fields
+        lines += ["", f"Fields of {field.name}:"]
+        lines += [f"    {field.name}: {_field_type(field)}" for field in fields]
+    lines += ["", "Fields of the layer, e.g. param, loss_weight, include, are given by name, too."]
+    return "\n".join(lines)
+
+
+_SCALARS = {
+    "INT32": "int",
+    "INT64": "int",
+    "UINT32": "int >= 0",
+    "UINT64": "int >= 0",
+    "FLOAT": "float",
+    "DOUBLE": "float",
+    "BOOL": "bool",
+    "STRING": "str",
+    "BYTES": "bytes",
+}
+
+
+def _field_type(field: FieldDescriptor) -> str:
+    """What a field takes, e.g. "int >= 0, default 1" or "one of MAX, AVE, default MAX"."""
+    if field.message_type is not None:
+        text = f"dict of {field.message_type.name}'s fields"
+    elif field.enum_type is not None:
+        text = f"one of {', '.join(value.name for value in field.enum_type.values)}"
+    else:
+        names = {getattr(field, f"TYPE_{name}"): python for name, python in _SCALARS.items()}
+        text = names[field.type]
+    if field.message_type is None and field.has_default_value:
+        default = field.default_value
+        if field.enum_type is not None:
+            default = field.enum_type.values_by_number[default].name
+        text += f", default {default}"
+    return text
