@@ -49,7 +49,6 @@ PLANTED = [
         "if TYPE_CHECKING:\n    from ul2q.sweep.plan import SweepError",
         "ul2q.report.page -> ul2q.sweep.plan",
     ),
-    ("caffe_tool.py", "from ul2q.cli import main", "ul2q.caffe_tool -> ul2q.cli"),
     ("__init__.py", "import ul2q.cli.train", "ul2q -> ul2q.cli.train"),
     ("data/idx.py", "import ul2q.nets.prototxt", "ul2q.data.idx -> ul2q.nets.prototxt"),
     ("simulation/data.py", "import ul2q.nets.bundled", "ul2q.simulation.data -> ul2q.nets.bundled"),
