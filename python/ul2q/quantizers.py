@@ -140,7 +140,7 @@ def quantize(
     if (rounding == "stochastic") != (seed is not None):
         raise ValueError("seed goes with rounding 'stochastic': give both or neither")
     channel_axis = _checked_axis(axis, w.ndim) if granularity == "channel" else None
-    # Native byte order, C order, aligned: what the kernels read. No copy where that is so already.
+    # The kernels read aligned arrays in native byte order and C order. What is so is not copied.
     plain = np.require(w, native, ["C", "A"])
     values, codes, scales, shifts, code_bits, loss = _core.quantize(
         plain,

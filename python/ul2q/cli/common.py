@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-# What ArgumentParser.add_subparsers() returns: the commands so far.
+# What ArgumentParser.add_subparsers() returns, to which a command is added.
 Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 
 

@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
         "-o", "--output", metavar="OUT", type=Path, help="(default: beside NET, NET_2bit.prototxt)"
     )
     parser.add_argument("--force", action="store_true", help="replace OUT")
-    # What is not given is not there: the defaults are those of NetQuantization.
+    # An option that is not given has the default of NetQuantization.
     for option, kind, text in (
         ("--weight-bits", int, "bits of a weight's code, or what else the method takes, below"),
         ("--bias-bits", int, "(default: biases stay float)"),

@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> None:
         "The squared error of each method at each width on each of the data, and the step λ of "
         "least error for N(0, 1) beside the paper's Table I. Methods of one width are run at it."
     )
-    # What is not given is not there: the defaults are those of Simulation.
+    # An option that is not given has the default of Simulation.
     for option, kind, count, metavar, text in (
         ("--methods", str, "+", "NAME", "(default: ul2q fixed_point binary ternary)"),
         ("--bits", int, "+", "N", "(default: 1 2 4 8)"),

@@ -45,7 +45,7 @@ _CLASSES = (
 _BATCH = 10_000  # images in a batch
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
-_LARGEST = 2**26  # bytes; the files have half of it
+_LARGEST = 2**26  # bytes of a file that is read; CIFAR-10's have half of that
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -127,8 +127,8 @@ def import_cifar10(
 
 
 class _Batch(NamedTuple):
-    images: NDArray[np.uint8]  # N x 3 (R, G, B) x 32 x 32
-    labels: NDArray[np.int64]  # N
+    images: NDArray[np.uint8]  # of shape N x 3 (R, G, B) x 32 x 32
+    labels: NDArray[np.int64]  # of shape N
 
     def items(self, order: list[int], source: Path) -> Iterator[Item]:
         for i in order:
@@ -289,7 +289,7 @@ class _PickledType:
         self.code = code
 
     def __setstate__(self, _: object) -> None:
-        """Byte order and the like: nothing that a type of one byte has."""
+        """Drop the byte order and the like, which a type of one byte does not have."""
 
 
 class _PickledArray:
@@ -302,7 +302,14 @@ class _PickledArray:
         self.state = state
 
     def pixels(self, name: str) -> NDArray[np.uint8]:
-        """N x 3072."""
+        """The array, N x 3072.
+
+        Args:
+            name: of the file, for errors.
+
+        Raises:
+            DataError: the state is not that of such an array of bytes.
+        """
         match self.state:
             case (_, (count, pixels), _PickledType(code=b"u1"), False | 0, bytes(data)):
                 if (count, pixels, len(data)) == (_BATCH, _PIXELS, _BATCH * _PIXELS):

@@ -9,7 +9,7 @@ from ul2q.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NAMED = 4  # names that a message lists
+_NAMED = 4  # how many names a message lists
 
 
 class DataError(UserError, ValueError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CLASSES = "classes.txt"
 
-_NAMED = 10  # damaged images that an error names
+_NAMED = 10  # how many damaged images an error names
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ul2q.data.lmdb_writer import Progress
 
 IMAGENET_SIZE = Resize(256, 256)
-"""What BVLC's examples/imagenet/create_imagenet.sh resizes to."""
+"""The size that BVLC's examples/imagenet/create_imagenet.sh resizes to."""
 
 
 def import_imagenet(
@@ -86,7 +86,7 @@ def import_imagenet(
 
 
 def _list_images(folder: Path) -> dict[str, str]:
-    """The paths of the files in a folder, by name, sorted."""
+    """The paths of the files in a folder by their names, in the order of these."""
     entries = scan(folder)
     for entry in entries:
         if not entry.is_file():

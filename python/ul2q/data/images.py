@@ -38,7 +38,7 @@ class Resize:
     how: Literal["stretch", "crop"] = "stretch"
 
     def __post_init__(self) -> None:
-        """Refuse a size of nothing."""
+        """Refuse a side without a pixel."""
         if min(self.height, self.width) < 1:
             raise DataError(f"size {self.height} x {self.width}; each must be 1 pixel or more")
 
@@ -64,7 +64,7 @@ def read_image(path: str, resize: Resize | None) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # no matter of the image's
+            raise  # the file system's error, which says nothing about the image
         raise ImageError(f"{path}: damaged, or not an image ({_reason(error)})") from error
     return np.ascontiguousarray(np.asarray(pixels)[:, :, ::-1].transpose(2, 0, 1))
 
@@ -75,7 +75,7 @@ def _decoded(path: str) -> Image.Image:
         if image.mode not in _MODES:
             raise ImageError(f"{path}: mode {image.mode}; only 8 bits a channel can be used")
         image.load()
-        # By way of RGBA, for Pillow cannot drop a palette's transparency at once.
+        # By way of RGBA, as Pillow cannot drop a palette's transparency at once.
         return (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
 
 

@@ -40,7 +40,7 @@ class Option:
         parser.add_argument(*self.flags, **self.settings)
 
 
-class Importer(NamedTuple):  # a dataclass loads `inspect`: a quarter of the time of a help text
+class Importer(NamedTuple):  # a dataclass would load `inspect`, a quarter of a help text's time
     """A data set, or a layout of files, that `ul2q data` imports.
 
     Attributes:
@@ -69,7 +69,7 @@ class Importer(NamedTuple):  # a dataclass loads `inspect`: a quarter of the tim
 
     @property
     def all_options(self) -> tuple[Option, ...]:
-        """Those of its own, and those that all importers have."""
+        """The importer's own options and those that all importers have."""
         written = "the LMDBs, the means and the class names"
         output = Option(
             "-o",

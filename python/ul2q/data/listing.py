@@ -132,7 +132,7 @@ def _items(images: Sequence[Listed], read: Reader) -> Iterator[Item]:
 
 
 def _listing_hash(images: Sequence[Listed], root: Path) -> str:
-    """The SHA-256 of names, labels, sizes and times: contents would take an hour to read."""
+    """The SHA-256 of names, labels, sizes and times, as the contents would take an hour to read."""
     digest = hashlib.sha256()
     for path, label in images:
         status = os.stat(path)  # noqa: PTH116 - a million of them

@@ -29,8 +29,8 @@ Progress = Callable[[int, int, str], None]
 _Pair = tuple[bytes, bytes]  # key and value
 
 _FILES = ("data.mdb", "lock.mdb")
-_BATCH = 1000  # records a transaction, or fewer
-_BATCH_SIZE = 32 * 2**20  # bytes that end a transaction
+_BATCH = 1000  # the most records that a transaction has
+_BATCH_SIZE = 32 * 2**20  # bytes after which a transaction ends
 _FIRST_MAP_SIZE = 16 * 2**20  # bytes
 
 

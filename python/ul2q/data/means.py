@@ -15,7 +15,7 @@ MEAN_IMAGE, MEAN_VALUES = "mean.binaryproto", "mean_values.txt"
 
 
 class ImageMean:
-    """Sums up images of one shape; the sums are exact."""
+    """Sums up images of one shape in integers, so that the mean does not depend on their order."""
 
     def __init__(self) -> None:
         """Begin with no image."""

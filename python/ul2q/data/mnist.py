@@ -81,7 +81,7 @@ def import_fashion_mnist(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Import Fashion-MNIST; all else is as for `import_mnist`."""
+    """Import Fashion-MNIST as `import_mnist` does MNIST."""
     try:
         return _import("fashion-mnist", _CLOTHES, source, output, force, progress)
     except FileNotFoundError as error:
@@ -92,8 +92,8 @@ def import_fashion_mnist(
 
 
 class _Split(NamedTuple):
-    images: NDArray[np.uint8]  # N x H x W
-    labels: NDArray[np.uint8]  # N
+    images: NDArray[np.uint8]  # of shape N x H x W
+    labels: NDArray[np.uint8]  # of shape N
 
     def records(self) -> Iterator[Record]:
         for image, label in zip(self.images, self.labels, strict=True):

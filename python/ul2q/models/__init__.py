@@ -1,1 +1,1 @@
-"""Caffemodels: read, loaded into nets, and described."""
+"""Read caffemodels, load them into nets, and describe them."""

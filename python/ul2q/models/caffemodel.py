@@ -130,13 +130,13 @@ def _layers(model: caffe_pb2.NetParameter) -> Iterator[ModelLayer]:
             v0 = old.layer
             yield ModelLayer(v0.name, _V0_TYPES.get(v0.type, v0.type), v0.blobs)
         else:
-            # INNER_PRODUCT became InnerProduct; so did all of V1's types that have blobs.
+            # INNER_PRODUCT became InnerProduct, and so on for all of V1's types that have blobs.
             kind = caffe_pb2.V1LayerParameter.LayerType.Name(old.type)
             yield ModelLayer(old.name, kind.title().replace("_", ""), old.blobs)
 
 
 def _values(path: Path, name: str, blob: caffe_pb2.BlobProto) -> NDArray[Any]:
-    """As Caffe's Blob::FromProto reads them."""
+    """The blob's values, read as Caffe's Blob::FromProto reads them."""
     legacy = ("num", "channels", "height", "width")
     if any(map(blob.HasField, legacy)):
         shape = tuple(int(getattr(blob, field)) for field in legacy)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ul2q.quantizers import Quantized
 
 _EDGES = np.linspace(-4, 4, 81)  # of a histogram's bins, in units of sigma
-_MOST_LEVELS = 32  # that lines of their own stand for
+_MOST_LEVELS = 32  # more levels than that are drawn as one outline
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ class LayerRow:
     type: str
     tops: Sequence[str]
     shapes: Sequence[Sequence[int]]  # of the tops
-    parameters: int  # elements of its blobs
-    bits: str  # of the weights, + those of the biases; of activations; "" for a float layer
+    parameters: int  # how many numbers its blobs hold
+    bits: str  # of the weights and, after a +, the biases; or of activations; "" if float
 
 
 def layer_rows(net: Net) -> list[LayerRow]:
@@ -77,7 +77,7 @@ def net_text(net: Net) -> str:
 
 
 def net_html(net: Net) -> str:
-    """The same as an HTML table, for notebooks."""
+    """What `net_text` says as an HTML table, for notebooks."""
     rows = layer_rows(net)
     head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
     body = "".join(

@@ -1,4 +1,4 @@
-"""Run each method at each width on each of the data, and measure its L2 loss."""
+"""Run each method at each width on each of the data, and measure its mean squared error."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def _outcome(data: str, values: NDArray[Any], method: str, bits: int) -> Outcome
 
 
 def _widths(method: str, bits: Sequence[int]) -> list[int]:
-    """The widths that a method is run at."""
+    """The widths that a method is run at: the wanted ones, or the only one that it has."""
     (row,) = (row for row in method_table() if row.name == method)
     return [row.min_bits] if row.bits_are_fixed else sorted(set(bits))

@@ -42,7 +42,7 @@ def simulated_values(simulation: Simulation, data: str) -> NDArray[Any]:
 
 
 def _layer_weights(model: str, layer: str) -> NDArray[Any]:
-    # The distributions need no libcaffe.
+    # Imported here, as the distributions need no libcaffe.
     from ul2q.models.caffemodel import read_blobs  # noqa: PLC0415
 
     weights = {blob.layer: blob.values for blob in read_blobs(Path(model)) if blob.index == 0}

@@ -5,7 +5,7 @@ them 0, ±λ, ±2λ, ... With x ~ N(0, 1), Q(x) = λ y and n = 2**(k-1), summing
 
     E[x y] = 2 (φ(0)/2 + Σ φ(jλ))        E[y²] = 2 (1/8 + Σ 2j T(jλ))        j = 1 ... n - 1
 
-where φ is the density and T(z) = P(x > z). So the loss is
+where φ is the density and T(z) = P(x > z). So the mean squared error (the paper's L2 loss) is
 
     E[(x - Q(x))²] = 1 - 2λ E[x y] + λ² E[y²]
 
@@ -37,7 +37,7 @@ PAPER = (
 
 @dataclass(frozen=True)
 class Step:
-    """λ at one width, in units of σ; losses as shares of the variance.
+    """λ at one width, in units of σ. Losses are mean squared errors as shares of the variance.
 
     Attributes:
         bits: the width.
@@ -76,7 +76,7 @@ def lambda_table() -> tuple[Step, ...]:
 
 
 def expected_loss(step: float, bits: int) -> float:
-    """The loss E[(x - Q(x))²] for x ~ N(0, 1).
+    """The mean squared error E[(x - Q(x))²] for x ~ N(0, 1).
 
     Args:
         step: λ, above 0.
@@ -87,8 +87,8 @@ def expected_loss(step: float, bits: int) -> float:
 
 
 def best_step(bits: int) -> float:
-    """The λ of least loss, by bisection of the loss's derivative as far as doubles go."""
-    low, high = 0.0, 2.0  # with steps of 2σ the loss grows at any width
+    """The λ of the least squared error, by bisection of its derivative as far as doubles go."""
+    low, high = 0.0, 2.0  # at steps of 2σ the error grows with the step at any width
     while low < (middle := (low + high) / 2) < high:
         product, square = _moments(middle, bits)
         if middle * square < product:
@@ -99,7 +99,7 @@ def best_step(bits: int) -> float:
 
 
 def _moments(step: float, bits: int) -> tuple[float, float]:
-    """E[x y] and E[y²]."""
+    """The moments E[x y] and E[y²] of the formula at the head of this file."""
     bounds = [j * step for j in range(1, 2 ** (bits - 1))]
     densities = math.fsum(math.exp(-(z**2) / 2) for z in bounds)
     tails = math.fsum(j * math.erfc(z / math.sqrt(2)) for j, z in enumerate(bounds, start=1))

@@ -50,7 +50,7 @@ class Simulation:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        """Check."""
+        """Check the options."""
         for name in ("methods", "bits", "data"):
             if isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise SimulationError(f"{name} is {getattr(self, name)!r}; must be a list of them")
@@ -73,7 +73,7 @@ class Simulation:
 
 
 def model_and_layer(data: str) -> tuple[str, str]:
-    """The path and the name; nothing, nothing if it is not the name of a model's layer."""
+    """The model's path and the layer's name; two empty strings if `data` names no model's layer."""
     model, mark, layer = data.partition(_MODEL_SUFFIX)
     return (model + _MODEL_SUFFIX[:-1], layer) if mark and model else ("", "")
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def loss_table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows for people: a row for data and method, a column for each width.
+    """Headings and rows, rounded: a row for data and method, a column for each width.
 
-    A cell has the loss and, in brackets, its share of the variance.
+    A cell has the mean squared error and, in brackets, its share of the variance.
     """
     widths = sorted({outcome.bits for outcome in outcomes})
     rows: dict[tuple[str, str], dict[int, str]] = {}
@@ -31,7 +31,7 @@ def loss_table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]
 
 
 def step_table(steps: Sequence[Step]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of `lambda_table` for people."""
+    """Headings and rows of `lambda_table`, with rounded numbers."""
     return (
         [
             "bits",
@@ -58,7 +58,7 @@ def step_table(steps: Sequence[Step]) -> tuple[list[str], list[list[str]]]:
 
 
 def markdown(simulation: Simulation, outcomes: Sequence[Outcome], steps: Sequence[Step]) -> str:
-    """Both tables, with what they were made from."""
+    """Both tables in Markdown, with what they were made from."""
     return (
         "# Simulation\n\n"
         "## Mean squared error of each method\n\n"
@@ -72,7 +72,7 @@ def markdown(simulation: Simulation, outcomes: Sequence[Outcome], steps: Sequenc
 
 
 def loss_csv(outcomes: Sequence[Outcome]) -> bytes:
-    """The losses in full, a row an outcome."""
+    """The mean squared errors in full, a row for each outcome."""
     return csv_table(
         ("data", "method", "bits", "loss", "share_of_variance"),
         [(o.data, o.method, o.bits, o.loss, o.share) for o in outcomes],
@@ -80,7 +80,7 @@ def loss_csv(outcomes: Sequence[Outcome]) -> bytes:
 
 
 def step_csv(steps: Sequence[Step]) -> bytes:
-    """`lambda_table` in full."""
+    """The rows of `lambda_table` in full."""
     return csv_table(
         ("bits", "paper", "found", "library", "paper_loss", "loss_of_paper", "loss"),
         [

@@ -1,1 +1,1 @@
-"""What has no better home: files and tables that are written, locks, progress, signals, figures."""
+"""Helpers of no one subject: output files, tables, figures, locks, signals, progress."""

@@ -3,7 +3,7 @@
 They are drawn on matplotlib's own objects, without pyplot: no state of the process's, no display.
 """
 
-# matplotlib is optional, and takes half a second to load.
+# matplotlib is optional, and takes half a second to load, so that it is imported where it is used.
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg")
 
-# Okabe and Ito's, which colour-blind people can tell apart; the yellow left out, which white hides.
+# Okabe and Ito's colours, which colour-blind people can tell apart, without the yellow, which is
+# hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-_PANEL = (3.2, 2.6)  # inches
-_TITLE_WIDTH = 46  # characters a line
+_PANEL = (3.2, 2.6)  # width and height in inches
+_TITLE_WIDTH = 46  # the most characters in a line
 _PIXELS_PER_INCH = 150
 
 
@@ -74,7 +75,8 @@ def render(figure: Figure, kind: str) -> bytes:
     from matplotlib import rc_context
 
     content = io.BytesIO()
-    # Neither a date nor random ids. Text stays text: to be searched, read aloud, and small.
+    # A file has neither a date nor random ids. Text in it stays text, which can be searched and
+    # read aloud, and takes less room.
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with rc_context(
         {"svg.hashsalt": "ul2q", "svg.fonttype": "none", "font.sans-serif": "DejaVu Sans"}
@@ -99,7 +101,7 @@ def set_title(axes: Axes, title: str) -> None:
 
 
 def plain(text: str) -> str:
-    """A text as it is for matplotlib: $ begins no formula, and _ hides no label from a legend."""
+    """The text so that matplotlib takes no $ for a formula and shows labels that begin with _."""
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 

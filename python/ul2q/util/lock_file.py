@@ -17,11 +17,14 @@ class LockFile:
     """A file that one process at a time can hold; it names that process, and stays."""
 
     def __init__(self, file: TextIO) -> None:
-        """Not held yet; `lock_file` opens `file`."""
+        """Take the open file; nothing is locked yet."""
         self._file = file
 
     def acquire(self) -> bool:
-        """Hold it until it is closed here and by all processes that inherited it; whether we do."""
+        """Lock it, and return whether that could be done; no other process holds it then.
+
+        It stays locked until it is closed here and by all processes that inherited it.
+        """
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -37,7 +40,7 @@ class LockFile:
 
     @property
     def descriptor(self) -> int:
-        """For processes to inherit."""
+        """The file descriptor, for processes to inherit."""
         return self._file.fileno()
 
 

@@ -6,7 +6,7 @@ import os
 
 
 def bound_spinning() -> None:
-    """Let OpenMP's threads spin for microseconds, not milliseconds, before they sleep.
+    """Let OpenMP's threads spin for microseconds instead of milliseconds before they sleep.
 
     By default libgomp's threads spin through some milliseconds between two parallel loops. On a
     machine whose cores other processes want too, every loop then waits for a time slice, and

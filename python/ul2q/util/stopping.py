@@ -16,7 +16,7 @@ class StopRequested(Exception):  # noqa: N818  (a request, not an error)
     """A signal asked for the end; `signum` says which."""
 
     def __init__(self, signum: int) -> None:
-        """The signal with number `signum` asked."""
+        """Say which signal asked, by its number."""
         super().__init__(signal.Signals(signum).name)
         self.signum = signum
 
@@ -25,7 +25,7 @@ class StopRequest:
     """What has been asked for so far."""
 
     def __init__(self) -> None:
-        """Nothing has been asked for."""
+        """Begin without a request."""
         self._signum: int | None = None
 
     def ask(self, signum: int) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def csv_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """RFC 4180 in UTF-8, a line of headings first; floats in full, nothing for None."""
+    """The table as CSV (RFC 4180) in UTF-8, headings first; floats in full, None as empty cells."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(headings)
@@ -20,7 +20,7 @@ def csv_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> byte
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Lines of a Markdown table, without a newline at the end; nothing for None."""
+    """The table in Markdown, without a newline at the end; None as empty cells."""
     lines = [headings, ("---",) * len(headings), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
