@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
-  cuda test-gpu test-emulated check-cuda check-nvcc check-emulated system clean
+  cuda test-gpu test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,7 @@ CMAKE := CMAKE_ARGS='$(CMAKE_ARGS) -DUL2Q_WERROR=ON'
 # What the build and `make train` need of Debian; python3-dev for a system Python, dataset-… for `make train`,
 # libboost-context-dev for `make test-emulated`.
 DEBIAN_PACKAGES := \
-  g++ cmake ninja-build python3 python3-dev python3-venv \
+  g++ cmake ninja-build patch python3 python3-dev python3-venv \
   libboost-dev libboost-thread-dev libboost-filesystem-dev libboost-context-dev libprotobuf-dev protobuf-compiler \
   libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libleveldb-dev libopenblas-openmp-dev \
   libhwy-dev libdnnl-dev libgtest-dev dataset-fashion-mnist
@@ -157,7 +157,7 @@ test-emulated: build ## the same tests on two GPUs that are emulated on the CPU:
 # $(call unless-passed,TARGET,WHAT IT DEPENDS ON BESIDE THE SOURCES,COMMANDS): `make`, not its variable, which would run all
 # of this in a dry run, too.
 define unless-passed
-@sources=$$( ($(2); find CMakeLists.txt Makefile cmake cpp $(GPU_TESTS) -name __pycache__ -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
+@sources=$$( ($(2); find CMakeLists.txt Makefile cmake cpp dev $(GPU_TESTS) -name __pycache__ -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | head -c 16); \
 if [ -e $(CACHE)/passed/$(1)-$$sources ]; then echo "make $(1) has passed with these sources"; exit 0; fi; \
 $(3); \
 mkdir -p $(CACHE)/passed; touch $(CACHE)/passed/$(1)-$$sources
@@ -173,6 +173,25 @@ check-nvcc:
 
 check-emulated: build ## what CI does everywhere: `make test-emulated`, unless the same sources have passed on this machine
 	$(call unless-passed,test-emulated,$(CXX) --version; echo '$(CMAKE_ARGS)',make --no-print-directory test-emulated)
+
+# BVLC's own tree as a user's checkout has it, and libcaffe, the plugin and the tool from it: that they compile, link and run a
+# net is the question, so nothing is optimised.
+PRISTINE := build/pristine
+check-pristine: $(VENV)/created ## what CI does with BVLC's own tree: build from it by CAFFE_SOURCE_DIR, unless the same sources have passed on this machine
+	$(call unless-passed,pristine,$(CXX) --version; echo '$(CMAKE_ARGS)',\
+	$(BIN)/python -m dev.caffe_source pristine $(PRISTINE)/caffe; \
+	cmake -S . -B $(PRISTINE)/cmake $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DUL2Q_PYTHON=OFF -DUL2Q_WERROR=ON \
+	  -DCAFFE_SOURCE_DIR=$(CURDIR)/$(PRISTINE)/caffe -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python '-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DNDEBUG' $(CMAKE_ARGS); \
+	cmake --build $(PRISTINE)/cmake --parallel $$(nproc); \
+	$(PRISTINE)/cmake/cpp/caffe/caffe time -model prototxt/lenet/deploy_2bit.prototxt -iterations 1)
+
+EDIT := build/caffe-edit
+caffe-edit: $(VENV)/created ## BVLC's source as a git checkout in build/caffe-edit, each patch a commit
+	@$(BIN)/python -m dev.caffe_source edit $(EDIT)
+	@echo "$(EDIT): change, add and reorder commits there, then make caffe-patches"
+
+caffe-patches: $(VENV)/created ## write the commits of build/caffe-edit as cpp/caffe/patches
+	@$(BIN)/python -m dev.caffe_source patches $(EDIT)
 
 clean: ## remove what was built (not data, runs and the environment)
 	rm -rf build python/caffe python/ul2q/{bin,lib,prototxt} python/ul2q/*.so *.egg-info python/*.egg-info

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -120,6 +121,31 @@ def test_libraries_are_found_by_relative_path_and_blas_shares_openmp(environment
     assert len(system) == 1
     assert "openmp" in system[0]
     assert [path for path in loaded if "libgomp" in path]
+
+
+def test_a_source_distribution_has_all_that_the_build_reads(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "cmake")}
+    code = f"import build_backend; build_backend.build_sdist({str(tmp_path)!r})"
+    _run(sys.executable, "-c", code, cwd=ROOT, environment=environment)
+    (archive,) = tmp_path.glob("ul2q-*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    source = tmp_path / archive.name.removesuffix(".tar.gz")
+    for folder in ("cmake", "cpp", "prototxt", "python/ul2q"):
+        suffixes = {".py", ".pyi", ".typed"} if folder == "python/ul2q" else None
+        wanted = {
+            path.relative_to(ROOT)
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+            if suffixes is None or path.suffix in suffixes
+        }
+        assert {path for path in wanted if not (source / path).is_file()} == set()
+    # CMake finds all of its own files, and the patches: it applies them here.
+    options = ("-DUL2Q_PYTHON=OFF", f"-DPython_EXECUTABLE={sys.executable}")
+    build = tmp_path / "build"
+    _run("cmake", "-S", source, "-B", build, *options, cwd=tmp_path, environment={**os.environ})
+    proto = build / "caffe/src/caffe/proto/caffe.proto"
+    assert "QuantizationParameter quantization_param" in proto.read_text()
 
 
 # Options for CMake

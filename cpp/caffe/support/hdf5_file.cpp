@@ -52,6 +52,13 @@ std::vector<char> ImageOf(hid_t file) {
 
 }  // namespace
 
+bool IsHdf5(const std::string& path) {
+  htri_t is_hdf5 = 0;
+  H5E_BEGIN_TRY { is_hdf5 = H5Fis_hdf5(path.c_str()); }
+  H5E_END_TRY;
+  return is_hdf5 > 0;
+}
+
 Hdf5File Hdf5File::Open(const std::string& path) {
   CheckReadable(path);
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, Access());

@@ -14,6 +14,9 @@ class Message;
 
 namespace ul2q {
 
+/// Whether a file is one of HDF5. A file that is not makes HDF5 print nothing.
+bool IsHdf5(const std::string& path);
+
 /// An open HDF5 file. It is closed with all that is open in it when the object
 /// goes: what stays open cannot be written again by this process.
 ///

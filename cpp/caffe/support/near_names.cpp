@@ -17,8 +17,8 @@ std::string LowerCase(std::string text) {
 /// The number of letters to insert, delete, replace or swap with their
 /// neighbour that turns `a` into `b` (optimal string alignment).
 std::size_t Distance(const std::string& a, const std::string& b) {
-  // Rows of the table of distances between prefixes: of i - 2, i - 1 and i
-  // letters of `a`.
+  // Three rows of the table of distances between prefixes: those of i - 2,
+  // i - 1 and i letters of `a`.
   std::vector<std::size_t> before(b.size() + 1), above(b.size() + 1),
       row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) {

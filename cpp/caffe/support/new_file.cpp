@@ -83,7 +83,7 @@ void NewFile::Open() {
   } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) {
     const int error = errno;
-    name_ = target_;  // there is nothing to remove
+    name_ = target_;  // there is no other file to remove
     errno = error;
     Fail();
   }
@@ -124,7 +124,7 @@ void NewFile::SyncFolder() const {
   const int folder =
       open(FolderOf(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) {
-    return;  // a folder that one may write to and not read
+    return;  // a folder that may be written to and not read cannot be synced
   }
   const bool synced = Sync(folder);
   const int error = errno;

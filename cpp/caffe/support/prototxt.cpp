@@ -117,7 +117,7 @@ std::vector<Tokenizer::Token> Tokens(const std::string& text) {
   google::protobuf::io::ArrayInputStream stream(text.data(), text.size());
   FirstError ignored;
   Tokenizer tokenizer(&stream, &ignored);
-  // As TextFormat's own.
+  // TextFormat sets its own tokenizer so.
   tokenizer.set_allow_f_after_float(true);
   tokenizer.set_allow_multiline_strings(true);
   tokenizer.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
@@ -138,7 +138,7 @@ std::string EnclosingLayer(const std::vector<Tokenizer::Token>& tokens,
     std::string name;
   };
   std::vector<Message> messages;
-  std::vector<std::size_t> open;  // indices of those not closed yet
+  std::vector<std::size_t> open;  // indices of those that are still open
   std::string field;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const Tokenizer::Token& token = tokens[i];

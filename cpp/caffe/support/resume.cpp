@@ -66,7 +66,7 @@ void RestoreResumeState(const caffe::ResumeState& state,
       }
     }
   }
-  // The last: threads that layers start draw a seed each.
+  // This comes last: each thread that a layer starts draws a seed.
   if (state.has_generator() && caffe::Caffe::root_solver()) {
     FromText(state.generator(), caffe::caffe_rng());
   }

@@ -15,7 +15,7 @@ void RunOrExit(const Function& function) {
     function();
   } catch (const std::exception& error) {
     std::cerr << "caffe: " << error.what() << std::endl;
-    // Without destructors: they would wait for those threads.
+    // No destructors run: they would wait for those threads.
     std::_Exit(EXIT_FAILURE);
   }
 }

@@ -37,7 +37,7 @@ namespace {
 using caffe::Net;
 using caffe::NetParameter;
 
-// Failed checks.
+// Failed checks throw.
 
 TEST(CheckTest, ThrowsItsMessageAndPlace) {
   const int one = 1;
@@ -63,7 +63,7 @@ TEST(CheckTest, ThrowsItsMessageAndPlace) {
       ADD_FAILURE() << "nothing was thrown: " << c.message;
     } catch (const CaffeError& error) {
       EXPECT_EQ(error.message(), c.message);
-      ExpectWords(error.what(), {c.message + " [test_compat.cpp:"});
+      ExpectWords(error.what(), {c.message + " [test_support.cpp:"});
     }
   }
 }
@@ -136,7 +136,7 @@ TEST(CheckTest, ThrowsInsideAHandler) {
   }
 }
 
-// Where an error comes from.
+// An error says where it comes from.
 
 caffe::LayerParameter Layer(const std::string& name, const std::string& type) {
   caffe::LayerParameter layer;
@@ -180,7 +180,7 @@ TEST(FilesTest, TellWhatIsNotThere) {
     ADD_FAILURE() << "nothing was thrown";
   } catch (const FileNotFound& error) {
     EXPECT_EQ(error.path(), path);
-    ExpectWords(error.what(), {"No such file", path, "[test_compat.cpp:"});
+    ExpectWords(error.what(), {"No such file", path, "[test_support.cpp:"});
   }
   EXPECT_THROW(CheckReadable(path + "/below"), FileNotFound);
   std::ofstream(path) << "text";
@@ -223,7 +223,7 @@ TEST(NearNamesTest, FindsWhatWasMeant) {
   EXPECT_EQ(DidYouMean("a", {"ab", "ac", "ad", "abc"}), "");
 }
 
-// Prototxts that do not parse.
+// A prototxt that does not parse is answered with what would be right.
 
 template <typename Message>
 std::string ErrorIn(const std::string& text) {
@@ -352,7 +352,7 @@ TEST(ReadProtoTest, NamesTheFile) {
   ExpectWords(read(folder / "none.prototxt"), {folder / "none.prototxt"});
 }
 
-// Databases with a damaged record.
+// A damaged record of a database stops the pass that reads it.
 
 struct Damage {
   const char* name;
@@ -446,8 +446,8 @@ TEST(DamagedRecordTest, IsNamed) {
               {"Layer 'images'", "'key1'", folder / "lmdb"});
 }
 
-// As a user who has no right to write: root, whom the tests may run as, may
-// write anywhere.
+// This runs as a user who has no right to write: root, as whom the tests may
+// run, may write anywhere.
 TEST(DatabaseDeathTest, CanBeReadWhereNothingMayBeWritten) {
   namespace fs = std::filesystem;
   const TemporaryFolder folder;
@@ -478,7 +478,7 @@ TEST(DatabaseDeathTest, CanBeReadWhereNothingMayBeWritten) {
   fs::permissions(lmdb, fs::perms::owner_all);
 }
 
-// Scores.
+// Scores that are not numbers.
 
 TEST(AccuracyTest, HasNoPlaceForScoresThatAreNotNumbers) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -499,7 +499,7 @@ TEST(AccuracyTest, HasNoPlaceForScoresThatAreNotNumbers) {
   EXPECT_EQ(net.blob_by_name("each")->cpu_data()[0], 0);
 }
 
-// Weights.
+// Weights go from net to net.
 
 TEST(LayerParameterTest, HasItsFieldFarFromOtherForks) {
   EXPECT_EQ(int{caffe::LayerParameter::kQuantizationParamFieldNumber}, 1149);
