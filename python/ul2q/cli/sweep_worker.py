@@ -6,24 +6,11 @@ snapshot and ends, rather than going on unseen.
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
 import sys
 
 from ul2q.cli import main
-
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-
-
-def _end_with(parent: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
-    if os.getppid() != parent:  # it has ended already
-        sys.exit(128 + signal.SIGTERM)
-
+from ul2q.util.stopping import stop_with_parent
 
 if __name__ == "__main__":
-    _end_with(int(sys.argv[1]))
+    stop_with_parent(int(sys.argv[1]))
     sys.exit(main(sys.argv[2:]))

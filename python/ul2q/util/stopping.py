@@ -1,8 +1,11 @@
-"""Turn SIGINT and SIGTERM into a request that is met at a safe point."""
+"""Turn SIGINT and SIGTERM into a request that is met at a safe point; let SIGTERM end a child."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 
 class StopRequested(Exception):  # noqa: N818  (a request, not an error)
@@ -64,3 +69,20 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
+
+
+def stop_with_parent(parent: int) -> None:
+    """Let the kernel send SIGTERM to this process when its parent ends, be it killed.
+
+    Args:
+        parent: the parent's process number. If it has ended already, this process exits with the
+            status of SIGTERM.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:
+        sys.exit(128 + signal.SIGTERM)
