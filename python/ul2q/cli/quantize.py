@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q quantize`."""
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import default_output, quantize_net
+    from ul2q.util.console import print_warning
     from ul2q.util.output_file import write_file
 
     arguments.layers = dict(arguments.layers)
@@ -77,6 +78,8 @@ def run(arguments: argparse.Namespace) -> None:
     result = quantize_net(arguments.net, options)
     output = arguments.output or default_output(arguments.net, options)
     write_file(output, result.text.encode(), force=arguments.force)
+    for warning in result.warnings:
+        print_warning(str(warning))
     print_table(
         ("layer", "type", "bits", "method"),
         [

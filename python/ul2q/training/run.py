@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import caffe
 
 from ul2q.models.caffemodel import check_weights_file
+from ul2q.nets.phase_differences import phase_differences
+from ul2q.nets.solver_nets import solver_nets
 from ul2q.runs.lock import run_lock
 from ul2q.runs.snapshots import find_snapshots, remove_leftovers
 from ul2q.runs.solver import changes_since, record_solver
@@ -118,6 +120,9 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
         finished = finished_result(plan, run, candidates, best=arguments.best)
         if finished is not None:
             return finished
+    train_net, _ = next(solver_nets(plan.param))
+    for difference in phase_differences(train_net):
+        progress.warning(str(difference))
     weights = arguments.weights if candidates else arguments.weights or plan.weights
     for path in weights:
         check_weights_file(path)
