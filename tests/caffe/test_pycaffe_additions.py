@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
+import pickle
 import pydoc
 import re
 import sys
@@ -84,6 +85,13 @@ def test_layers_written_in_python(spec: Any, text: str) -> None:
     want = text_format.Parse('name: "y" bottom: "x" top: "y"', caffe_pb2.LayerParameter())
     want.MergeFrom(text_format.Parse(text, caffe_pb2.LayerParameter()))
     assert net.to_proto().layer[1] == want
+
+
+def test_a_message_can_be_pickled() -> None:
+    layer = caffe_pb2.LayerParameter(name="conv", quantization_param={"weight": {"bits": 2}})
+    read = pickle.loads(pickle.dumps(layer))
+    assert read == layer
+    assert type(read) is caffe_pb2.LayerParameter
 
 
 def test_the_layers_are_listed_and_documented() -> None:

@@ -19,6 +19,8 @@ NOT_FOR_STUBS = (
     'stub does not have *args parameter "args"',  # classes that Python code cannot make
     'stub parameter "self" differs from runtime parameter "net"',
 )
+# By __getattr__ these two modules have every name for a checker.
+MESSAGE = re.compile(r"caffe\.proto\.(caffe|quantization)_pb2\.\w+ is not present in stub")
 
 
 def run_mypy(module: str, *arguments: object, cwd: Path) -> list[str]:
@@ -46,7 +48,9 @@ def test_stubs_and_modules_have_the_same_names_and_arguments(tmp_path: Path) -> 
     unexpected = [
         line
         for line in lines
-        if not line.startswith("caffe.scripts.") and not line.endswith(NOT_FOR_STUBS)
+        if not line.startswith("caffe.scripts.")
+        and not line.endswith(NOT_FOR_STUBS)
+        and not MESSAGE.fullmatch(line)
     ]
     assert unexpected == []
 
