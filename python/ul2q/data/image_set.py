@@ -1,4 +1,4 @@
-"""Write a data set of colour images: the LMDBs, the training set's mean, and the class names."""
+"""Write a data set of images: the LMDBs, the training set's mean, and the class names."""
 
 from __future__ import annotations
 
