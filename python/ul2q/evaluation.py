@@ -20,6 +20,8 @@ from ul2q.nets.prototxt import read_net
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ul2q.util.paths import StrPath
+
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +30,7 @@ class EvaluationError(UserError, ValueError):
 
 
 def evaluate(
-    net: Path, weights: Path, *, iterations: int | None = None, data: Path | None = None
+    net: StrPath, weights: StrPath, *, iterations: int | None = None, data: StrPath | None = None
 ) -> dict[str, float]:
     """The mean of every output of a net in phase TEST over `iterations` batches.
 
@@ -52,6 +54,9 @@ def evaluate(
             and the length of a pass is not known; or an output is NaN or infinite.
         caffe.CaffeError: Caffe refuses the net.
     """
+    net = Path(net)
+    weights = Path(weights)
+    data = None if data is None else Path(data)
     if iterations is not None and iterations < 1:
         raise EvaluationError(f"iterations must be at least 1, it is {iterations}")
     check_weights_file(weights)

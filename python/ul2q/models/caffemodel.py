@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,9 +15,10 @@ from ul2q.models.binary_proto import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from ul2q.util.paths import StrPath
 
 # Types of layers with weights before V1 (2014), when a layer stood inside a connection.
 _V0_TYPES = {"conv": "Convolution", "innerproduct": "InnerProduct"}
@@ -75,12 +77,13 @@ def check_weights_file(path: Path) -> None:
         raise WeightsError(f"{path} is a solver state: give its .caffemodel as weights")
 
 
-def read_caffemodel(path: Path) -> caffe_pb2.NetParameter:
+def read_caffemodel(path: StrPath) -> caffe_pb2.NetParameter:
     """The message in a binary .caffemodel.
 
     Raises:
         WeightsError: the file is damaged or no .caffemodel.
     """
+    path = Path(path)
     return read_message(path, caffe_pb2.NetParameter, ".caffemodel", WeightsError)
 
 
@@ -93,7 +96,7 @@ def layers_with_blobs(model: caffe_pb2.NetParameter) -> Iterator[ModelLayer]:
     return (layer for layer in _layers(model) if layer.blobs)
 
 
-def read_blobs(path: Path) -> list[ModelBlob]:
+def read_blobs(path: StrPath) -> list[ModelBlob]:
     """All blobs of a caffemodel of any Caffe's, in the file's order.
 
     Of V0 (2013), V1 (2014) and today's format; fields that BVLC's Caffe does not know are skipped.
@@ -105,6 +108,7 @@ def read_blobs(path: Path) -> list[ModelBlob]:
         FileNotFoundError: there is no such file.
         WeightsError: it is damaged, no caffemodel, or without blobs.
     """
+    path = Path(path)
     check_weights_file(path)
     if path.suffix == ".h5":
         raise WeightsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import caffe
@@ -11,10 +12,10 @@ from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.net_outputs import weights_not_finite
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ul2q.util.paths import StrPath
 
 
-def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
+def load_weights(net: caffe.Net, path: StrPath, *, complete: bool) -> None:
     """Copy the layers of `path` (.caffemodel or .caffemodel.h5) into those of the same name.
 
     Args:
@@ -27,6 +28,7 @@ def load_weights(net: caffe.Net, path: Path, *, complete: bool) -> None:
     Raises:
         WeightsError: the file is damaged, lacks those layers, or holds NaN or infinity.
     """
+    path = Path(path)
     wanted, held, optional = list(net.params), _layer_names(path), _activations(net)
     missing = [name for name in wanted if name not in held and name not in optional]
     if missing and (complete or not any(name in held for name in wanted)):

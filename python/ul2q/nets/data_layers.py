@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lmdb
 from caffe.proto import caffe_pb2
 
 from ul2q.nets.prototxt import PrototxtError
+
+if TYPE_CHECKING:
+    from ul2q.util.paths import StrPath
 
 LMDB_OF_PHASE = {caffe_pb2.TRAIN: "train_lmdb", caffe_pb2.TEST: "test_lmdb"}
 
@@ -96,8 +100,9 @@ def use_folder(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, folder: P
         layer.data_param.backend = caffe_pb2.DataParameter.LMDB
 
 
-def lmdb_entries(source: Path) -> int:
+def lmdb_entries(source: StrPath) -> int:
     """How many entries the LMDB in the folder `source` holds."""
+    source = Path(source)
     with lmdb.open(str(source), readonly=True, lock=False, create=False) as environment:
         return int(environment.stat()["entries"])
 

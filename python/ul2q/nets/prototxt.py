@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caffe.proto import caffe_pb2
@@ -13,7 +14,8 @@ from ul2q.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from ul2q.util.paths import StrPath
 
 _NO_FIELD = re.compile(r'Message type "(?P<type>[\w.]+)" has no field named "(?P<name>[^"]+)"')
 _NO_VALUE = re.compile(r'Enum type "(?P<type>[\w.]+)" has no value named (?P<name>[^ .]+)')
@@ -24,23 +26,25 @@ class PrototxtError(UserError, ValueError):
     """A prototxt that cannot be parsed or that contradicts itself."""
 
 
-def read_net(path: Path) -> caffe_pb2.NetParameter:
+def read_net(path: StrPath) -> caffe_pb2.NetParameter:
     """The `NetParameter` in the text file `path`.
 
     Raises:
         FileNotFoundError: there is no such file.
         PrototxtError: it is no NetParameter; the message begins with file:line:column.
     """
+    path = Path(path)
     return _read(path, caffe_pb2.NetParameter())
 
 
-def read_solver(path: Path) -> caffe_pb2.SolverParameter:
+def read_solver(path: StrPath) -> caffe_pb2.SolverParameter:
     """The `SolverParameter` in the text file `path`, as it stands there.
 
     Raises:
         FileNotFoundError: there is no such file.
         PrototxtError: it is no SolverParameter; the message begins with file:line:column.
     """
+    path = Path(path)
     return _read(path, caffe_pb2.SolverParameter())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
@@ -26,6 +27,9 @@ from ul2q.nets.phase_differences import PhaseDifference, phase_differences
 from ul2q.nets.prototxt import PrototxtError, parse_net
 from ul2q.nets.prototxt_text import Block, Document
 from ul2q.nets.quantization import NetQuantization, OptionsError, code_bits, method_name
+
+if TYPE_CHECKING:
+    from ul2q.util.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class QuantizedNet:
     warnings: tuple[PhaseDifference, ...] = ()
 
 
-def quantize_net(net: str | Path | Document, options: NetQuantization) -> QuantizedNet:
+def quantize_net(net: StrPath | Document, options: NetQuantization) -> QuantizedNet:
     """Turn a net's layers with weights into quantised ones.
 
     Convolution, Deconvolution, InnerProduct, Embed, LSTM and RNN layers get the type of the
@@ -103,8 +107,9 @@ def quantize_net(net: str | Path | Document, options: NetQuantization) -> Quanti
     return _Rewriter(document, options).run()
 
 
-def default_output(net: Path, options: NetQuantization) -> Path:
+def default_output(net: StrPath, options: NetQuantization) -> Path:
     """Where the command writes: beside the net, "_2bit" in the place of "_float" in its name."""
+    net = Path(net)
     return net.with_stem(f"{net.stem.removesuffix('_float')}_{options.name}")
 
 

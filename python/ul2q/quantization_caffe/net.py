@@ -19,6 +19,7 @@ from ul2q.quantization_caffe.quantizers import Quantizer, import_quantizer
 
 if TYPE_CHECKING:
     from ul2q.quantization_caffe.layer import ImportNote
+    from ul2q.util.paths import StrPath
 
 # The layers whose weights and biases the fork's first two methods were meant for.
 _WEIGHT_LAYERS = ("Convolution", "Deconvolution", "Embed", "InnerProduct")
@@ -58,7 +59,7 @@ class ImportedNet:
     warnings: tuple[ImportNote, ...]
 
 
-def import_net(net: str | Path | Document, *, ulq_activations: bool = False) -> ImportedNet:
+def import_net(net: StrPath | Document, *, ulq_activations: bool = False) -> ImportedNet:
     """Turn a prototxt of the fork into one of ul2q that computes what the fork computed.
 
     Layers with `weights_compress` become quantised ones. `activations_compress` becomes a

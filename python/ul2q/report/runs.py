@@ -22,6 +22,7 @@ from ul2q.runs.metrics import log_metrics
 from ul2q.runs.record import DONE, FAILED, FLOAT, RUNNING, STOPPED, WAITING, read_record
 from ul2q.runs.snapshots import newest_model
 from ul2q.runs.solver import recorded_solver, recorded_train_net
+from ul2q.util.paths import StrPath, as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,7 +98,7 @@ class Run:
         return self.status in (DONE, "unknown")
 
 
-def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
+def read_runs(folders: StrPath | Sequence[StrPath]) -> tuple[Run, ...]:
     """The runs in folders, ordered by net, method, bits, variant, seed and name.
 
     A folder is a run if it holds a run.json, a log.csv or a .caffemodel; else the runs are looked
@@ -109,15 +110,16 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
         RunLogError, RecordError, WeightsError, PrototxtError: a log, a run.json, a .caffemodel or a
             prototxt is damaged.
     """
+    roots = as_paths(folders)
     found: dict[Path, Path] = {}  # by what they really are, so that none is there twice
-    for folder in folders:
+    for folder in roots:
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder")
         for run in _run_folders(folder, _DEPTH):
             found.setdefault(run.resolve(), run)
     if not found:
         raise ReportError(
-            f"{', '.join(map(str, folders))}: no runs there; give a folder of `ul2q sweep`, or "
+            f"{', '.join(map(str, roots))}: no runs there; give a folder of `ul2q sweep`, or "
             "of `ul2q train --run`"
         )
     names = _names(list(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.simulation.comparison import simulate
@@ -13,11 +14,10 @@ from ul2q.util.figures import FORMATS, render, require_matplotlib
 from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ul2q.simulation.comparison import Outcome
     from ul2q.simulation.lambda_table import Step
     from ul2q.simulation.settings import Simulation
+    from ul2q.util.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SimulationFiles:
 
 def run(
     simulation: Simulation,
-    output: Path | None = None,
+    output: StrPath | None = None,
     *,
     figures: bool = True,
     force: bool = False,
@@ -57,6 +57,7 @@ def run(
         FiguresError: matplotlib is missing, and `figures` is set.
         FileNotFoundError, WeightsError, SimulationError: as of `simulate`.
     """
+    output = None if output is None else Path(output)
     if output is None:
         return SimulationFiles(simulate(simulation), lambda_table(), ())
     names = ["losses.csv", "lambda.csv", "simulation.md"]

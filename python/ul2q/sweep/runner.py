@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ul2q.nets.prototxt import parse_net, read_net
@@ -35,9 +36,9 @@ from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ul2q.sweep.display import Display
+    from ul2q.util.paths import StrPath
 
 _POLL = 0.1  # seconds
 _BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
@@ -58,7 +59,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 def run_sweep(
     plan: Sequence[PlannedRun],
-    runs: Path,
+    runs: StrPath,
     *,
     order: Sequence[str],
     spec: str,
@@ -93,6 +94,7 @@ def run_sweep(
         FileNotFoundError: a database is missing.
         SweepInterrupted: SIGINT or SIGTERM came.
     """
+    runs = Path(runs)
     if jobs < 1:
         raise SweepError(f"jobs is {jobs}; must be at least 1")
     _refuse_single_run(runs)

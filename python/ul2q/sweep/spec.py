@@ -19,6 +19,8 @@ from ul2q.training.solver_settings import apply_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ul2q.util.paths import StrPath
+
 _Value = TypeVar("_Value", str, int)
 
 _SET_BY_SWEEP = ("net", "random_seed", "snapshot_prefix")
@@ -140,13 +142,14 @@ class SweepSpec:
     variants: tuple[VariantSpec, ...]
 
 
-def read_spec(path: Path) -> SweepSpec:
+def read_spec(path: StrPath) -> SweepSpec:
     """Read a sweep's YAML file; docs/sweep.md says what stands in it.
 
     Raises:
         FileNotFoundError: there is no such file.
         SpecError: it is faulty; the message begins with file:line.
     """
+    path = Path(path)
     return parse_spec(read_text(path), str(path))
 
 

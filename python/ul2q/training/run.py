@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import caffe
@@ -21,23 +22,23 @@ from ul2q.training.loop import SolverLoop
 from ul2q.training.progress import Reporter
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
+from ul2q.util.paths import StrPath, as_paths
 from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from ul2q.training.result import TrainResult
 
 
 def train(
-    solver: Path,
+    solver: StrPath,
     *,
-    weights: Sequence[Path] = (),
-    snapshot: Path | None = None,
+    weights: StrPath | Sequence[StrPath] = (),
+    snapshot: StrPath | None = None,
     resume: bool = False,
-    run: Path | None = None,
-    data: Path | None = None,
+    run: StrPath | None = None,
+    data: StrPath | None = None,
     settings: Sequence[str] = (),
     epochs: int | None = None,
     keep: int = KEPT,
@@ -55,7 +56,7 @@ def train(
     Args:
         solver: a SolverParameter as text; its nets stand relative to the working directory or
             to this file.
-        weights: .caffemodel files to begin from, in place of the solver's `weights`.
+        weights: .caffemodel files, or one, to begin from, in place of the solver's `weights`.
         snapshot: a .solverstate to go on from.
         resume: go on from the newest intact snapshot in `run`, or begin if there is none. A run
             that is finished is left as it is.
@@ -87,9 +88,13 @@ def train(
         caffe.CaffeError: Caffe refuses a net or the solver.
         Interrupted: SIGINT or SIGTERM came.
     """
+    solver = Path(solver)
+    snapshot = None if snapshot is None else Path(snapshot)
+    run = None if run is None else Path(run)
+    data = None if data is None else Path(data)
     arguments = Arguments(
         solver=solver,
-        weights=weights,
+        weights=as_paths(weights),
         snapshot=snapshot,
         resume=resume,
         run=run,
