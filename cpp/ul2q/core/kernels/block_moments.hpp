@@ -1,5 +1,5 @@
-#ifndef UL2Q_CORE_KERNELS_PART_MOMENTS_HPP_
-#define UL2Q_CORE_KERNELS_PART_MOMENTS_HPP_
+#ifndef UL2Q_CORE_KERNELS_BLOCK_MOMENTS_HPP_
+#define UL2Q_CORE_KERNELS_BLOCK_MOMENTS_HPP_
 
 #include <algorithm>
 
@@ -7,17 +7,17 @@
 
 namespace ul2q {
 
-/// Of some elements of an array.
-struct PartMoments {
+/// Moments of a block, or of several.
+struct BlockMoments {
   double count, mean;
   double squares;  ///< Σ(w - mean)²
   double min, max;
 };
 
-/// Of both parts, neither of them empty: Chan, Golub and LeVeque (1979).
-UL2Q_HOST_DEVICE inline PartMoments Merge(const PartMoments& a,
-                                          const PartMoments& b) {
-  PartMoments merged;
+/// Those of both, neither of them empty: Chan, Golub and LeVeque (1979).
+UL2Q_HOST_DEVICE inline BlockMoments Merge(const BlockMoments& a,
+                                           const BlockMoments& b) {
+  BlockMoments merged;
   merged.count = a.count + b.count;
   const double delta = b.mean - a.mean;
   merged.mean = a.mean + delta * (b.count / merged.count);
@@ -30,4 +30,4 @@ UL2Q_HOST_DEVICE inline PartMoments Merge(const PartMoments& a,
 
 }  // namespace ul2q
 
-#endif  // UL2Q_CORE_KERNELS_PART_MOMENTS_HPP_
+#endif  // UL2Q_CORE_KERNELS_BLOCK_MOMENTS_HPP_

@@ -1,5 +1,5 @@
-#ifndef UL2Q_GPU_CHUNKS_HPP_
-#define UL2Q_GPU_CHUNKS_HPP_
+#ifndef UL2Q_GPU_DEVICE_BLOCKS_HPP_
+#define UL2Q_GPU_DEVICE_BLOCKS_HPP_
 
 #include <algorithm>
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace ul2q {
 
-/// Threads of a block.
+/// Threads that work on a block.
 constexpr int kDeviceThreads = 256;
-/// Elements that a block works on.
-constexpr std::int64_t kChunkSize = 32 * kDeviceThreads;
+/// Elements of a block.
+constexpr std::int64_t kDeviceBlockSize = 32 * kDeviceThreads;
 
 /// Where the elements of a channel lie in the array.
 struct ChannelRows {
@@ -23,17 +23,19 @@ struct ChannelRows {
   }
 };
 
-/// An array's channels cut into chunks, each the work of a block. They depend
-/// on the array's shape alone, and so does what is computed from them.
-class Chunks {
+/// An array's channels cut into blocks, each the work of kDeviceThreads
+/// threads, which CUDA calls a block, too. They depend on the array's shape
+/// alone, and so does what is computed from them.
+class DeviceBlocks {
  public:
-  explicit Chunks(const ChannelLayout& layout)
+  explicit DeviceBlocks(const ChannelLayout& layout)
       : channels_(layout.channels),
         outer_(layout.outer),
         inner_(layout.inner),
         channel_count_(layout.channel_count()),
         channel_size_(layout.channel_size()),
-        per_channel_((channel_size_ + kChunkSize - 1) / kChunkSize) {}
+        per_channel_((channel_size_ + kDeviceBlockSize - 1) /
+                     kDeviceBlockSize) {}
 
   std::int64_t count() const { return channel_count_ * per_channel_; }
 
@@ -41,15 +43,15 @@ class Chunks {
   UL2Q_HOST_DEVICE std::int64_t channel_size() const { return channel_size_; }
   UL2Q_HOST_DEVICE std::int64_t per_channel() const { return per_channel_; }
 
-  UL2Q_HOST_DEVICE std::int64_t ChannelOf(std::int64_t chunk) const {
-    return chunk / per_channel_;
+  UL2Q_HOST_DEVICE std::int64_t ChannelOf(std::int64_t block) const {
+    return block / per_channel_;
   }
-  /// The chunk's elements of its channel: from Begin to before End.
-  UL2Q_HOST_DEVICE std::int64_t Begin(std::int64_t chunk) const {
-    return chunk % per_channel_ * kChunkSize;
+  /// The block's elements of its channel: from Begin to before End.
+  UL2Q_HOST_DEVICE std::int64_t Begin(std::int64_t block) const {
+    return block % per_channel_ * kDeviceBlockSize;
   }
-  UL2Q_HOST_DEVICE std::int64_t End(std::int64_t chunk) const {
-    return std::min(Begin(chunk) + kChunkSize, channel_size_);
+  UL2Q_HOST_DEVICE std::int64_t End(std::int64_t block) const {
+    return std::min(Begin(block) + kDeviceBlockSize, channel_size_);
   }
 
   /// Of a channel, or of the same one in a later run through all of them.
@@ -68,4 +70,4 @@ class Chunks {
 
 }  // namespace ul2q
 
-#endif  // UL2Q_GPU_CHUNKS_HPP_
+#endif  // UL2Q_GPU_DEVICE_BLOCKS_HPP_
