@@ -1,12 +1,12 @@
-#include "ul2q/float_engine/fast_scale_layer.hpp"
+#include "ul2q/float_engine/scale.hpp"
 
 #include "ul2q/float_engine/engine.hpp"
 
 namespace caffe {
 
-using ul2q::ChannelGroup;
+using ul2q::ChannelBlock;
 using ul2q::ChannelSums;
-using ul2q::kGroupRow;
+using ul2q::kBlockRow;
 
 template <typename Dtype>
 void FastScaleLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
@@ -22,9 +22,9 @@ void FastScaleLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
   // Backward needs x, which y overwrites.
   Dtype* kept = bottom[0] == top[0] ? this->temp_.mutable_cpu_data() : nullptr;
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
-  ul2q::ForEachChannelGroup(
-      Shape(), [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
-        loops.affine(group, x + offset, nullptr, scale + channel,
+  ul2q::ForEachChannelBlock(
+      Shape(), [&](const ChannelBlock& block, int64_t channel, int64_t offset) {
+        loops.affine(block, x + offset, nullptr, scale + channel,
                      bias == nullptr ? nullptr : bias + channel, y + offset,
                      kept == nullptr ? nullptr : kept + offset);
       });
@@ -55,24 +55,24 @@ void FastScaleLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
   }
   const Dtype* x = (in_place ? this->temp_ : *bottom[0]).cpu_data();
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
-  ul2q::ForEachChannelGroup(
-      Shape(), [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
+  ul2q::ForEachChannelBlock(
+      Shape(), [&](const ChannelBlock& block, int64_t channel, int64_t offset) {
         const Dtype* factor = scale_data + channel;
         if (!needs_scale && !needs_bias) {
           if (needs_bottom) {
-            loops.affine(group, dy + offset, nullptr, factor, nullptr,
+            loops.affine(block, dy + offset, nullptr, factor, nullptr,
                          dx + offset, nullptr);
           }
           return;
         }
-        ChannelSums sums[kGroupRow];
+        ChannelSums sums[kBlockRow];
         if (needs_bottom) {
-          loops.scale_backward(group, dy + offset, {}, x + offset, nullptr,
+          loops.scale_backward(block, dy + offset, {}, x + offset, nullptr,
                                factor, dx + offset, sums);
         } else {
-          loops.products(group, dy + offset, x + offset, nullptr, sums);
+          loops.products(block, dy + offset, x + offset, nullptr, sums);
         }
-        for (int64_t i = 0; i < group.channels; ++i) {
+        for (int64_t i = 0; i < block.channels; ++i) {
           if (needs_bias) {
             bias_diff[channel + i] += static_cast<Dtype>(sums[i].first);
           }
@@ -85,7 +85,7 @@ void FastScaleLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
 }
 
 namespace {
-const OwnEngine<FastScaleLayer> registration("Scale");
+const FastLayer<FastScaleLayer> registration("Scale");
 }
 
 template class FastScaleLayer<float>;

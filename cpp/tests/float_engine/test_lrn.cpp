@@ -1,11 +1,9 @@
-#include "ul2q/float_engine/fast_lrn_layer.hpp"
-
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "caffe/layer_factory.hpp"
+#include "caffe/layers/lrn_layer.hpp"
 #include "float_engine/parity.hpp"
 #include "support.hpp"
 
@@ -15,10 +13,8 @@ namespace {
 template <typename Dtype>
 class FastLrnTest : public ::testing::Test {
  protected:
-  static Bench<Dtype> Own(const ParityCase& c) {
-    return {c, [](const caffe::LayerParameter& param) {
-              return std::make_shared<caffe::FastLRNLayer<Dtype>>(param);
-            }};
+  static Bench<Dtype> Fast(const ParityCase& c) {
+    return {c, &MakeFast<caffe::LRNLayer, Dtype>};
   }
 };
 TYPED_TEST_SUITE(FastLrnTest, Dtypes);
@@ -63,8 +59,7 @@ std::vector<ParityCase> Cases() {
 
 TYPED_TEST(FastLrnTest, GivesWhatBvlcsGives) {
   for (const ParityCase& c : Cases()) {
-    ASSERT_NO_FATAL_FAILURE(
-        (ExpectParity<caffe::LRNLayer, caffe::FastLRNLayer, TypeParam>(c)));
+    ASSERT_NO_FATAL_FAILURE((ExpectParity<caffe::LRNLayer, TypeParam>(c)));
   }
 }
 
@@ -74,18 +69,18 @@ TYPED_TEST(FastLrnTest, IsTheFormulaFromTheSmallestToTheLargestValues) {
     ParityCase c;
     c.param = Lrn("local_size: 1 alpha: 0.5 k: 1e-6 beta: " + beta);
     c.shapes = {{1, 1, 1, 37}};
-    auto own = this->Own(c);
+    auto fast = this->Fast(c);
     std::vector<TypeParam> x(37);
     for (int i = 0; i < 37; ++i) {
       x[i] = std::pow(TypeParam(10), TypeParam(i - 18));
     }
-    SetData(x, own.bottom[0]);
-    own.Forward();
+    SetData(x, fast.bottom[0]);
+    fast.Forward();
     for (int i = 0; i < 37; ++i) {
       const double s =
           static_cast<double>(TypeParam(1e-6f)) + 0.5 * double(x[i]) * x[i];
       const double y = x[i] * std::pow(s, -double(std::stof(beta)));
-      EXPECT_NEAR(own.top[0]->cpu_data()[i] / y, 1,
+      EXPECT_NEAR(fast.top[0]->cpu_data()[i] / y, 1,
                   8 * std::numeric_limits<TypeParam>::epsilon())
           << beta << " at " << i;
     }
@@ -100,17 +95,17 @@ TYPED_TEST(FastLrnTest, FollowsItsBottomsShape) {
     Bench<TypeParam> bvlc(c, [](const caffe::LayerParameter& param) {
       return std::make_shared<caffe::LRNLayer<TypeParam>>(param);
     });
-    auto own = this->Own(c);
+    auto fast = this->Fast(c);
     unsigned seed = 1;
     for (const std::vector<int>& shape :
          std::vector<std::vector<int>>{{3, 9, 11, 7}, {1, 2, 3, 3}}) {
-      for (auto* bench : {&bvlc, &own}) {
+      for (auto* bench : {&bvlc, &fast}) {
         bench->bottom[0]->Reshape(shape);
         bench->FillBottoms(seed);
         bench->Forward();
         bench->Backward(seed);
       }
-      ASSERT_NO_FATAL_FAILURE(ExpectSame(c, bvlc, own, region));
+      ASSERT_NO_FATAL_FAILURE(ExpectSame(c, bvlc, fast, region));
       ++seed;
     }
   }
@@ -123,8 +118,7 @@ TYPED_TEST(FastLrnTest, IsBvlcsInPlace) {
     c.param = Lrn("local_size: 3 norm_region: " + std::string(region));
     c.shapes = {{2, 4, 5, 5}};
     c.in_place = true;
-    ASSERT_NO_FATAL_FAILURE(
-        (ExpectParity<caffe::LRNLayer, caffe::FastLRNLayer, TypeParam>(c)));
+    ASSERT_NO_FATAL_FAILURE((ExpectParity<caffe::LRNLayer, TypeParam>(c)));
   }
 }
 
@@ -133,10 +127,10 @@ TYPED_TEST(FastLrnTest, WritesNoGradientThatIsNotAskedFor) {
   c.param = Lrn("local_size: 3");
   c.shapes = {{2, 4, 5, 5}};
   c.propagate_down = {false};
-  auto own = this->Own(c);
-  own.Forward();
-  own.Backward(1);
-  EXPECT_EQ(Diff(*own.bottom[0]), Normal<TypeParam>(2 * 4 * 5 * 5, 200));
+  auto fast = this->Fast(c);
+  fast.Forward();
+  fast.Backward(1);
+  EXPECT_EQ(Diff(*fast.bottom[0]), Normal<TypeParam>(2 * 4 * 5 * 5, 200));
 }
 
 TYPED_TEST(FastLrnTest, DoesNotDependOnTheThreads) {
@@ -144,18 +138,12 @@ TYPED_TEST(FastLrnTest, DoesNotDependOnTheThreads) {
     ParityCase c;
     c.param = Lrn("local_size: 5 norm_region: " + std::string(region));
     c.shapes = {{3, 16, 32, 32}};
-    ExpectSameOnTwoThreads<caffe::FastLRNLayer, TypeParam>(c);
+    ExpectSameOnTwoThreads<caffe::LRNLayer, TypeParam>(c);
   }
 }
 
 TYPED_TEST(FastLrnTest, TakesThePlaceOfBvlcsUnlessThatIsAskedFor) {
-  const auto make = [](const std::string& options) {
-    return caffe::LayerRegistry<TypeParam>::CreateLayer(
-        FromText<caffe::LayerParameter>(Lrn(options)));
-  };
-  using Own = caffe::FastLRNLayer<TypeParam>;
-  EXPECT_NE(dynamic_cast<Own*>(make("").get()), nullptr);
-  EXPECT_EQ(dynamic_cast<Own*>(make("engine: CAFFE").get()), nullptr);
+  ExpectReplaces<caffe::LRNLayer, TypeParam>("LRN", "lrn_param");
 }
 
 }  // namespace

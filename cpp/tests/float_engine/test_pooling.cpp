@@ -1,5 +1,3 @@
-#include "ul2q/float_engine/fast_pooling_layer.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cfloat>
@@ -7,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "caffe/layer_factory.hpp"
+#include "caffe/layers/pooling_layer.hpp"
 #include "float_engine/parity.hpp"
 #include "support.hpp"
 
@@ -22,10 +20,8 @@ class FastPoolingTest : public ::testing::Test {
               return std::make_shared<caffe::PoolingLayer<Dtype>>(param);
             }};
   }
-  static Bench<Dtype> Own(const ParityCase& c) {
-    return {c, [](const caffe::LayerParameter& param) {
-              return std::make_shared<caffe::FastPoolingLayer<Dtype>>(param);
-            }};
+  static Bench<Dtype> Fast(const ParityCase& c) {
+    return {c, &MakeFast<caffe::PoolingLayer, Dtype>};
   }
 };
 TYPED_TEST_SUITE(FastPoolingTest, Dtypes);
@@ -93,9 +89,7 @@ std::vector<ParityCase> Cases() {
 
 TYPED_TEST(FastPoolingTest, GivesWhatBvlcsGives) {
   for (const ParityCase& c : Cases()) {
-    ASSERT_NO_FATAL_FAILURE(
-        (ExpectParity<caffe::PoolingLayer, caffe::FastPoolingLayer, TypeParam>(
-            c)));
+    ASSERT_NO_FATAL_FAILURE((ExpectParity<caffe::PoolingLayer, TypeParam>(c)));
   }
 }
 
@@ -107,8 +101,8 @@ TYPED_TEST(FastPoolingTest, TakesTheFirstOfEqualMaxima) {
     }
     c.tops = 2;
     auto bvlc = this->Bvlc(c);
-    auto own = this->Own(c);
-    for (auto* bench : {&bvlc, &own}) {
+    auto fast = this->Fast(c);
+    for (auto* bench : {&bvlc, &fast}) {
       bench->FillBottoms(1);
       for (int i = 0; i < bench->bottom[0]->count(); ++i) {
         TypeParam& x = bench->bottom[0]->mutable_cpu_data()[i];
@@ -116,16 +110,16 @@ TYPED_TEST(FastPoolingTest, TakesTheFirstOfEqualMaxima) {
       }
       bench->Forward();
     }
-    ASSERT_EQ(Data(*bvlc.top[0]), Data(*own.top[0])) << c.name;
-    ASSERT_EQ(Data(*bvlc.top[1]), Data(*own.top[1])) << c.name;
+    ASSERT_EQ(Data(*bvlc.top[0]), Data(*fast.top[0])) << c.name;
+    ASSERT_EQ(Data(*bvlc.top[1]), Data(*fast.top[1])) << c.name;
     // The mask that is kept inside.
     c.tops = 1;
-    auto unmasked = this->Own(c);
-    SetData(Data(*own.bottom[0]), unmasked.bottom[0]);
+    auto unmasked = this->Fast(c);
+    SetData(Data(*fast.bottom[0]), unmasked.bottom[0]);
     unmasked.Forward();
     unmasked.Backward(1);
-    own.Backward(1);
-    ASSERT_EQ(Diff(*own.bottom[0]), Diff(*unmasked.bottom[0])) << c.name;
+    fast.Backward(1);
+    ASSERT_EQ(Diff(*fast.bottom[0]), Diff(*unmasked.bottom[0])) << c.name;
   }
 }
 
@@ -139,19 +133,19 @@ TYPED_TEST(FastPoolingTest, HasNoGradientWhereNothingIsAMaximum) {
     c.shapes = {{1, 1, 2, 8}};
     c.tops = tops;
     auto bvlc = this->Bvlc(c);
-    auto own = this->Own(c);
-    for (auto* bench : {&bvlc, &own}) {
+    auto fast = this->Fast(c);
+    for (auto* bench : {&bvlc, &fast}) {
       SetData<TypeParam>({nan, nan, nan, 1, -inf, -inf, 3, inf,  //
                           nan, nan, 2, 3, -inf, -inf, 5, nan},
                          bench->bottom[0]);
       bench->Forward();
     }
     for (int i = 0; i < tops; ++i) {
-      EXPECT_EQ(Data(*bvlc.top[i]), Data(*own.top[i]));
+      EXPECT_EQ(Data(*bvlc.top[i]), Data(*fast.top[i]));
     }
-    own.Backward(1);
-    const auto diff = Diff(*own.top[0]);
-    EXPECT_EQ(Diff(*own.bottom[0]),
+    fast.Backward(1);
+    const auto diff = Diff(*fast.top[0]);
+    EXPECT_EQ(Diff(*fast.bottom[0]),
               (std::vector<TypeParam>{0, 0, 0, 0, 0, 0, 0, diff[3],  //
                                       0, 0, 0, diff[1], 0, 0, 0, 0}));
   }
@@ -162,20 +156,18 @@ TYPED_TEST(FastPoolingTest, AcceptsWindowsBeyondThePlane) {
   c.name = "average";
   c.param = Pooling("pool: AVE kernel_size: 1 stride: 2");
   c.shapes = {{2, 3, 4, 4}};  // the third window of a row begins at column 4
-  ASSERT_NO_FATAL_FAILURE(
-      (ExpectParity<caffe::PoolingLayer, caffe::FastPoolingLayer, TypeParam>(
-          c)));
+  ASSERT_NO_FATAL_FAILURE((ExpectParity<caffe::PoolingLayer, TypeParam>(c)));
   c.param = Pooling("kernel_size: 1 stride: 2");
   c.tops = 2;
   auto bvlc = this->Bvlc(c);
-  auto own = this->Own(c);
+  auto fast = this->Fast(c);
   bvlc.Forward();
-  own.Forward();
-  EXPECT_EQ(Data(*bvlc.top[0]), Data(*own.top[0]));
-  EXPECT_EQ(Data(*bvlc.top[1]), Data(*own.top[1]));
-  own.Backward(1);
-  EXPECT_EQ(own.bottom[0]->diff_at(1, 2, 2, 2),
-            own.top[0]->diff_at(1, 2, 1, 1));
+  fast.Forward();
+  EXPECT_EQ(Data(*bvlc.top[0]), Data(*fast.top[0]));
+  EXPECT_EQ(Data(*bvlc.top[1]), Data(*fast.top[1]));
+  fast.Backward(1);
+  EXPECT_EQ(fast.bottom[0]->diff_at(1, 2, 2, 2),
+            fast.top[0]->diff_at(1, 2, 1, 1));
 }
 
 TYPED_TEST(FastPoolingTest, FollowsItsBottomsShape) {
@@ -183,17 +175,17 @@ TYPED_TEST(FastPoolingTest, FollowsItsBottomsShape) {
   c.param = Pooling("kernel_size: 3 stride: 2");
   c.shapes = {{2, 3, 16, 16}};
   auto bvlc = this->Bvlc(c);
-  auto own = this->Own(c);
+  auto fast = this->Fast(c);
   unsigned seed = 1;
   for (const std::vector<int>& shape : std::vector<std::vector<int>>{
            {4, 3, 9, 20}, {1, 1, 4, 4}, {0, 3, 9, 20}}) {
-    for (auto* bench : {&bvlc, &own}) {
+    for (auto* bench : {&bvlc, &fast}) {
       bench->bottom[0]->Reshape(shape);
       bench->FillBottoms(seed);
       bench->Forward();
       bench->Backward(seed);
     }
-    ASSERT_NO_FATAL_FAILURE(ExpectSame(c, bvlc, own, "reshaped"));
+    ASSERT_NO_FATAL_FAILURE(ExpectSame(c, bvlc, fast, "reshaped"));
     ++seed;
   }
 }
@@ -202,9 +194,9 @@ TYPED_TEST(FastPoolingTest, HasNoMaximaWithoutAForwardPass) {
   ParityCase c;
   c.param = Pooling("kernel_size: 3 stride: 2 pad: 1");
   c.shapes = {{2, 3, 8, 8}};
-  auto own = this->Own(c);
-  own.Backward(1);
-  EXPECT_EQ(Diff(*own.bottom[0]), std::vector<TypeParam>(2 * 3 * 8 * 8, 0));
+  auto fast = this->Fast(c);
+  fast.Backward(1);
+  EXPECT_EQ(Diff(*fast.bottom[0]), std::vector<TypeParam>(2 * 3 * 8 * 8, 0));
 }
 
 TYPED_TEST(FastPoolingTest, DoesNotDependOnTheThreads) {
@@ -212,19 +204,13 @@ TYPED_TEST(FastPoolingTest, DoesNotDependOnTheThreads) {
     ParityCase c;
     c.param = Pooling("kernel_size: 3 stride: 2 pool: " + std::string(method));
     c.shapes = {{3, 40, 32, 32}};
-    ExpectSameOnTwoThreads<caffe::FastPoolingLayer, TypeParam>(c);
+    ExpectSameOnTwoThreads<caffe::PoolingLayer, TypeParam>(c);
   }
 }
 
 TYPED_TEST(FastPoolingTest, TakesThePlaceOfBvlcsUnlessThatIsAskedFor) {
-  const auto make = [](const std::string& options) {
-    return caffe::LayerRegistry<TypeParam>::CreateLayer(
-        FromText<caffe::LayerParameter>(Pooling(options)));
-  };
-  using Own = caffe::FastPoolingLayer<TypeParam>;
-  EXPECT_NE(dynamic_cast<Own*>(make("kernel_size: 2").get()), nullptr);
-  EXPECT_EQ(dynamic_cast<Own*>(make("kernel_size: 2 engine: CAFFE").get()),
-            nullptr);
+  ExpectReplaces<caffe::PoolingLayer, TypeParam>("Pooling", "pooling_param",
+                                                 "kernel_size: 2");
 }
 
 }  // namespace

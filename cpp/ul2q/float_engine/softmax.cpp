@@ -1,14 +1,41 @@
-#include "ul2q/float_engine/softmax_loops.hpp"
+// Softmax without a BLAS call a row, vectorised and on several threads; the one
+// within SoftmaxWithLoss and other losses, too.
 
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
+#include "caffe/layers/softmax_layer.hpp"
 #include "ul2q/core/kernels/lanes.hpp"
 #include "ul2q/float_engine/dispatch.hpp"
+#include "ul2q/float_engine/engine.hpp"
+#include "ul2q/float_engine/parallel.hpp"
 
-// Highway includes this file once more for each instruction set; see
-// kernels/loops.cpp.
+#ifndef UL2Q_FLOAT_ENGINE_SOFTMAX_CPP_  // once, before the instruction sets
+#define UL2Q_FLOAT_ENGINE_SOFTMAX_CPP_
+namespace ul2q {
+
+/// Columns that SoftmaxLoops takes at a time.
+constexpr int kSoftmaxColumns = 256;
+
+/// The softmax of columns: element c of a column lies at c * stride, the
+/// columns lie side by side, at most kSoftmaxColumns of them.
+template <typename Dtype>
+struct SoftmaxLoops {
+  /// y = exp(x - max x) / Σ exp(x - max x). y may be x.
+  void (*forward)(const Dtype* x, int channels, std::int64_t stride,
+                  int columns, Dtype* y);
+  /// dx = (dy - Σ dy · y) · y. dx may be dy.
+  void (*backward)(const Dtype* y, const Dtype* dy, int channels,
+                   std::int64_t stride, int columns, Dtype* dx);
+};
+
+}  // namespace ul2q
+#endif
+
+// Highway includes this file once more for each instruction set.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ul2q/float_engine/softmax_loops.cpp"
+#define HWY_TARGET_INCLUDE "ul2q/float_engine/softmax.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -48,7 +75,7 @@ HWY_INLINE void Exponentiate(int n, Dtype* y) {
   }
 }
 
-/// A sum over a row, in the order of kLanes.
+/// The sum of the terms of a row, added in the order of kLanes.
 template <typename Term>
 HWY_INLINE auto SumOverRow(const Term& term, int n) {
   Lanes<decltype(term(0))> lanes;
@@ -178,11 +205,7 @@ SoftmaxLoops<Dtype> MakeLoops() {
   return {&Forward<Dtype>, &Backward<Dtype>};
 }
 
-const EngineTable<SoftmaxLoops>& Table() {
-  static const EngineTable<SoftmaxLoops> table{MakeLoops<float>(),
-                                               MakeLoops<double>()};
-  return table;
-}
+UL2Q_LOOP_TABLE(SoftmaxLoops);
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -192,8 +215,68 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ul2q {
 
-HWY_EXPORT(Table);
-UL2Q_DISPATCH(SoftmaxLoops);
+UL2Q_EXPORT_LOOPS(SoftmaxLoops);
 
 }  // namespace ul2q
+
+namespace caffe {
+namespace {
+
+template <typename Dtype>
+class FastSoftmaxLayer : public SoftmaxLayer<Dtype> {
+ public:
+  using SoftmaxLayer<Dtype>::SoftmaxLayer;
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
+                   const vector<Blob<Dtype>*>& top) override {
+    const auto& loops = ul2q::GetSoftmaxLoops<Dtype>();
+    const int channels = bottom[0]->shape(this->softmax_axis_);
+    const Dtype* x = bottom[0]->cpu_data();
+    Dtype* y = top[0]->mutable_cpu_data();
+    ForEachBlock(*bottom[0], [&](std::int64_t offset, int columns) {
+      loops.forward(x + offset, channels, this->inner_num_, columns,
+                    y + offset);
+    });
+  }
+
+  void Backward_cpu(const vector<Blob<Dtype>*>& top,
+                    const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override {
+    if (!propagate_down[0]) {
+      return;
+    }
+    const auto& loops = ul2q::GetSoftmaxLoops<Dtype>();
+    const int channels = top[0]->shape(this->softmax_axis_);
+    const Dtype* y = top[0]->cpu_data();
+    const Dtype* dy = top[0]->cpu_diff();
+    Dtype* dx = bottom[0]->mutable_cpu_diff();
+    ForEachBlock(*top[0], [&](std::int64_t offset, int columns) {
+      loops.backward(y + offset, dy + offset, channels, this->inner_num_,
+                     columns, dx + offset);
+    });
+  }
+
+ private:
+  /// Calls body(offset, columns) for each block of columns of a blob.
+  template <typename Body>
+  void ForEachBlock(const Blob<Dtype>& blob, const Body& body) const {
+    const std::int64_t inner = this->inner_num_;
+    const std::int64_t blocks =
+        (inner + ul2q::kSoftmaxColumns - 1) / ul2q::kSoftmaxColumns;
+    const std::int64_t outer_size = blob.count(this->softmax_axis_);
+    ul2q::ParallelFor(
+        this->outer_num_ * blocks, blob.count(), [&](std::int64_t i) {
+          const std::int64_t first = i % blocks * ul2q::kSoftmaxColumns;
+          const std::int64_t columns =
+              std::min<std::int64_t>(inner - first, ul2q::kSoftmaxColumns);
+          body(i / blocks * outer_size + first, static_cast<int>(columns));
+        });
+  }
+};
+
+const FastLayer<FastSoftmaxLayer> registration("Softmax");
+
+}  // namespace
+}  // namespace caffe
 #endif

@@ -1,4 +1,4 @@
-#include "ul2q/float_engine/fast_batch_norm_layer.hpp"
+#include "ul2q/float_engine/batch_norm.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,10 +7,10 @@
 
 namespace caffe {
 
-using ul2q::ChannelGroup;
+using ul2q::ChannelBlock;
 using ul2q::ChannelShape;
 using ul2q::ChannelSums;
-using ul2q::kGroupRow;
+using ul2q::kBlockRow;
 
 namespace {
 
@@ -18,10 +18,10 @@ namespace {
 /// About it, hardly a bit of the variance is lost in a double: it is within the
 /// values' spread, and no lone outlier.
 template <typename Dtype>
-Dtype OriginOf(const ChannelGroup& group, const Dtype* x) {
+Dtype OriginOf(const ChannelBlock& block, const Dtype* x) {
   const Dtype a = x[0];
-  const Dtype b = x[group.rows / 2 * group.stride + group.inner / 2];
-  const Dtype c = x[(group.rows - 1) * group.stride + group.inner - 1];
+  const Dtype b = x[block.rows / 2 * block.stride + block.inner / 2];
+  const Dtype c = x[(block.rows - 1) * block.stride + block.inner - 1];
   return std::max(std::min(a, b), std::min(std::max(a, b), c));
 }
 
@@ -57,25 +57,25 @@ FastBatchNormLayer<Dtype>::BeginForward() {
 }
 
 template <typename Dtype>
-void FastBatchNormLayer<Dtype>::Measure(const ChannelGroup& group,
+void FastBatchNormLayer<Dtype>::Measure(const ChannelBlock& block,
                                         int64_t channel, const Dtype* x,
                                         const Statistics& statistics,
                                         Dtype* inverses) const {
   Dtype* sigmas = statistics.sigmas + channel;
   if (!this->use_global_stats_) {
-    const double m = static_cast<double>(group.rows * group.inner);
+    const double m = static_cast<double>(block.rows * block.inner);
     const Dtype bias_correction = static_cast<Dtype>(m > 1 ? m / (m - 1) : 1);
     const Dtype fraction = this->moving_average_fraction_;
     Dtype* means = statistics.means + channel;
     Dtype* moving_means = statistics.moving_means + channel;
     Dtype* moving_variances = statistics.moving_variances + channel;
-    Dtype origins[kGroupRow];
-    ChannelSums sums[kGroupRow];
-    for (int64_t i = 0; i < group.channels; ++i) {
-      origins[i] = OriginOf(group, x + i * group.inner);
+    Dtype origins[kBlockRow];
+    ChannelSums sums[kBlockRow];
+    for (int64_t i = 0; i < block.channels; ++i) {
+      origins[i] = OriginOf(block, x + i * block.inner);
     }
-    ul2q::GetChannelLoops<Dtype>().moments(group, x, origins, sums);
-    for (int64_t i = 0; i < group.channels; ++i) {
+    ul2q::GetChannelLoops<Dtype>().moments(block, x, origins, sums);
+    for (int64_t i = 0; i < block.channels; ++i) {
       const double deviation = sums[i].first / m;
       means[i] = static_cast<Dtype>(origins[i] + deviation);
       const Dtype variance = static_cast<Dtype>(
@@ -86,7 +86,7 @@ void FastBatchNormLayer<Dtype>::Measure(const ChannelGroup& group,
       sigmas[i] = std::sqrt(variance + this->eps_);
     }
   }
-  for (int64_t i = 0; i < group.channels; ++i) {
+  for (int64_t i = 0; i < block.channels; ++i) {
     inverses[i] = 1 / sigmas[i];
   }
 }
@@ -98,16 +98,15 @@ void FastBatchNormLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
   const Dtype* x = bottom[0]->cpu_data();
   Dtype* y = top[0]->mutable_cpu_data();
   // Backward needs x, which y overwrites.
-  Dtype* kept = bottom[0] == top[0] && !this->use_global_stats_
-                    ? this->x_norm_.mutable_cpu_data()
-                    : nullptr;
+  Dtype* kept = bottom[0] == top[0] && !this->use_global_stats_ ? mutable_kept()
+                                                                : nullptr;
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
-  ul2q::ForEachChannelGroup(
+  ul2q::ForEachChannelBlock(
       ShapeOf(*bottom[0]),
-      [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
-        Dtype inverses[kGroupRow];
-        Measure(group, channel, x + offset, statistics, inverses);
-        loops.affine(group, x + offset, statistics.means + channel, inverses,
+      [&](const ChannelBlock& block, int64_t channel, int64_t offset) {
+        Dtype inverses[kBlockRow];
+        Measure(block, channel, x + offset, statistics, inverses);
+        loops.affine(block, x + offset, statistics.means + channel, inverses,
                      nullptr, y + offset,
                      kept == nullptr ? nullptr : kept + offset);
       });
@@ -119,13 +118,13 @@ void FastBatchNormLayer<Dtype>::NormalizeAgain(const ChannelShape& shape,
   const Dtype* means = this->mean_.cpu_data();
   const Dtype* sigmas = this->variance_.cpu_data();
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
-  ul2q::ForEachChannelGroup(
-      shape, [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
-        Dtype inverses[kGroupRow];
-        for (int64_t i = 0; i < group.channels; ++i) {
+  ul2q::ForEachChannelBlock(
+      shape, [&](const ChannelBlock& block, int64_t channel, int64_t offset) {
+        Dtype inverses[kBlockRow];
+        for (int64_t i = 0; i < block.channels; ++i) {
           inverses[i] = 1 / sigmas[channel + i];
         }
-        loops.affine(group, x + offset, means + channel, inverses, nullptr,
+        loops.affine(block, x + offset, means + channel, inverses, nullptr,
                      y + offset, nullptr);
       });
 }
@@ -145,33 +144,33 @@ void FastBatchNormLayer<Dtype>::Backward_cpu(
   const Dtype* x =
       this->use_global_stats_ ? nullptr : InputOf(*bottom[0], *top[0]);
   const auto& loops = ul2q::GetChannelLoops<Dtype>();
-  ul2q::ForEachChannelGroup(
-      shape, [&](const ChannelGroup& group, int64_t channel, int64_t offset) {
-        Dtype inverses[kGroupRow];
-        for (int64_t i = 0; i < group.channels; ++i) {
+  ul2q::ForEachChannelBlock(
+      shape, [&](const ChannelBlock& block, int64_t channel, int64_t offset) {
+        Dtype inverses[kBlockRow];
+        for (int64_t i = 0; i < block.channels; ++i) {
           inverses[i] = 1 / sigmas[channel + i];
         }
         if (x == nullptr) {
-          loops.affine(group, dy + offset, nullptr, inverses, nullptr,
+          loops.affine(block, dy + offset, nullptr, inverses, nullptr,
                        dx + offset, nullptr);
           return;
         }
-        ChannelSums sums[kGroupRow];
-        loops.products(group, dy + offset, x + offset, means + channel, sums);
-        Dtype slopes[kGroupRow];
-        Dtype shifts[kGroupRow];
-        for (int64_t i = 0; i < group.channels; ++i) {
+        ChannelSums sums[kBlockRow];
+        loops.products(block, dy + offset, x + offset, means + channel, sums);
+        Dtype slopes[kBlockRow];
+        Dtype shifts[kBlockRow];
+        for (int64_t i = 0; i < block.channels; ++i) {
           const double sigma = sigmas[channel + i];
           slopes[i] = static_cast<Dtype>(sums[i].second / m / (sigma * sigma));
           shifts[i] = static_cast<Dtype>(sums[i].first / m);
         }
-        loops.norm_backward(group, dy + offset, x + offset, means + channel,
+        loops.norm_backward(block, dy + offset, x + offset, means + channel,
                             slopes, shifts, inverses, dx + offset);
       });
 }
 
 namespace {
-const OwnEngine<FastBatchNormLayer> registration("BatchNorm");
+const FastLayer<FastBatchNormLayer> registration("BatchNorm");
 }
 
 template class FastBatchNormLayer<float>;

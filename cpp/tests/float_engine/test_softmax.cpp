@@ -1,12 +1,11 @@
-#include "ul2q/float_engine/fast_softmax_layer.hpp"
-
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
-#include "caffe/layer_factory.hpp"
+#include "caffe/layers/softmax_layer.hpp"
 #include "caffe/layers/softmax_loss_layer.hpp"
 #include "float_engine/parity.hpp"
 #include "support.hpp"
@@ -17,10 +16,8 @@ namespace {
 template <typename Dtype>
 class FastSoftmaxTest : public ::testing::Test {
  protected:
-  static Bench<Dtype> Own(const ParityCase& c) {
-    return {c, [](const caffe::LayerParameter& param) {
-              return std::make_shared<caffe::FastSoftmaxLayer<Dtype>>(param);
-            }};
+  static Bench<Dtype> Fast(const ParityCase& c) {
+    return {c, &MakeFast<caffe::SoftmaxLayer, Dtype>};
   }
 };
 TYPED_TEST_SUITE(FastSoftmaxTest, Dtypes);
@@ -56,9 +53,7 @@ std::vector<ParityCase> Cases() {
 
 TYPED_TEST(FastSoftmaxTest, GivesWhatBvlcsGives) {
   for (const ParityCase& c : Cases()) {
-    ASSERT_NO_FATAL_FAILURE(
-        (ExpectParity<caffe::SoftmaxLayer, caffe::FastSoftmaxLayer, TypeParam>(
-            c)));
+    ASSERT_NO_FATAL_FAILURE((ExpectParity<caffe::SoftmaxLayer, TypeParam>(c)));
   }
 }
 
@@ -68,19 +63,19 @@ TYPED_TEST(FastSoftmaxTest, IsTheFormulaRelativeToEachValue) {
     ParityCase c;
     c.param = "type: 'Softmax'";
     c.shapes = {{1, 41, inner}};
-    auto own = this->Own(c);
+    auto fast = this->Fast(c);
     std::vector<TypeParam> x(41 * inner);
     for (std::size_t i = 0; i < x.size(); ++i) {
       x[i] = -2 * static_cast<TypeParam>(i / inner);
     }
-    SetData(x, own.bottom[0]);
-    own.Forward();
+    SetData(x, fast.bottom[0]);
+    fast.Forward();
     double sum = 0;
     for (int channel = 0; channel < 41; ++channel) {
       sum += std::exp(-2. * channel);
     }
     for (std::size_t i = 0; i < x.size(); ++i) {
-      EXPECT_NEAR(own.top[0]->cpu_data()[i] * sum / std::exp(double(x[i])), 1,
+      EXPECT_NEAR(fast.top[0]->cpu_data()[i] * sum / std::exp(double(x[i])), 1,
                   8 * std::numeric_limits<TypeParam>::epsilon())
           << inner << " at " << i;
     }
@@ -102,8 +97,8 @@ TYPED_TEST(FastSoftmaxTest, KeepsWhatIsNotFinite) {
     Bench<TypeParam> bvlc(c, [](const caffe::LayerParameter& param) {
       return std::make_shared<caffe::SoftmaxLayer<TypeParam>>(param);
     });
-    auto own = this->Own(c);
-    for (auto* bench : {&bvlc, &own}) {
+    auto fast = this->Fast(c);
+    for (auto* bench : {&bvlc, &fast}) {
       for (int i = 0; i < 5 * 3 * inner; ++i) {
         bench->bottom[0]->mutable_cpu_data()[i] =
             columns[i / (3 * inner)][i / inner % 3];
@@ -111,7 +106,7 @@ TYPED_TEST(FastSoftmaxTest, KeepsWhatIsNotFinite) {
       bench->Forward();
     }
     ASSERT_NO_FATAL_FAILURE(
-        ExpectWithin(32, Data(*bvlc.top[0]), Data(*own.top[0]), "top"));
+        ExpectWithin(32, Data(*bvlc.top[0]), Data(*fast.top[0]), "top"));
   }
 }
 
@@ -121,19 +116,12 @@ TYPED_TEST(FastSoftmaxTest, DoesNotDependOnTheThreads) {
     ParityCase c;
     c.param = "type: 'Softmax'";
     c.shapes = {shape};
-    ExpectSameOnTwoThreads<caffe::FastSoftmaxLayer, TypeParam>(c);
+    ExpectSameOnTwoThreads<caffe::SoftmaxLayer, TypeParam>(c);
   }
 }
 
 TYPED_TEST(FastSoftmaxTest, TakesThePlaceOfBvlcsUnlessThatIsAskedFor) {
-  const auto make = [](const std::string& options) {
-    return caffe::LayerRegistry<TypeParam>::CreateLayer(
-        FromText<caffe::LayerParameter>("type: 'Softmax' " + options));
-  };
-  using Own = caffe::FastSoftmaxLayer<TypeParam>;
-  EXPECT_NE(dynamic_cast<Own*>(make("").get()), nullptr);
-  EXPECT_EQ(dynamic_cast<Own*>(make("softmax_param { engine: CAFFE }").get()),
-            nullptr);
+  ExpectReplaces<caffe::SoftmaxLayer, TypeParam>("Softmax", "softmax_param");
 }
 
 /// BVLC's loss shows which softmax it makes.
@@ -155,8 +143,8 @@ TYPED_TEST(FastSoftmaxTest, ServesWithinTheLoss) {
     LossWithInner<TypeParam> layer(FromText<caffe::LayerParameter>(
         "type: 'SoftmaxWithLoss' softmax_param { engine: " + engine + " }"));
     layer.SetUp({&scores, &label}, {&loss});
-    EXPECT_EQ(dynamic_cast<const caffe::FastSoftmaxLayer<TypeParam>*>(
-                  layer.inner()) != nullptr,
+    const caffe::Layer<TypeParam>& inner = *layer.inner();
+    EXPECT_EQ(typeid(inner) != typeid(caffe::SoftmaxLayer<TypeParam>),
               engine == "DEFAULT");
     layer.Forward({&scores, &label}, {&loss});
     values.push_back(loss.cpu_data()[0]);

@@ -6,15 +6,11 @@
 #include "caffe/layers/bias_layer.hpp"
 #include "caffe/layers/scale_layer.hpp"
 #include "float_engine/parity.hpp"
-#include "ul2q/float_engine/fast_bias_layer.hpp"
-#include "ul2q/float_engine/fast_scale_layer.hpp"
 
 namespace ul2q {
 namespace {
 
 using caffe::BiasLayer;
-using caffe::FastBiasLayer;
-using caffe::FastScaleLayer;
 using caffe::ScaleLayer;
 
 constexpr double kTolerance = 512;  // BVLC's sums in single precision
@@ -79,9 +75,9 @@ template <typename Dtype>
 class FastScaleTest : public ::testing::Test {};
 TYPED_TEST_SUITE(FastScaleTest, Dtypes);
 
-TYPED_TEST(FastScaleTest, IsRegistered) {
-  ExpectRegistered<FastScaleLayer, TypeParam>("type: 'Scale'");
-  ExpectRegistered<FastBiasLayer, TypeParam>("type: 'Bias'");
+TYPED_TEST(FastScaleTest, TakesThePlaceOfBvlcsUnlessThatIsAskedFor) {
+  ExpectReplaces<ScaleLayer, TypeParam>("Scale", "relu_param");
+  ExpectReplaces<BiasLayer, TypeParam>("Bias", "relu_param");
 }
 
 TYPED_TEST(FastScaleTest, IsBvlcs) {
@@ -89,12 +85,12 @@ TYPED_TEST(FastScaleTest, IsBvlcs) {
     for (const bool two_bottoms : {false, true}) {
       for (const ParityCase& c :
            Cases(Broadcasts(), "Scale", options, two_bottoms)) {
-        ExpectParity<ScaleLayer, FastScaleLayer, TypeParam>(c);
+        ExpectParity<ScaleLayer, TypeParam>(c);
       }
     }
     for (const ParityCase& c :
          Cases(BroadcastsOfOneRow(), "Scale", options, true)) {
-      ExpectParity<ScaleLayer, FastScaleLayer, TypeParam>(c);
+      ExpectParity<ScaleLayer, TypeParam>(c);
     }
   }
 }
@@ -106,12 +102,12 @@ TYPED_TEST(FastScaleTest, GoesDownWhereItIsToldTo) {
         for (ParityCase& c : Cases(Broadcasts(), "Scale", kBias, false)) {
           c.propagate_down = {bottom};
           c.param_propagate_down = {scale, bias};
-          ExpectParity<ScaleLayer, FastScaleLayer, TypeParam>(c);
+          ExpectParity<ScaleLayer, TypeParam>(c);
         }
         for (ParityCase& c : Cases(Broadcasts(), "Scale", kBias, true)) {
           c.propagate_down = {bottom, scale};
           c.param_propagate_down = {bias};
-          ExpectParity<ScaleLayer, FastScaleLayer, TypeParam>(c);
+          ExpectParity<ScaleLayer, TypeParam>(c);
         }
       }
     }
@@ -121,9 +117,7 @@ TYPED_TEST(FastScaleTest, GoesDownWhereItIsToldTo) {
 TYPED_TEST(FastScaleTest, AddsTheGradientOfOneRow) {
   for (const ParityCase& c : Cases(BroadcastsOfOneRow(), "Scale", "", false)) {
     SCOPED_TRACE(c.name);
-    Bench<TypeParam> bench(c, [](const caffe::LayerParameter& param) {
-      return std::make_shared<FastScaleLayer<TypeParam>>(param);
-    });
+    Bench<TypeParam> bench(c, &MakeFast<caffe::ScaleLayer, TypeParam>);
     bench.FillBottoms(1);
     const std::vector<TypeParam> x = Data(*bench.bottom[0]);
     std::vector<TypeParam> expected = Diff(*bench.layer->blobs()[0]);
@@ -142,13 +136,13 @@ TYPED_TEST(FastScaleTest, AddsTheGradientOfOneRow) {
 TYPED_TEST(FastScaleTest, TakesEmptyBatches) {
   for (const ParityCase& c :
        Cases({{{2, 3, 4, 5}, "", {3}}}, "Scale", kBias, false)) {
-    ExpectTakesEmptyBatch<FastScaleLayer, TypeParam>(c);
+    ExpectTakesEmptyBatch<ScaleLayer, TypeParam>(c);
   }
 }
 
 TYPED_TEST(FastScaleTest, IsTheSameOnTwoThreads) {
   for (const ParityCase& c : Cases(Broadcasts(), "Scale", kBias, false)) {
-    ExpectSameOnTwoThreads<FastScaleLayer, TypeParam>(c);
+    ExpectSameOnTwoThreads<ScaleLayer, TypeParam>(c);
   }
 }
 
@@ -161,11 +155,11 @@ TYPED_TEST(FastScaleTest, BiasIsBvlcs) {
              Cases(broadcasts, "Bias", "filler { value: 0.3 }", false)) {
           c.propagate_down = {bottom};
           c.param_propagate_down = {bias};
-          ExpectParity<BiasLayer, FastBiasLayer, TypeParam>(c);
+          ExpectParity<BiasLayer, TypeParam>(c);
         }
         for (ParityCase& c : Cases(broadcasts, "Bias", "", true)) {
           c.propagate_down = {bottom, bias};
-          ExpectParity<BiasLayer, FastBiasLayer, TypeParam>(c);
+          ExpectParity<BiasLayer, TypeParam>(c);
         }
       }
     }

@@ -1,11 +1,12 @@
-#ifndef UL2Q_FLOAT_ENGINE_ONEDNN_CONVOLUTION_LAYER_HPP_
-#define UL2Q_FLOAT_ENGINE_ONEDNN_CONVOLUTION_LAYER_HPP_
+#ifndef UL2Q_FLOAT_ENGINE_CONVOLUTION_HPP_
+#define UL2Q_FLOAT_ENGINE_CONVOLUTION_HPP_
 
 #include <memory>
 #include <vector>
 
 #include "caffe/layers/conv_layer.hpp"
 #include "caffe/layers/deconv_layer.hpp"
+#include "ul2q/float_engine/fusion.hpp"
 #include "ul2q/float_engine/onednn_convolution.hpp"
 
 namespace caffe {
@@ -18,9 +19,10 @@ namespace caffe {
  * testing if they may have been written to since the last one.
  */
 template <template <typename> class Base, typename Dtype>
-class OneDnnLayer : public Base<Dtype> {
+class FastConvolutionOf : public Base<Dtype>, public ForwardAndRelu<Dtype> {
  public:
-  explicit OneDnnLayer(const LayerParameter& param) : Base<Dtype>(param) {}
+  explicit FastConvolutionOf(const LayerParameter& param)
+      : Base<Dtype>(param) {}
 
   void Reshape(const vector<Blob<Dtype>*>& bottom,
                const vector<Blob<Dtype>*>& top) override;
@@ -28,10 +30,9 @@ class OneDnnLayer : public Base<Dtype> {
   /// Whether oneDNN computes blobs of the present shape.
   bool is_by_onednn() const { return onednn_ != nullptr; }
 
-  /// Forward, and a ReLU in place on the top; false, and nothing is done, where
-  /// oneDNN does not do both.
-  bool ForwardAndRelu(const vector<Blob<Dtype>*>& bottom,
-                      const vector<Blob<Dtype>*>& top, float negative_slope);
+  bool ForwardWithRelu(const vector<Blob<Dtype>*>& bottom,
+                       const vector<Blob<Dtype>*>& top,
+                       float negative_slope) override;
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
@@ -55,11 +56,11 @@ class OneDnnLayer : public Base<Dtype> {
 };
 
 template <typename Dtype>
-using OneDnnConvolutionLayer = OneDnnLayer<ConvolutionLayer, Dtype>;
+using FastConvolutionLayer = FastConvolutionOf<ConvolutionLayer, Dtype>;
 
 template <typename Dtype>
-using OneDnnDeconvolutionLayer = OneDnnLayer<DeconvolutionLayer, Dtype>;
+using FastDeconvolutionLayer = FastConvolutionOf<DeconvolutionLayer, Dtype>;
 
 }  // namespace caffe
 
-#endif  // UL2Q_FLOAT_ENGINE_ONEDNN_CONVOLUTION_LAYER_HPP_
+#endif  // UL2Q_FLOAT_ENGINE_CONVOLUTION_HPP_

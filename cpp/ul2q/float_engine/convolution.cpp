@@ -1,4 +1,4 @@
-#include "ul2q/float_engine/onednn_convolution_layer.hpp"
+#include "ul2q/float_engine/convolution.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace caffe {
 
 template <template <typename> class Base, typename Dtype>
-bool OneDnnLayer<Base, Dtype>::IsForOneDnn(
+bool FastConvolutionOf<Base, Dtype>::IsForOneDnn(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) const {
   return Caffe::mode() == Caffe::CPU && std::is_same_v<Dtype, float> &&
          this->num_spatial_axes_ == 2 && !this->force_nd_im2col_ &&
@@ -19,7 +19,7 @@ bool OneDnnLayer<Base, Dtype>::IsForOneDnn(
 }
 
 template <template <typename> class Base, typename Dtype>
-ul2q::ConvolutionShape OneDnnLayer<Base, Dtype>::ShapeOf(
+ul2q::ConvolutionShape FastConvolutionOf<Base, Dtype>::ShapeOf(
     const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
   using Pair = ul2q::ConvolutionShape::Pair;
   const int height = this->channel_axis_ + 1;
@@ -45,7 +45,7 @@ ul2q::ConvolutionShape OneDnnLayer<Base, Dtype>::ShapeOf(
 
 template <template <typename> class Base, typename Dtype>
 template <typename Make>
-void OneDnnLayer<Base, Dtype>::Try(const Make& make) {
+void FastConvolutionOf<Base, Dtype>::Try(const Make& make) {
   try {
     make();
   } catch (const dnnl::error& error) {
@@ -59,8 +59,8 @@ void OneDnnLayer<Base, Dtype>::Try(const Make& make) {
 }
 
 template <template <typename> class Base, typename Dtype>
-void OneDnnLayer<Base, Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
-                                       const vector<Blob<Dtype>*>& top) {
+void FastConvolutionOf<Base, Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
+                                             const vector<Blob<Dtype>*>& top) {
   Base<Dtype>::Reshape(bottom, top);
   if (!IsForOneDnn(bottom, top)) {
     onednn_.reset();
@@ -74,7 +74,7 @@ void OneDnnLayer<Base, Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
 }
 
 template <template <typename> class Base, typename Dtype>
-bool OneDnnLayer<Base, Dtype>::ForwardAndRelu(
+bool FastConvolutionOf<Base, Dtype>::ForwardWithRelu(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top,
     float negative_slope) {
   {
@@ -104,8 +104,8 @@ bool OneDnnLayer<Base, Dtype>::ForwardAndRelu(
 }
 
 template <template <typename> class Base, typename Dtype>
-void OneDnnLayer<Base, Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
-                                           const vector<Blob<Dtype>*>& top) {
+void FastConvolutionOf<Base, Dtype>::Forward_cpu(
+    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   if (!onednn_) {
     Base<Dtype>::Forward_cpu(bottom, top);
     return;
@@ -129,7 +129,7 @@ void OneDnnLayer<Base, Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
 }
 
 template <template <typename> class Base, typename Dtype>
-void OneDnnLayer<Base, Dtype>::Backward_cpu(
+void FastConvolutionOf<Base, Dtype>::Backward_cpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
   if (onednn_) {
@@ -165,14 +165,14 @@ void OneDnnLayer<Base, Dtype>::Backward_cpu(
   }
 }
 
-template class OneDnnLayer<ConvolutionLayer, float>;
-template class OneDnnLayer<ConvolutionLayer, double>;
-template class OneDnnLayer<DeconvolutionLayer, float>;
-template class OneDnnLayer<DeconvolutionLayer, double>;
+template class FastConvolutionOf<ConvolutionLayer, float>;
+template class FastConvolutionOf<ConvolutionLayer, double>;
+template class FastConvolutionOf<DeconvolutionLayer, float>;
+template class FastConvolutionOf<DeconvolutionLayer, double>;
 
 namespace {
-const OwnEngine<OneDnnConvolutionLayer> convolution("Convolution");
-const OwnEngine<OneDnnDeconvolutionLayer> deconvolution("Deconvolution");
+const FastLayer<FastConvolutionLayer> convolution("Convolution");
+const FastLayer<FastDeconvolutionLayer> deconvolution("Deconvolution");
 }  // namespace
 
 }  // namespace caffe

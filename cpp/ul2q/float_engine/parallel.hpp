@@ -1,5 +1,5 @@
-#ifndef UL2Q_FLOAT_ENGINE_PARTS_HPP_
-#define UL2Q_FLOAT_ENGINE_PARTS_HPP_
+#ifndef UL2Q_FLOAT_ENGINE_PARALLEL_HPP_
+#define UL2Q_FLOAT_ENGINE_PARALLEL_HPP_
 
 #include <omp.h>
 
@@ -10,23 +10,23 @@
 
 namespace ul2q {
 
-/// Calls body(part) for each of `parts`, on several threads where all of them
-/// together, of `elements` elements, are worth it.
+/// Calls body(i) for each i from 0 to before `count`, on several threads where
+/// all of them together, of `elements` elements, are worth it.
 template <typename Body>
-void ForEachPart(std::int64_t parts, std::int64_t elements, const Body& body) {
+void ParallelFor(std::int64_t count, std::int64_t elements, const Body& body) {
   if (!IsWorthThreads(elements)) {  // without a call of OpenMP, either
-    for (std::int64_t part = 0; part < parts; ++part) {
-      body(part);
+    for (std::int64_t i = 0; i < count; ++i) {
+      body(i);
     }
     return;
   }
 #pragma omp parallel for schedule(static)
-  for (std::int64_t part = 0; part < parts; ++part) {
-    body(part);
+  for (std::int64_t i = 0; i < count; ++i) {
+    body(i);
   }
 }
 
-/// Working memory of each thread that ForEachPart may use.
+/// Working memory of each thread that ParallelFor may use.
 template <typename Dtype>
 class Scratch {
  public:
@@ -48,4 +48,4 @@ class Scratch {
 
 }  // namespace ul2q
 
-#endif  // UL2Q_FLOAT_ENGINE_PARTS_HPP_
+#endif  // UL2Q_FLOAT_ENGINE_PARALLEL_HPP_

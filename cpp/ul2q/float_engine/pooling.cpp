@@ -1,15 +1,60 @@
-#include "ul2q/float_engine/pooling_loops.hpp"
+// MAX and AVE pooling, vectorised and on several threads. Of each maximum two
+// bytes are kept for the backward pass, BVLC's keeps four.
 
 #include <algorithm>
 #include <cfloat>
+#include <cstdint>
+#include <vector>
 
+#include "caffe/layers/pooling_layer.hpp"
 #include "ul2q/core/kernels/lanes.hpp"
 #include "ul2q/float_engine/dispatch.hpp"
+#include "ul2q/float_engine/engine.hpp"
+#include "ul2q/float_engine/parallel.hpp"
 
-// Highway includes this file once more for each instruction set; see
-// kernels/loops.cpp.
+#ifndef UL2Q_FLOAT_ENGINE_POOLING_CPP_  // once, before the instruction sets
+#define UL2Q_FLOAT_ENGINE_POOLING_CPP_
+namespace ul2q {
+
+/// The windows of a pooling layer over a plane of height × width elements.
+struct PoolingWindows {
+  int height, width;
+  int pooled_height, pooled_width;
+  int kernel_h, kernel_w;
+  int stride_h, stride_w;
+  int pad_h, pad_w;
+};
+
+/// Where a window's maximum lies: so many elements after the window's first
+/// element, which padding may put before the plane.
+using WindowOffset = std::uint16_t;
+
+/// The offset of a window that has no number above -FLT_MAX.
+constexpr WindowOffset kNoMaximum = UINT16_MAX;
+
+/// The loops over one plane.
+template <typename Dtype>
+struct PoolingLoops {
+  /// The first maximum of each window and where it lies. The last offset of a
+  /// window must be below kNoMaximum.
+  void (*max)(const PoolingWindows& windows, const Dtype* bottom, Dtype* top,
+              WindowOffset* offsets);
+  void (*max_backward)(const PoolingWindows& windows, const Dtype* top_diff,
+                       const WindowOffset* offsets, Dtype* bottom_diff);
+  /// Padding counts as zeros, but not what lies beyond it.
+  void (*average)(const PoolingWindows& windows, const Dtype* bottom,
+                  Dtype* top);
+  /// `scratch` has width + pooled_width elements.
+  void (*average_backward)(const PoolingWindows& windows, const Dtype* top_diff,
+                           Dtype* scratch, Dtype* bottom_diff);
+};
+
+}  // namespace ul2q
+#endif
+
+// Highway includes this file once more for each instruction set.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ul2q/float_engine/pooling_loops.cpp"
+#define HWY_TARGET_INCLUDE "ul2q/float_engine/pooling.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -162,7 +207,7 @@ struct AveragePooling {
   }
 };
 
-/// kKernel: 0 for windows of any size.
+/// kKernel is 0 for windows of any size.
 template <int kKernel, int kStride, typename Pooling>
 void PoolWindows(const Pooling& pooling) {
   const PoolingWindows w = pooling.windows;
@@ -275,11 +320,7 @@ PoolingLoops<Dtype> MakeLoops() {
           &AveragePoolBackward<Dtype>};
 }
 
-const EngineTable<PoolingLoops>& Table() {
-  static const EngineTable<PoolingLoops> table{MakeLoops<float>(),
-                                               MakeLoops<double>()};
-  return table;
-}
+UL2Q_LOOP_TABLE(PoolingLoops);
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -289,8 +330,168 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ul2q {
 
-HWY_EXPORT(Table);
-UL2Q_DISPATCH(PoolingLoops);
+UL2Q_EXPORT_LOOPS(PoolingLoops);
 
 }  // namespace ul2q
+
+namespace caffe {
+namespace {
+
+template <typename Dtype>
+class FastPoolingLayer : public PoolingLayer<Dtype> {
+ public:
+  using PoolingLayer<Dtype>::PoolingLayer;
+
+  void Reshape(const vector<Blob<Dtype>*>& bottom,
+               const vector<Blob<Dtype>*>& top) override {
+    PoolingLayer<Dtype>::Reshape(bottom, top);
+    if (bottom[0]->shape() != bottom_shape_) {
+      bottom_shape_ = bottom[0]->shape();
+      offsets_.clear();  // they were of other windows
+    }
+  }
+
+ protected:
+  void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
+                   const vector<Blob<Dtype>*>& top) override {
+    if (!IsForLoops()) {
+      PoolingLayer<Dtype>::Forward_cpu(bottom, top);
+      return;
+    }
+    const ul2q::PoolingWindows windows = Windows();
+    const auto& loops = ul2q::GetPoolingLoops<Dtype>();
+    const std::int64_t planes = bottom[0]->count(0, 2);
+    const std::int64_t bottom_size = bottom[0]->count(2);
+    const std::int64_t top_size = top[0]->count(2);
+    const Dtype* bottom_data = bottom[0]->cpu_data();
+    Dtype* top_data = top[0]->mutable_cpu_data();
+    if (IsMax()) {
+      offsets_.resize(top[0]->count());
+      ul2q::ParallelFor(planes, bottom[0]->count(), [&](std::int64_t plane) {
+        loops.max(windows, bottom_data + plane * bottom_size,
+                  top_data + plane * top_size,
+                  offsets_.data() + plane * top_size);
+      });
+      if (top.size() > 1) {
+        WriteMask(windows, top[1]);
+      }
+    } else {
+      ul2q::ParallelFor(planes, bottom[0]->count(), [&](std::int64_t plane) {
+        loops.average(windows, bottom_data + plane * bottom_size,
+                      top_data + plane * top_size);
+      });
+    }
+  }
+
+  void Backward_cpu(const vector<Blob<Dtype>*>& top,
+                    const vector<bool>& propagate_down,
+                    const vector<Blob<Dtype>*>& bottom) override {
+    if (!IsForLoops()) {
+      PoolingLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
+      return;
+    }
+    if (!propagate_down[0]) {
+      return;
+    }
+    if (top.size() > 1) {
+      MaxBackwardByMask(top, bottom[0]);
+      return;
+    }
+    const ul2q::PoolingWindows windows = Windows();
+    const auto& loops = ul2q::GetPoolingLoops<Dtype>();
+    const std::int64_t planes = bottom[0]->count(0, 2);
+    const std::int64_t bottom_size = bottom[0]->count(2);
+    const std::int64_t top_size = top[0]->count(2);
+    const Dtype* top_diff = top[0]->cpu_diff();
+    Dtype* bottom_diff = bottom[0]->mutable_cpu_diff();
+    if (IsMax()) {
+      // Without a forward pass no maximum is known.
+      offsets_.resize(top[0]->count(), ul2q::kNoMaximum);
+      ul2q::ParallelFor(planes, bottom[0]->count(), [&](std::int64_t plane) {
+        loops.max_backward(windows, top_diff + plane * top_size,
+                           offsets_.data() + plane * top_size,
+                           bottom_diff + plane * bottom_size);
+      });
+    } else {
+      scratch_.Resize(windows.width + windows.pooled_width);
+      ul2q::ParallelFor(planes, bottom[0]->count(), [&](std::int64_t plane) {
+        loops.average_backward(windows, top_diff + plane * top_size,
+                               scratch_.OfThread(),
+                               bottom_diff + plane * bottom_size);
+      });
+    }
+  }
+
+ private:
+  bool IsMax() const {
+    return this->layer_param_.pooling_param().pool() == PoolingParameter::MAX;
+  }
+
+  /// Whether the loops above can, or BVLC's layer has to.
+  bool IsForLoops() const {
+    if (!IsMax()) {
+      return this->layer_param_.pooling_param().pool() == PoolingParameter::AVE;
+    }
+    const std::int64_t last_offset =
+        (this->kernel_h_ - 1) * std::int64_t{this->width_} + this->kernel_w_ -
+        1;
+    return last_offset < ul2q::kNoMaximum;
+  }
+
+  ul2q::PoolingWindows Windows() const {
+    return {this->height_,       this->width_,    this->pooled_height_,
+            this->pooled_width_, this->kernel_h_, this->kernel_w_,
+            this->stride_h_,     this->stride_w_, this->pad_h_,
+            this->pad_w_};
+  }
+
+  /// The second top: the index of each maximum within its plane, or -1.
+  void WriteMask(const ul2q::PoolingWindows& windows, Blob<Dtype>* mask) const {
+    Dtype* index = mask->mutable_cpu_data();
+    const std::int64_t rows = mask->count(0, 3);
+    ul2q::ParallelFor(rows, mask->count(), [&](std::int64_t row) {
+      const int ph = row % windows.pooled_height;
+      const int first_of_row =
+          (ph * windows.stride_h - windows.pad_h) * windows.width -
+          windows.pad_w;
+      for (int pw = 0; pw < windows.pooled_width; ++pw) {
+        const std::int64_t i = row * windows.pooled_width + pw;
+        index[i] =
+            offsets_[i] == ul2q::kNoMaximum
+                ? Dtype(-1)
+                : Dtype(first_of_row + pw * windows.stride_w + offsets_[i]);
+      }
+    });
+  }
+
+  void MaxBackwardByMask(const vector<Blob<Dtype>*>& top,
+                         Blob<Dtype>* bottom) const {
+    const std::int64_t bottom_size = bottom->count(2);
+    const std::int64_t top_size = top[0]->count(2);
+    const Dtype* top_diff = top[0]->cpu_diff();
+    const Dtype* mask = top[1]->cpu_data();
+    Dtype* bottom_diff = bottom->mutable_cpu_diff();
+    ul2q::ParallelFor(
+        bottom->count(0, 2), bottom->count(), [&](std::int64_t plane) {
+          Dtype* diff = bottom_diff + plane * bottom_size;
+          std::fill(diff, diff + bottom_size, Dtype(0));
+          for (std::int64_t i = plane * top_size; i < (plane + 1) * top_size;
+               ++i) {
+            // Its values may come from elsewhere.
+            if (mask[i] >= 0 && mask[i] < bottom_size) {
+              diff[static_cast<std::int64_t>(mask[i])] += top_diff[i];
+            }
+          }
+        });
+  }
+
+  vector<int> bottom_shape_;
+  std::vector<ul2q::WindowOffset> offsets_;  ///< of the maxima, one a window
+  ul2q::Scratch<Dtype> scratch_;
+};
+
+const FastLayer<FastPoolingLayer> registration("Pooling");
+
+}  // namespace
+}  // namespace caffe
 #endif

@@ -1,4 +1,4 @@
-// Convolutions by oneDNN beside BVLC's.
+// Fast convolutions, by oneDNN where that can, beside BVLC's.
 #include <omp.h>
 
 #include <algorithm>
@@ -8,15 +8,15 @@
 #include "caffe/layer_factory.hpp"
 #include "caffe/net.hpp"
 #include "float_engine/parity.hpp"
-#include "ul2q/float_engine/onednn_convolution_layer.hpp"
+#include "ul2q/float_engine/convolution.hpp"
 
 namespace ul2q {
 namespace {
 
 using caffe::ConvolutionLayer;
 using caffe::DeconvolutionLayer;
-using caffe::OneDnnConvolutionLayer;
-using caffe::OneDnnDeconvolutionLayer;
+using caffe::FastConvolutionLayer;
+using caffe::FastDeconvolutionLayer;
 
 /// A row of the tables: options of convolution_param, and the bottom.
 struct Row {
@@ -27,7 +27,7 @@ struct Row {
 
 const std::vector<Row> kRows = {
     {"3x3", "num_output: 32 kernel_size: 3 pad: 1", {4, 16, 12, 12}},
-    {"many images, in parts",
+    {"many images, in blocks",
      "num_output: 32 kernel_size: 3 pad: 1",
      {37, 32, 32, 32}},
     {"one image", "num_output: 32 kernel_size: 3 pad: 1", {1, 16, 12, 12}},
@@ -125,24 +125,22 @@ std::vector<Row> AllRows() {
 }
 
 template <typename Dtype>
-class OneDnn : public ::testing::Test {};
-TYPED_TEST_SUITE(OneDnn, Dtypes);
+class FastConvolutionTest : public ::testing::Test {};
+TYPED_TEST_SUITE(FastConvolutionTest, Dtypes);
 
-TYPED_TEST(OneDnn, ConvolvesAsBvlcs) {
+TYPED_TEST(FastConvolutionTest, ConvolvesAsBvlcs) {
   for (const Row& row : AllRows()) {
-    ExpectParity<ConvolutionLayer, OneDnnConvolutionLayer, TypeParam>(
-        Case("Convolution", row));
+    ExpectParity<ConvolutionLayer, TypeParam>(Case("Convolution", row));
   }
 }
 
-TYPED_TEST(OneDnn, DeconvolvesAsBvlcs) {
+TYPED_TEST(FastConvolutionTest, DeconvolvesAsBvlcs) {
   for (const Row& row : AllRows()) {
-    ExpectParity<DeconvolutionLayer, OneDnnDeconvolutionLayer, TypeParam>(
-        Case("Deconvolution", row));
+    ExpectParity<DeconvolutionLayer, TypeParam>(Case("Deconvolution", row));
   }
 }
 
-TYPED_TEST(OneDnn, ComputesOnlyTheGradientsAskedFor) {
+TYPED_TEST(FastConvolutionTest, ComputesOnlyTheGradientsAskedFor) {
   const std::vector<bool> either = {false, true};
   for (const bool bottom : either) {
     for (const bool weights : either) {
@@ -153,12 +151,11 @@ TYPED_TEST(OneDnn, ComputesOnlyTheGradientsAskedFor) {
         ParityCase c = Case("Convolution", row);
         c.propagate_down = {bottom, true};
         c.param_propagate_down = {weights, bias};
-        ExpectParity<ConvolutionLayer, OneDnnConvolutionLayer, TypeParam>(c);
+        ExpectParity<ConvolutionLayer, TypeParam>(c);
         c = Case("Deconvolution", row);
         c.propagate_down = {true, bottom};
         c.param_propagate_down = {weights, bias};
-        ExpectParity<DeconvolutionLayer, OneDnnDeconvolutionLayer, TypeParam>(
-            c);
+        ExpectParity<DeconvolutionLayer, TypeParam>(c);
       }
     }
   }
@@ -170,9 +167,9 @@ boost::shared_ptr<caffe::Layer<Dtype>> Make(const std::string& text) {
       FromText<caffe::LayerParameter>(text));
 }
 
-TYPED_TEST(OneDnn, IsTheDefaultEngine) {
-  using Convolution = OneDnnConvolutionLayer<TypeParam>;
-  using Deconvolution = OneDnnDeconvolutionLayer<TypeParam>;
+TYPED_TEST(FastConvolutionTest, IsTheDefaultEngine) {
+  using Convolution = FastConvolutionLayer<TypeParam>;
+  using Deconvolution = FastDeconvolutionLayer<TypeParam>;
   for (const std::string prefix : {"", "Quantized"}) {
     for (const bool is_default : {true, false}) {
       const std::string options = std::string("num_output: 2 kernel_size: 3 ") +
@@ -202,69 +199,69 @@ FloatBench BenchOf(const ParityCase& c) {
   });
 }
 
-template <template <typename> class Own>
+template <template <typename> class Fast>
 void ExpectOneDnnFor(const std::vector<Row>& rows, const std::string& type,
                      bool expected) {
   for (const Row& row : rows) {
-    FloatBench bench = BenchOf<Own>(Case(type, row));
+    FloatBench bench = BenchOf<Fast>(Case(type, row));
     bench.Forward();
     bench.Backward(1);
-    EXPECT_EQ(expected, dynamic_cast<Own<float>&>(*bench.layer).is_by_onednn())
+    EXPECT_EQ(expected, dynamic_cast<Fast<float>&>(*bench.layer).is_by_onednn())
         << type << ", " << row.name;
   }
 }
 
-TEST(OneDnnConvolution, LeavesToBvlcsWhatItLacks) {
-  ExpectOneDnnFor<OneDnnConvolutionLayer>(kRows, "Convolution", true);
-  ExpectOneDnnFor<OneDnnConvolutionLayer>(kFallbackRows, "Convolution", false);
-  ExpectOneDnnFor<OneDnnDeconvolutionLayer>(kRows, "Deconvolution", true);
-  ExpectOneDnnFor<OneDnnDeconvolutionLayer>(kFallbackRows, "Deconvolution",
-                                            false);
+TEST(FastConvolution, LeavesToBvlcsWhatItLacks) {
+  ExpectOneDnnFor<FastConvolutionLayer>(kRows, "Convolution", true);
+  ExpectOneDnnFor<FastConvolutionLayer>(kFallbackRows, "Convolution", false);
+  ExpectOneDnnFor<FastDeconvolutionLayer>(kRows, "Deconvolution", true);
+  ExpectOneDnnFor<FastDeconvolutionLayer>(kFallbackRows, "Deconvolution",
+                                          false);
 }
 
-template <template <typename> class Bvlc, template <typename> class Own>
+template <template <typename> class Bvlc, template <typename> class Fast>
 void ExpectParityWhenReshaped(const std::string& type) {
   const ParityCase c = Case(
       type, {"reshaped", "num_output: 16 kernel_size: 3", {4, 16, 9, 9}, 1});
   FloatBench bvlc = BenchOf<Bvlc>(c);
-  FloatBench own = BenchOf<Own>(c);
+  FloatBench fast = BenchOf<Fast>(c);
   const std::vector<std::vector<int>> shapes = {
       {4, 16, 9, 9}, {2, 16, 12, 7}, {0, 16, 9, 9}, {4, 16, 9, 9}};
   unsigned seed = 1;
   for (const auto& shape : shapes) {
-    for (FloatBench* bench : {&bvlc, &own}) {
+    for (FloatBench* bench : {&bvlc, &fast}) {
       bench->bottom[0]->Reshape(shape);
       bench->FillBottoms(seed);
       bench->Forward();
       bench->Backward(seed);
     }
-    ExpectSame(c, bvlc, own, "reshaped");
+    ExpectSame(c, bvlc, fast, "reshaped");
     ++seed;
   }
 }
 
-TEST(OneDnnConvolution, FollowsTheBottomsShape) {
-  ExpectParityWhenReshaped<ConvolutionLayer, OneDnnConvolutionLayer>(
+TEST(FastConvolution, FollowsTheBottomsShape) {
+  ExpectParityWhenReshaped<ConvolutionLayer, FastConvolutionLayer>(
       "Convolution");
-  ExpectParityWhenReshaped<DeconvolutionLayer, OneDnnDeconvolutionLayer>(
+  ExpectParityWhenReshaped<DeconvolutionLayer, FastDeconvolutionLayer>(
       "Deconvolution");
 }
 
-TEST(OneDnnConvolution, UsesTheWeightsOfTheMoment) {
+TEST(FastConvolution, UsesTheWeightsOfTheMoment) {
   const ParityCase c =
       Case("Convolution",
            {"weights", "num_output: 16 kernel_size: 3", {4, 16, 9, 9}});
   FloatBench bvlc = BenchOf<ConvolutionLayer>(c);
-  FloatBench own = BenchOf<OneDnnConvolutionLayer>(c);
+  FloatBench fast = BenchOf<FastConvolutionLayer>(c);
   for (unsigned seed = 1; seed < 4; ++seed) {
-    for (FloatBench* bench : {&bvlc, &own}) {
+    for (FloatBench* bench : {&bvlc, &fast}) {
       bench->FillBottoms(seed);
       FillNormal(seed, bench->layer->blobs()[0].get());
       bench->Forward();
       FillNormal(seed + 10, bench->layer->blobs()[0].get());
       bench->Backward(seed);
     }
-    ExpectSame(c, bvlc, own, "new weights");
+    ExpectSame(c, bvlc, fast, "new weights");
   }
 }
 
@@ -280,15 +277,15 @@ class ThreadCount {
   const int before_;
 };
 
-TEST(OneDnnConvolution, ComputesTheSameBitsAgain) {
+TEST(FastConvolution, ComputesTheSameBitsAgain) {
   const ThreadCount restore;
   for (const int threads : {1, 2, 3}) {
     omp_set_num_threads(threads);
     for (const Row& row : kRows) {
       SCOPED_TRACE(row.name);
       const ParityCase c = Case("Convolution", row);
-      FloatBench first = BenchOf<OneDnnConvolutionLayer>(c);
-      FloatBench again = BenchOf<OneDnnConvolutionLayer>(c);
+      FloatBench first = BenchOf<FastConvolutionLayer>(c);
+      FloatBench again = BenchOf<FastConvolutionLayer>(c);
       for (FloatBench* bench : {&first, &again}) {
         bench->FillBottoms(1);
         bench->Forward();
@@ -304,27 +301,27 @@ TEST(OneDnnConvolution, ComputesTheSameBitsAgain) {
   }
 }
 
-TEST(OneDnnConvolution, FollowsTheNumberOfThreads) {
+TEST(FastConvolution, FollowsTheNumberOfThreads) {
   const ThreadCount restore;
   const ParityCase c =
       Case("Convolution",
            {"threads", "num_output: 32 kernel_size: 3", {20, 32, 16, 16}});
   FloatBench bvlc = BenchOf<ConvolutionLayer>(c);
-  FloatBench own = BenchOf<OneDnnConvolutionLayer>(c);
+  FloatBench fast = BenchOf<FastConvolutionLayer>(c);
   for (const int threads : {2, 1, 3}) {
     omp_set_num_threads(threads);
-    for (FloatBench* bench : {&bvlc, &own}) {
+    for (FloatBench* bench : {&bvlc, &fast}) {
       bench->FillBottoms(threads);
       bench->Forward();
       bench->Backward(threads);
     }
     EXPECT_EQ(threads, omp_get_max_threads());
-    ExpectSame(c, bvlc, own, "with other threads");
+    ExpectSame(c, bvlc, fast, "with other threads");
   }
 }
 
 // Two layers with one blob of weights: its gradients add up.
-TEST(OneDnnConvolution, SharesParameters) {
+TEST(FastConvolution, SharesParameters) {
   const auto net = [](const std::string& engine) {
     std::string text =
         "name: 'shared' force_backward: true "
@@ -350,12 +347,12 @@ TEST(OneDnnConvolution, SharesParameters) {
     return made;
   };
   const auto bvlc = net("engine: CAFFE");
-  const auto own = net("");
-  ExpectWithin(128, Diff(*bvlc->input_blobs()[0]), Diff(*own->input_blobs()[0]),
-               "the data's diff");
+  const auto fast = net("");
+  ExpectWithin(128, Diff(*bvlc->input_blobs()[0]),
+               Diff(*fast->input_blobs()[0]), "the data's diff");
   for (std::size_t i = 0; i < 2; ++i) {
     ExpectWithin(128, Diff(*bvlc->learnable_params()[i]),
-                 Diff(*own->learnable_params()[i]), "a parameter's diff");
+                 Diff(*fast->learnable_params()[i]), "a parameter's diff");
   }
 }
 

@@ -5,13 +5,11 @@
 
 #include "caffe/layers/batch_norm_layer.hpp"
 #include "float_engine/parity.hpp"
-#include "ul2q/float_engine/fast_batch_norm_layer.hpp"
 
 namespace ul2q {
 namespace {
 
 using caffe::BatchNormLayer;
-using caffe::FastBatchNormLayer;
 
 /// BVLC's sums in single precision are what the tolerance is for.
 constexpr double kTolerance = 512;
@@ -44,13 +42,14 @@ template <typename Dtype>
 class FastBatchNormTest : public ::testing::Test {};
 TYPED_TEST_SUITE(FastBatchNormTest, Dtypes);
 
-TYPED_TEST(FastBatchNormTest, IsRegistered) {
-  ExpectRegistered<FastBatchNormLayer, TypeParam>("type: 'BatchNorm'");
+TYPED_TEST(FastBatchNormTest, TakesThePlaceOfBvlcsUnlessThatIsAskedFor) {
+  // Without an engine of its own, it reads that of the other options.
+  ExpectReplaces<BatchNormLayer, TypeParam>("BatchNorm", "relu_param");
 }
 
 TYPED_TEST(FastBatchNormTest, TrainsAsBvlcs) {
   for (const ParityCase& c : Cases("")) {
-    ExpectParity<BatchNormLayer, FastBatchNormLayer, TypeParam>(c);
+    ExpectParity<BatchNormLayer, TypeParam>(c);
   }
 }
 
@@ -58,24 +57,24 @@ TYPED_TEST(FastBatchNormTest, ReadsItsOptions) {
   for (ParityCase& c : Cases("moving_average_fraction: 0.75 eps: 0.01")) {
     c.mean = 5;
     c.sigma = 2;
-    ExpectParity<BatchNormLayer, FastBatchNormLayer, TypeParam>(c);
+    ExpectParity<BatchNormLayer, TypeParam>(c);
   }
 }
 
 TYPED_TEST(FastBatchNormTest, TestsAsBvlcs) {
   for (ParityCase& c : Cases("")) {
     c.phase = caffe::TEST;
-    ExpectParity<BatchNormLayer, FastBatchNormLayer, TypeParam>(c);
+    ExpectParity<BatchNormLayer, TypeParam>(c);
   }
 }
 
 TYPED_TEST(FastBatchNormTest, UsesTheStatisticsThatItIsTold) {
   for (ParityCase& c : Cases("use_global_stats: true")) {
-    ExpectParity<BatchNormLayer, FastBatchNormLayer, TypeParam>(c);
+    ExpectParity<BatchNormLayer, TypeParam>(c);
   }
   for (ParityCase& c : Cases("use_global_stats: false")) {
     c.phase = caffe::TEST;
-    ExpectParity<BatchNormLayer, FastBatchNormLayer, TypeParam>(c);
+    ExpectParity<BatchNormLayer, TypeParam>(c);
   }
 }
 
@@ -83,20 +82,18 @@ TYPED_TEST(FastBatchNormTest, TestsWithoutStatistics) {
   ParityCase c = Cases("")[0];
   c.phase = caffe::TEST;
   c.random_params = false;
-  ExpectParity<BatchNormLayer, FastBatchNormLayer, TypeParam>(c);
+  ExpectParity<BatchNormLayer, TypeParam>(c);
 }
 
 TYPED_TEST(FastBatchNormTest, IsTheSameOnTwoThreads) {
   for (const ParityCase& c : Cases("")) {
-    ExpectSameOnTwoThreads<FastBatchNormLayer, TypeParam>(c);
+    ExpectSameOnTwoThreads<BatchNormLayer, TypeParam>(c);
   }
 }
 
 TYPED_TEST(FastBatchNormTest, MapsAConstantToZero) {
   ParityCase c = Cases("")[0];
-  Bench<TypeParam> bench(c, [](const caffe::LayerParameter& param) {
-    return std::make_shared<FastBatchNormLayer<TypeParam>>(param);
-  });
+  Bench<TypeParam> bench(c, &MakeFast<caffe::BatchNormLayer, TypeParam>);
   SetData(std::vector<TypeParam>(bench.bottom[0]->count(), TypeParam(0.1)),
           bench.bottom[0]);
   bench.Forward();
@@ -108,9 +105,7 @@ TYPED_TEST(FastBatchNormTest, MapsAConstantToZero) {
 TYPED_TEST(FastBatchNormTest, IsExactBesideAnOutlier) {
   ParityCase c = Cases("eps: 0")[0];
   c.shapes = {{20, 1, 40, 40}};
-  Bench<TypeParam> bench(c, [](const caffe::LayerParameter& param) {
-    return std::make_shared<FastBatchNormLayer<TypeParam>>(param);
-  });
+  Bench<TypeParam> bench(c, &MakeFast<caffe::BatchNormLayer, TypeParam>);
   std::vector<TypeParam> x = Normal<TypeParam>(bench.bottom[0]->count(), 5);
   x[0] = 100;
   SetData(x, bench.bottom[0]);
