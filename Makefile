@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform sanitize \
+.PHONY: help train test lint architecture build build-tests bench bench-environment bench-nets bench-transform sanitize \
   cuda test-gpu test-emulated check-cuda check-nvcc check-emulated system clean
 
 PYTHON ?= python3
@@ -66,6 +66,9 @@ train: build ## train a 2-bit LeNet on Fashion-MNIST, about a minute once it is 
 
 lint: build ## formats, style and types; also the hook before a commit (warnings of the C++ compiler are errors in every build here)
 	dev/lint
+
+architecture: ## draw docs/architecture.svg from the tree
+	$(PYTHON) -m dev.architecture
 
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
