@@ -24,6 +24,7 @@ import pytest
 
 from tests.conftest import write_lmdb
 from ul2q.cli import main
+from ul2q.evaluation import evaluate
 from ul2q.runs.progress import read_progress
 from ul2q.runs.record import DONE, FAILED, RUNNING, WAITING, Record
 from ul2q.sweep.display import Lines, LiveTable
@@ -177,6 +178,16 @@ def test_a_run_whose_last_test_is_not_finite_has_failed(
     out, err = capsys.readouterr()
     assert "100.00" not in out
     assert f"1 of 1 runs failed: {RUNS[0]}" in err
+
+
+@pytest.mark.usefixtures("workspace")
+def test_results_are_those_of_the_weights_wherever_training_ends() -> None:
+    assert sweep("--only", RUNS[0], spec=SPEC + "set: {max_iter: 18}\n") == 0
+    (row,) = results()
+    weights = Path("runs", RUNS[0], f"{RUNS[0]}_iter_18.caffemodel")
+    reached = evaluate(Path("net.prototxt"), weights)
+    assert np.float32(row["accuracy"]) == np.float32(reached["accuracy"])
+    assert np.float32(row["loss"]) == np.float32(reached["loss"])
 
 
 def test_lenet_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ LATE_FAULTS = [
     ("quantized: {fit: best}", "s.yaml:3: methods: run mini-ul2q-1bit-seed1", ["best", "exact"]),
     ("variants: {a: {layers: {pi: 2}}}", "s.yaml:4: variants.a", ["seed1-a", "'pi'", "'ip'"]),
     ("variants: {a: {rounding: stochastic}}", "s.yaml:4: variants.a", ["rounding"]),
-    ("set: {max_iter: 21}", "solver.prototxt", ["21", "test_interval, 5"]),
+    ("set: {test_interval: 0}", "solver.prototxt", ["test_interval", "at least 1", "is 0"]),
     ("set: {snapshot_after_train: false}", "solver.prototxt", ["snapshot_after_train"]),
 ]
 

@@ -113,13 +113,15 @@ def test_log_has_the_test_outputs_and_rates(workspace: Workspace) -> None:
     [
         ({"test_interval": 5}, [0, 5, 10], [0, 4, 5, 8, 10]),
         ({"test_interval": 5, "test_initialization": "false"}, [5, 10], [0, 4, 5, 8, 10]),
-        ({"test_interval": 4}, [0, 4, 8], [0, 4, 8]),
-        ({"test_interval": 20}, [0], [0, 4, 8]),
+        ({"test_interval": 4}, [0, 4, 8, 10], [0, 4, 8, 10]),
+        ({"test_interval": 4, "display": 0}, [0, 4, 8, 10], [0, 4, 8, 10]),
+        ({"test_interval": 20}, [0, 10], [0, 4, 8, 10]),
+        ({"test_interval": 20, "test_initialization": "false"}, [10], [0, 4, 8, 10]),
         ({"test_interval": 10, "display": 0}, [0, 10], [0, 10]),
         ({"test_interval": 10, "display": 5}, [0, 10], [0, 5, 10]),
     ],
 )
-def test_tests_come_when_solve_makes_them(
+def test_tests_come_when_solve_makes_them_and_at_the_end(
     workspace: Workspace, fields: dict[str, Any], tested: list[int], logged: list[int]
 ) -> None:
     result = train(workspace.solver(**({"max_iter": 10, "display": 4} | fields)), run=Path("run"))

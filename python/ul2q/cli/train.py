@@ -107,8 +107,6 @@ def run(arguments: argparse.Namespace) -> None:
     if result.best:
         value = f"{result.best.output} {result.best.value:.4f}"
         print(f"best: {result.best_weights} ({value} after iteration {result.best.iteration})")
-    if result.tested_at not in (None, result.iterations):
-        print(f"last test: after iteration {result.tested_at} of {result.iterations}")
     for i, outputs in reversed(list(enumerate(result.test))):
         shown = outputs
         if i == 0 and result.accuracy in outputs:

@@ -69,7 +69,7 @@ def plan_runs(spec: SweepSpec) -> list[PlannedRun]:
         FileNotFoundError: a prototxt is missing.
         PrototxtError: a prototxt is faulty.
         OptionsError: a net cannot be quantised as asked for; the message names the run.
-        SweepError: a solver would not test the finished net.
+        SweepError: a solver says no interval of its tests, or leaves no trained net.
     """
     runs: dict[str, PlannedRun] = {}
     for seed in spec.seeds:
@@ -168,11 +168,10 @@ def _solver(training: Training, seed: int) -> caffe_pb2.SolverParameter:
     for name in (*_NETS, "snapshot_prefix", "weights"):
         param.ClearField(name)
     param.random_seed = seed
-    if param.test_iter and (param.test_interval < 1 or param.max_iter % param.test_interval):
+    if param.test_iter and param.test_interval < 1:
         raise SweepError(
-            f"{training.solver}: the finished net would not be tested, as max_iter, "
-            f"{param.max_iter}, is no multiple of test_interval, {param.test_interval}: "
-            "`set` one of them"
+            f"{training.solver}: test_iter is given, so test_interval must be at least 1, "
+            f"it is {param.test_interval}"
         )
     if not param.snapshot_after_train:
         raise SweepError(f"{training.solver}: snapshot_after_train: false loses the trained net")

@@ -35,8 +35,10 @@ def finished_result(
         return None
     log = read_log(run / LOG, strict=False)
     row = log.row(-1) if log is not None and log.cells else {}
-    tests = plan.tests_after_training() and len(plan.param.test_iter) > 0
-    if (tests or plan.displays(last)) and row.get(ITERATION) != last:
+    tested_at, test = (None, ()) if log is None else log.last_test()
+    if plan.tests and tested_at != last:
+        return None
+    if plan.displays(last) and row.get(ITERATION) != last:
         return None
     if not all(map(math.isfinite, row.values())):
         return None  # The snapshot was written before the last test, which has to fail again.
@@ -44,7 +46,6 @@ def finished_result(
         check_snapshot(snapshots[0])
     except (UserError, OSError):
         return None
-    tested_at, test = (None, ()) if log is None else log.last_test()
     best_test = read_best(plan.param.snapshot_prefix) if best else None
     return TrainResult(
         iterations=last,

@@ -20,6 +20,7 @@ from ul2q.training.divergence import DivergenceWatch
 from ul2q.training.errors import Interrupted, TrainingError
 from ul2q.training.logs import RunLogs
 from ul2q.training.net_tests import NetTests
+from ul2q.training.parameters import parameters_kept
 from ul2q.training.progress import Reporter, Step
 from ul2q.training.result import TrainResult
 from ul2q.training.snapshot_writer import SnapshotWriter
@@ -196,14 +197,15 @@ class SolverLoop:
             )
 
     def _finish(self) -> None:
-        """Report the loss and the test of the finished net, where the solver asks for them."""
+        """Test the finished net, and report its loss if the solver displays it."""
         iteration = self._solver.iter
         rate = float(self._solver.lr)
         loss = None
         if self._plan.displays(iteration):
-            self._solver.net.forward()
+            with parameters_kept(self._solver.net):
+                self._solver.net.forward()
             loss = weighted_loss(self._solver.net)
-        tested = self._plan.tests_after_training() and self._tests.run()
+        tested = self._tests.run()
         if loss is not None:
             self._report_loss(iteration, loss, rate, tested=tested)
         elif tested:

@@ -45,6 +45,9 @@ def train(
 ) -> TrainResult:
     """Run a solver to its `max_iter`: the same losses and tests as `caffe train` at the same seed.
 
+    The finished net is tested in any case, with the very parameters that its snapshot holds:
+    the averages that a last batch for the displayed loss moves are put back.
+
     SIGINT and SIGTERM (in the main thread) let the iteration end, write a snapshot and raise
     Interrupted. Going on from a snapshot gives the weights that the run would have had without an
     interruption, bit for bit. A snapshot that cannot be written is reported, and ends the run

@@ -59,9 +59,10 @@ class Plan:
         due = _divides(self.test_interval, iteration)
         return due and (iteration > 0 or self.test_initialization)
 
-    def tests_after_training(self) -> bool:
-        """Whether Solver::Solve tests after the last iteration."""
-        return _divides(self.test_interval, self.param.max_iter)
+    @property
+    def tests(self) -> bool:
+        """Whether the solver has test nets: the finished net is then tested, too."""
+        return len(self.param.test_iter) > 0
 
     def displays(self, iteration: int) -> bool:
         """Whether the solver's `display` asks for a report on `iteration`."""
