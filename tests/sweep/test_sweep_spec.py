@@ -70,6 +70,8 @@ FAULTS = [
     (SPEC + "quantized: {fit: }", "s.yaml:4: quantized.fit", ["empty"]),
     (SPEC + "quantized: {last_bits: x}", "s.yaml:4: quantized.last_bits", ["whole number"]),
     (SPEC + "quantized: {layers: {ip: x}}", "s.yaml:4: quantized.layers.ip", ["whole number"]),
+    (SPEC + "patience: 0", "s.yaml:4: patience", ["at least 1", "0"]),
+    (SPEC + "float: {patience: long}", "s.yaml:4: float.patience", ["whole number", "'long'"]),
     (SPEC + "variants: {a: {bit: 2}}", "s.yaml:4: variants.a.bit", ["'bits'"]),
     (SPEC + "variants: {a: {bits: 3}}", "s.yaml:4: variants.a.bits", ["3", "1, 2"]),
     (SPEC + "variants: {a: {methods: clip}}", "s.yaml:4: variants.a.methods", ["'clip'", "ul2q"]),
@@ -178,6 +180,37 @@ def test_the_plan_is_what_the_file_says(workspace: Workspace) -> None:
     assert {run.solver.random_seed for run in runs if "seed7" in run.name} == {7}
     assert {run.data for run in runs} == {Path("data"), None}
     assert {run.test_images for run in runs} == {20}  # test_iter 4 × batch 5
+
+
+@pytest.mark.usefixtures("workspace")
+def test_patience_goes_from_the_file_to_nets_and_variants() -> None:
+    text = """\
+nets:
+  a: {net: net.prototxt, solver: solver.prototxt}
+  b: {net: net.prototxt, solver: solver.prototxt, patience: 4, float: {patience: 5}}
+methods: {float: , ul2q: 2}
+patience: 2
+quantized: {patience: 3}
+variants: {v: {patience: 6}}
+"""
+    runs = plan_runs(parse_spec(text, "s.yaml"))
+    assert {run.name: run.patience for run in runs} == {
+        "a-float-seed1": 2,
+        "a-ul2q-2bit-seed1": 3,
+        "a-ul2q-2bit-seed1-v": 6,
+        "b-float-seed1": 5,
+        "b-ul2q-2bit-seed1": 4,
+        "b-ul2q-2bit-seed1-v": 6,
+    }
+    assert all(run.options["patience"] == run.patience for run in runs)
+    # Runs of a file without it have the options that they had before there was any.
+    assert all("patience" not in run.options for run in plan_runs(parse_spec(SPEC, "s.yaml")))
+
+
+def test_patience_without_a_test_is_refused(workspace: Workspace) -> None:
+    workspace.solver(test_iter=None, test_interval=None)
+    with pytest.raises(SweepError, match=r"^solver\.prototxt: patience needs tests.*test_iter"):
+        plan_runs(parse_spec(SPEC + "patience: 2", "s.yaml"))
 
 
 @pytest.mark.usefixtures("workspace")
