@@ -12,6 +12,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from ul2q import NetQuantization, quantize_net
+from ul2q.nets.prototxt import parse_net, read_net, read_solver
 from ul2q.sweep import spec as spec_module
 from ul2q.sweep.plan import SweepError, plan_runs, select
 from ul2q.sweep.spec import parse_spec, read_spec
@@ -272,5 +273,31 @@ def test_the_specs_of_the_results_can_be_planned(
 ) -> None:
     monkeypatch.chdir(ROOT)
     runs = plan_runs(read_spec(path))
-    assert {run.bits for run in runs} == {None, 1, 2, 4, 8}
+    assert {run.bits for run in runs} == (
+        {None, 2} if path.stem == "readme" else {None, 1, 2, 4, 8}
+    )
     assert {run.test_images for run in runs} == {10000}
+
+
+def test_readmes_results_are_of_the_nets_and_solvers_that_it_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What `make train` and README's commands train, at five seeds."""
+    monkeypatch.chdir(ROOT)
+    runs = plan_runs(read_spec(Path("docs/results/readme.yaml")))
+    assert {(run.net, run.bits, run.seed) for run in runs} == {
+        (net, bits, seed)
+        for net in ("mnist", "fashion-mnist")
+        for bits in (None, 2)
+        for seed in range(1, 6)
+    }
+    for run in runs:
+        assert run.data == Path("data", run.net)
+        kind = "float" if run.bits is None else "2bit"
+        net = read_net(Path(f"prototxt/lenet/train_test_{kind}.prototxt"))
+        assert parse_net(run.net_text, run.name) == net
+        solver = read_solver(Path(f"prototxt/lenet/solver_{kind}.prototxt"))
+        solver.random_seed = run.seed
+        solver.ClearField("net")
+        solver.ClearField("snapshot_prefix")
+        assert run.solver == solver
