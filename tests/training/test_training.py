@@ -62,6 +62,7 @@ def plain_tests(solver: Path, at: list[int], net: str, batches: int) -> dict[int
         {},
         {"test_interval": 3, "test_initialization": "false"},
         {"lr_policy": '"poly"', "power": 1.0},
+        {"lr_policy": '"cosine"', "warmup_iter": 5},
         {"lr_policy": '"multistep"', "stepvalue": [4, 9]},
         {"type": '"Adam"', "momentum2": 0.99, "base_lr": 0.01},
         {"solver_type": "NESTEROV"},
@@ -542,6 +543,11 @@ BAD_FILES: list[tuple[str, str, list[str]]] = [
         'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" test_iter: 4',
         "",
         ["test_interval", "at least 1"],
+    ),
+    (
+        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" warmup_iter: -2',
+        "",
+        ["solver.prototxt", "warmup_iter must be at least 0", "-2"],
     ),
     (
         'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" iter_size: 0',

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ul2q.nets.metrics import Metrics
 
-_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "cosine")
 _NEVER = 2**31 - 1  # the largest interval there is
 
 
@@ -156,6 +156,8 @@ def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
         raise PrototxtError(
             f"{path}: lr_policy is {param.lr_policy!r}; it is one of {', '.join(_POLICIES)}"
         )
+    if param.warmup_iter < 0:
+        raise PrototxtError(f"{path}: warmup_iter must be at least 0, it is {param.warmup_iter}")
     if param.iter_size < 1 or param.average_loss < 1:
         raise PrototxtError(
             f"{path}: iter_size and average_loss must be at least 1, "
