@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ul2q.nets.metrics import Metrics
 
-_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "cosine")
 _NEVER = 2**31 - 1  # the largest interval there is
 
 
@@ -59,9 +59,10 @@ class Plan:
         due = _divides(self.test_interval, iteration)
         return due and (iteration > 0 or self.test_initialization)
 
-    def tests_after_training(self) -> bool:
-        """Whether Solver::Solve tests after the last iteration."""
-        return _divides(self.test_interval, self.param.max_iter)
+    @property
+    def tests(self) -> bool:
+        """Whether the solver has test nets: the finished net is then tested, too."""
+        return len(self.param.test_iter) > 0
 
     def displays(self, iteration: int) -> bool:
         """Whether the solver's `display` asks for a report on `iteration`."""
@@ -155,6 +156,8 @@ def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
         raise PrototxtError(
             f"{path}: lr_policy is {param.lr_policy!r}; it is one of {', '.join(_POLICIES)}"
         )
+    if param.warmup_iter < 0:
+        raise PrototxtError(f"{path}: warmup_iter must be at least 0, it is {param.warmup_iter}")
     if param.iter_size < 1 or param.average_loss < 1:
         raise PrototxtError(
             f"{path}: iter_size and average_loss must be at least 1, "
