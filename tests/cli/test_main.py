@@ -190,7 +190,7 @@ def test_the_help_follows_the_way_of_a_net(capsys: pytest.CaptureFixture[str]) -
     assert main(["--help"]) == 0
     listed = re.findall(r"^    ([\w-]+)", capsys.readouterr().out, re.MULTILINE)
     known = [
-        *("nets", "data", "train", "sweep", "test", "quantize", "deploy-net"),
+        *("nets", "data", "train", "sweep", "test", "predict", "quantize", "deploy-net"),
         *("methods", "inspect", "simulate", "report", "import-fork"),
     ]
     assert [name for name in listed if name in known] == known

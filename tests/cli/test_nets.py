@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,10 @@ def test_a_user_without_a_clone(capsys: pytest.CaptureFixture[str]) -> None:
     net = "lenet/train_test_2bit.prototxt"
     assert main(["test", net, weights]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == trained
+    assert main(["predict", net, weights, "data/mnist/test_lmdb", "--csv", "out.csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[1] == trained.split()[-1]
+    with Path("out.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 100
     assert main(["deploy-net", net]) == 0
     assert main(["deploy-net", "prototxt/lenet/train_test_float.prototxt", "--shape=1x28x28"]) == 0
     for name in ("deploy_2bit.prototxt", "deploy_float.prototxt"):
