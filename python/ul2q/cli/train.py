@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, print_outputs
+from ul2q.cli.common import add_data_option, print_outputs, prototxt
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +20,12 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q train`."""
     parser = commands.add_parser("train", help="run a solver")
     parser.set_defaults(command=run)
-    parser.add_argument("solver", metavar="SOLVER", type=Path, help="the solver's prototxt")
+    parser.examples = (
+        "ul2q train lenet/solver_2bit.prototxt --data data/fashion-mnist --run runs/lenet",
+        "ul2q train lenet/solver_2bit.prototxt --run runs/lenet --resume",
+        "ul2q train solver.prototxt --weights float.caffemodel --epochs 10 --set base_lr=0.0001",
+    )
+    parser.add_argument("solver", metavar="SOLVER", type=prototxt, help="the solver's prototxt")
     parser.add_argument(
         "--weights",
         metavar="F",

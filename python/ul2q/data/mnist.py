@@ -29,19 +29,23 @@ if TYPE_CHECKING:
 FASHION_MNIST_SOURCE = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the four files."""
 
-_DIGITS = tuple("0123456789")
-_CLOTHES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+CLASSES = {
+    "mnist": tuple("0123456789"),
+    "fashion-mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+}
+"""The names of the labels of each data set, 0 first."""
+
 _FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -71,7 +75,7 @@ def import_mnist(
             else and `force` is not set, or holds files that no import has written.
         OSError: the LMDBs cannot be written, as on a full disk.
     """
-    return _import("mnist", _DIGITS, source, output, force, progress)
+    return _import("mnist", source, output, force, progress)
 
 
 def import_fashion_mnist(
@@ -83,7 +87,7 @@ def import_fashion_mnist(
 ) -> Dataset:
     """Import Fashion-MNIST as `import_mnist` does MNIST."""
     try:
-        return _import("fashion-mnist", _CLOTHES, source, output, force, progress)
+        return _import("fashion-mnist", source, output, force, progress)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{error}; `apt-get install dataset-fashion-mnist` puts the files into "
@@ -102,12 +106,12 @@ class _Split(NamedTuple):
 
 def _import(
     name: str,
-    classes: tuple[str, ...],
     source: Path,
     output: Path,
     force: bool,
     progress: Progress | None,
 ) -> Dataset:
+    classes = CLASSES[name]
     files = _find_files(source)
     hashes = file_hashes(files)
     if not force and (standing := standing_import(output, name, hashes, classes)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caffe.proto import caffe_pb2
 
-from ul2q.nets.bundled import prototxt_path
+from ul2q.nets.bundled import find_prototxt, prototxt_path
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.quantization import NetQuantization, OptionsError
 from ul2q.quantizers import methods as method_names
@@ -213,7 +213,7 @@ def _file(section: Section, key: str, shipped: str) -> Path:
     """The path of a prototxt: the one given, or that which comes with ul2q."""
     given = section.text(key)
     if given:
-        return Path(given)
+        return find_prototxt(Path(given))
     try:
         return prototxt_path(f"{shipped}.prototxt")
     except FileNotFoundError:
@@ -287,7 +287,7 @@ def _training(section: Section) -> Training:
     if patience is not None and patience < 1:
         raise section.error("patience", f"must be at least 1, it is {patience}")
     return Training(
-        Path(solver) if solver else None,
+        find_prototxt(Path(solver)) if solver else None,
         _settings(section.section("set")),
         None if start is None else start == FLOAT,
         _options(section),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 
 from ul2q.nets import data_layers
+from ul2q.nets.bundled import bundled_path, is_bundled, output_beside
 from ul2q.nets.metrics import net_metrics
 from ul2q.nets.prototxt import PrototxtError, read_solver
 from ul2q.nets.solver_nets import resolve_nets, solver_nets
@@ -174,8 +175,14 @@ def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
 
 
 def _find(name: str, field: str, solver: Path) -> str:
-    """The path of a net that stands in the working directory or in the solver's folder."""
-    for path in (Path(name), solver.parent / name):
+    """The path of a net: in the working directory, in the solver's folder, or in the package.
+
+    A solver of the package's has the package's nets first, whatever the working directory holds.
+    """
+    places = [Path(name), solver.parent / name]
+    if bundled := bundled_path(Path(name)):
+        places.insert(0 if is_bundled(solver) else len(places), bundled)
+    for path in places:
         if path.is_file():
             return str(path)
     raise FileNotFoundError(
@@ -202,7 +209,7 @@ def _inline_nets(param: caffe_pb2.SolverParameter, data: Path) -> None:
 
 def _place_snapshots(param: caffe_pb2.SolverParameter, solver: Path, run: Path | None) -> None:
     """Set snapshot_prefix and make its folder; the default is UpgradeSnapshotPrefixProperty's."""
-    prefix = Path(param.snapshot_prefix or solver.with_suffix(""))
+    prefix = Path(param.snapshot_prefix or output_beside(solver.with_suffix("")))
     if param.snapshot_prefix.endswith("/") or prefix.is_dir():
         prefix = prefix / solver.stem
     if run is not None:
