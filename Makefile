@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
+.PHONY: help train test lint architecture build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
   cuda test-gpu test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
@@ -69,6 +69,9 @@ lint: build ## formats, style and types; also the hook before a commit (warnings
 
 nets: build ## write the nets of prototxt/ that follow from the float ones
 	@$(BIN)/python dev/write_nets.py
+
+architecture: ## draw docs/architecture.svg from the tree
+	$(PYTHON) -m dev.architecture
 
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import ul2q
+import ul2q.calibration
 import ul2q.data
 import ul2q.evaluation
 import ul2q.models.caffemodel
@@ -77,6 +78,18 @@ def report(give: Give) -> None:
 def evaluate(give: Give) -> None:
     caffe.Net(NET, caffe.TEST).save(WEIGHTS)
     assert "accuracy" in ul2q.evaluation.evaluate(give(NET), give(WEIGHTS), data=give("data"))
+
+
+def calibrate(give: Give) -> None:
+    text = Path(NET).read_text(encoding="utf-8") + (
+        'layer { name: "q" type: "QuantizedActivation" bottom: "ip" top: "q" '
+        "quantization_param { activation { bits: 8 } } }"
+    )
+    Path(NET).write_text(text, encoding="utf-8")
+    caffe.Net(NET, caffe.TEST).save(WEIGHTS)
+    output = ul2q.calibration.default_output(give(WEIGHTS))
+    ul2q.calibration.calibrate(give(NET), give(WEIGHTS), give(str(output)), data=give("data"))
+    assert output.is_file()
 
 
 def nets(give: Give) -> None:
@@ -147,7 +160,7 @@ def sweep(give: Give) -> None:
 @pytest.mark.parametrize("give", [str, Path, OnlyPathLike])
 @pytest.mark.parametrize(
     "call",
-    [evaluate, folder, fork, models, nets, report, simulation, sweep, train],
+    [calibrate, evaluate, folder, fork, models, nets, report, simulation, sweep, train],
     ids=lambda call: call.__name__,
 )
 def test_paths_of_any_kind(workspace: Workspace, call: Callable[[Give], None], give: Give) -> None:

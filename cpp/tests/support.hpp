@@ -60,7 +60,7 @@ void FillNormal(unsigned seed, caffe::Blob<Dtype>* blob, double mean = 0,
   SetData(Normal<Dtype>(blob->count(), seed, mean, sigma), blob);
 }
 
-/// A folder that goes with the object.
+/// A temporary folder, which is removed with the object.
 class TemporaryFolder {
  public:
   TemporaryFolder() {

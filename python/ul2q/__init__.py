@@ -2,8 +2,9 @@
 
 `ul2q.quantize` is the quantizer of the layers on NumPy arrays; `ul2q.training.train`,
 `ul2q.evaluation.evaluate` and `ul2q.data` are what the command line runs; `ul2q.prototxt_path`
-finds the nets that come with the package, `ul2q.quantize_net` makes quantised ones of them. Modules
-and packages load when they are first asked for: after `import ul2q`, `ul2q.data` is there.
+finds the nets that come with the package, `ul2q.quantize_net` makes quantised ones of them, and
+`ul2q.gather_activation_averages` fits the scales of their activations. Modules and packages load
+when they are first asked for: after `import ul2q`, `ul2q.data` is there.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 from ul2q.util.openmp import bound_spinning as _bound_spinning
 
 if TYPE_CHECKING:
+    from ul2q import calibration as calibration
     from ul2q import data as data
     from ul2q import errors as errors
     from ul2q import evaluation as evaluation
     from ul2q import models as models
     from ul2q import nets as nets
+    from ul2q import prediction as prediction
     from ul2q import quantization_caffe as quantization_caffe
     from ul2q import quantizers as quantizers
     from ul2q import report as report
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from ul2q import statistics as statistics
     from ul2q import sweep as sweep
     from ul2q import training as training
+    from ul2q.calibration import gather_activation_averages
     from ul2q.nets.bundled import prototxt_path
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import quantize_net
@@ -38,6 +42,7 @@ __all__ = [
     "Quantized",
     "__version__",
     "dequantize",
+    "gather_activation_averages",
     "methods",
     "prototxt_path",
     "quantize",
@@ -48,6 +53,7 @@ _HOMES = {
     "NetQuantization": "ul2q.nets.quantization",
     "Quantized": "ul2q.quantizers",
     "dequantize": "ul2q.quantizers",
+    "gather_activation_averages": "ul2q.calibration",
     "methods": "ul2q.quantizers",
     "prototxt_path": "ul2q.nets.bundled",
     "quantize": "ul2q.quantizers",

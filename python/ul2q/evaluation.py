@@ -11,9 +11,8 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.models.caffemodel import check_weights_file
-from ul2q.models.weights import load_weights
+from ul2q.models.weights import activations_without_averages, load_weights
 from ul2q.nets import data_layers
-from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.net_outputs import at_layer_not_finite, mean_outputs, not_finite
 from ul2q.nets.prototxt import read_net
 
@@ -74,7 +73,7 @@ def evaluate(
     caffe.set_mode_cpu()
     built = caffe.Net.from_proto(param, caffe.TEST)
     load_weights(built, weights, complete=True)
-    if unfitted := _activations_without_averages(built):
+    if unfitted := activations_without_averages(built):
         _log.warning(
             "%s has no averages for the activations of %s: they are fitted to each batch",
             weights,
@@ -87,15 +86,6 @@ def evaluate(
             "have diverged, or the data do not fit them"
         )
     return outputs
-
-
-def _activations_without_averages(net: caffe.Net) -> list[str]:
-    """The QuantizedActivation layers that no training pass has fitted: the weight is 0."""
-    return [
-        name
-        for name, layer in zip(net._layer_names, net.layers, strict=True)
-        if layer.type == ACTIVATION and not layer.blobs[1].data.any()
-    ]
 
 
 def _one_pass(path: Path, net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> int:

@@ -62,6 +62,7 @@ def plain_tests(solver: Path, at: list[int], net: str, batches: int) -> dict[int
         {},
         {"test_interval": 3, "test_initialization": "false"},
         {"lr_policy": '"poly"', "power": 1.0},
+        {"lr_policy": '"cosine"', "warmup_iter": 5},
         {"lr_policy": '"multistep"', "stepvalue": [4, 9]},
         {"type": '"Adam"', "momentum2": 0.99, "base_lr": 0.01},
         {"solver_type": "NESTEROV"},
@@ -113,13 +114,15 @@ def test_log_has_the_test_outputs_and_rates(workspace: Workspace) -> None:
     [
         ({"test_interval": 5}, [0, 5, 10], [0, 4, 5, 8, 10]),
         ({"test_interval": 5, "test_initialization": "false"}, [5, 10], [0, 4, 5, 8, 10]),
-        ({"test_interval": 4}, [0, 4, 8], [0, 4, 8]),
-        ({"test_interval": 20}, [0], [0, 4, 8]),
+        ({"test_interval": 4}, [0, 4, 8, 10], [0, 4, 8, 10]),
+        ({"test_interval": 4, "display": 0}, [0, 4, 8, 10], [0, 4, 8, 10]),
+        ({"test_interval": 20}, [0, 10], [0, 4, 8, 10]),
+        ({"test_interval": 20, "test_initialization": "false"}, [10], [0, 4, 8, 10]),
         ({"test_interval": 10, "display": 0}, [0, 10], [0, 10]),
         ({"test_interval": 10, "display": 5}, [0, 10], [0, 5, 10]),
     ],
 )
-def test_tests_come_when_solve_makes_them(
+def test_tests_come_when_solve_makes_them_and_at_the_end(
     workspace: Workspace, fields: dict[str, Any], tested: list[int], logged: list[int]
 ) -> None:
     result = train(workspace.solver(**({"max_iter": 10, "display": 4} | fields)), run=Path("run"))
@@ -540,6 +543,11 @@ BAD_FILES: list[tuple[str, str, list[str]]] = [
         'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" test_iter: 4',
         "",
         ["test_interval", "at least 1"],
+    ),
+    (
+        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" warmup_iter: -2',
+        "",
+        ["solver.prototxt", "warmup_iter must be at least 0", "-2"],
     ),
     (
         'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" iter_size: 0',

@@ -28,7 +28,7 @@ struct QuantizedView {
   int bits;
   std::int32_t lowest_code;
   std::int32_t highest_code;
-  double loss;
+  double mse;
 };
 
 using Fits = std::vector<ul2q::ScaleShift<Dtype>>;
@@ -75,7 +75,7 @@ QuantizedView View(const QuantizedBlob<Dtype>& blob) {
     fits = ul2q::FitChannels(*blob.quantizer, blob.layout, w);
     ul2q::EncodeChannels(*blob.quantizer, blob.layout, fits, w, {}, codes);
     ul2q::DecodeChannels(*blob.quantizer, blob.layout, fits, codes, values);
-    view.loss = ul2q::MeanSquaredError(w, values, blob.layout.size());
+    view.mse = ul2q::MeanSquaredError(w, values, blob.layout.size());
   }
   view.scale = ToPython(fits, &ul2q::ScaleShift<Dtype>::scale, blob.layout,
                         shape.size());
@@ -157,7 +157,7 @@ void BindQuantized(py::module_* m) {
                     "The smallest code that there is.")
       .def_readonly("highest_code", &QuantizedView::highest_code,
                     "The largest code that there is.")
-      .def_readonly("loss", &QuantizedView::loss,
+      .def_readonly("loss", &QuantizedView::mse,
                     "Mean squared error of the values.")
       .def("__repr__", [](const QuantizedView& view) {
         return "<caffe.QuantizedBlob " + view.field + ", " +

@@ -64,7 +64,7 @@ ul2q::QuantizerOptions OptionsOf(std::optional<int> bits,
   return options;
 }
 
-/// (values, codes, scales, shifts, code bits, loss) of a C-contiguous array;
+/// (values, codes, scales, shifts, code bits, mse) of a C-contiguous array;
 /// ul2q.quantize documents them.
 template <typename Dtype>
 py::tuple Quantize(const Array<Dtype>& array, std::optional<int> axis,
@@ -82,18 +82,18 @@ py::tuple Quantize(const Array<Dtype>& array, std::optional<int> axis,
   Dtype* values_out = values.mutable_data();
   std::int32_t* codes_out = codes.mutable_data();
   std::vector<ul2q::ScaleShift<Dtype>> fits;
-  double loss = 0;
+  double mse = 0;
   {
     const py::gil_scoped_release release;
     fits = ul2q::FitChannels(*quantizer, layout, w);
     ul2q::EncodeChannels(*quantizer, layout, fits, w, seed, codes_out);
     ul2q::DecodeChannels(*quantizer, layout, fits, codes_out, values_out);
-    loss = ul2q::MeanSquaredError(w, values_out, layout.size());
+    mse = ul2q::MeanSquaredError(w, values_out, layout.size());
   }
   return py::make_tuple(values, codes,
                         ToArray(fits, &ul2q::ScaleShift<Dtype>::scale),
                         ToArray(fits, &ul2q::ScaleShift<Dtype>::shift),
-                        quantizer->code_bits(), loss);
+                        quantizer->code_bits(), mse);
 }
 
 template <typename Dtype>

@@ -43,11 +43,11 @@ constexpr double kPlainExact[] = {
     0.1881387903,   0.1040630094,   0.05686767238,  0.03076238758,
     0.01649895877,  0.008785464581, 0.004649841838, 0.002448411084,
     0.001283620739, 0.000670451793, 0.000349059386, 0.0001812235698};
-/// λ and the loss of Table I, for 1 to 8 bits.
+/// λ and the mse of Table I, for 1 to 8 bits.
 constexpr double kPlainPaper[] = {1.5959, 0.9894, 0.5838, 0.3327,
                                   0.1897, 0.1043, 0.0563, 0.0304};
-constexpr double kPaperLoss[] = {0.3625, 0.1189, 0.0374, 0.0115,
-                                 0.0035, 0.0010, 0.0003, 0.0001};
+constexpr double kPaperMse[] = {0.3625, 0.1189, 0.0374, 0.0115,
+                                0.0035, 0.0010, 0.0003, 0.0001};
 
 /// α = λσ and β = μ; with the paper's fit above 8 bits, where λ is the range of
 /// (w - μ)/σ over 2^k - 1, α = (max w - min w)/(2^k - 1).

@@ -129,7 +129,7 @@ std::vector<Dtype> Values(std::int64_t n, Dtype scale) {
   return values;
 }
 
-/// Lanes, blocks, groups of blocks and the threshold for threads begin and end
+/// Lanes, blocks, tiles and the threshold for threads begin and end
 /// around these.
 std::vector<std::int64_t> Sizes() {
   std::vector<std::int64_t> sizes = {2047, 2048,  2049,  8191,  8192,

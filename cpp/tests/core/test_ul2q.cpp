@@ -55,16 +55,16 @@ void ForEachCell(int bits, long double step, const Visit& visit) {
 }
 
 /// E[(x - Q(x))²] for x ~ N(0, 1).
-double ExpectedLoss(int bits, long double step) {
-  long double loss = 0;
+double ExpectedMse(int bits, long double step) {
+  long double mse = 0;
   ForEachCell(bits, step, [&](long double level, const Cell& cell) {
     const long double y = level * step;
-    loss += 2 * (cell.second - 2 * y * cell.first + y * y * cell.probability);
+    mse += 2 * (cell.second - 2 * y * cell.first + y * y * cell.probability);
   });
-  return static_cast<double>(loss);
+  return static_cast<double>(mse);
 }
 
-/// A quarter of the loss's derivative by the step, negated. (What the borders
+/// A quarter of the error's derivative by the step, negated. (What the borders
 /// of the cells contribute cancels: both neighbours are equally far.)
 long double Descent(int bits, long double step) {
   long double descent = 0;
@@ -74,7 +74,7 @@ long double Descent(int bits, long double step) {
   return descent;
 }
 
-/// The step of least loss, by bisection of the derivative.
+/// The step of least squared error, by bisection of the derivative.
 double OptimalStep(int bits) {
   long double low = 1.0L / (1 << bits), high = 3;
   for (int i = 0; i < 60; ++i) {
@@ -101,9 +101,9 @@ TEST(Ul2qStepTest, ExactIsTheOptimumToItsPrintedDigits) {
 TEST(Ul2qStepTest, ExactLosesLessThanItsNeighbours) {
   for (int bits = kMinBits; bits <= 8; ++bits) {
     const double step = Step(bits, Fit::kExact);
-    const double loss = ExpectedLoss(bits, step);
-    EXPECT_LT(loss, ExpectedLoss(bits, 0.999 * step)) << bits << " bits";
-    EXPECT_LT(loss, ExpectedLoss(bits, 1.001 * step)) << bits << " bits";
+    const double mse = ExpectedMse(bits, step);
+    EXPECT_LT(mse, ExpectedMse(bits, 0.999 * step)) << bits << " bits";
+    EXPECT_LT(mse, ExpectedMse(bits, 1.001 * step)) << bits << " bits";
   }
 }
 
@@ -112,7 +112,7 @@ TEST(Ul2qStepTest, PaperHasTheLossesOfTableI) {
     const double step = Step(bits, Fit::kPaper);
     EXPECT_EQ(step, kPlainPaper[bits - 1]);
     // The paper measured on samples: 1 bit reads 0.0009 below the optimum.
-    EXPECT_NEAR(ExpectedLoss(bits, step), kPaperLoss[bits - 1],
+    EXPECT_NEAR(ExpectedMse(bits, step), kPaperMse[bits - 1],
                 bits == 1 ? 1e-3 : 1e-4)
         << bits << " bits";
   }
@@ -244,19 +244,19 @@ TYPED_TEST(Ul2qTest, TakesTheNearestLevel) {
   }
 }
 
-// Ties the steps, the moments and the codes together: on normal data the loss
+// Ties the steps, the moments and the codes together: on normal data the mse
 // is the expected one.
-TYPED_TEST(Ul2qTest, HasTheExpectedLossOnNormalData) {
+TYPED_TEST(Ul2qTest, HasTheExpectedMseOnNormalData) {
   const auto w = Normal<TypeParam>(200000, 9, 9, 6);
   for (const Fit option : {Fit::kExact, Fit::kPaper}) {
     for (int bits = 1; bits <= 8; ++bits) {
       const auto quantizer = this->Make(bits, option);
       const auto fit = quantizer->FitTo(w.data(), w.size());
       const auto values = this->Quantize(*quantizer, fit, w);
-      const double loss =
+      const double mse =
           MeanSquaredError(w.data(), values.data(), w.size()) / 36;
-      const double expected = ExpectedLoss(bits, Step(bits, option));
-      EXPECT_NEAR(loss, expected, 0.1 * expected) << bits << " bits";
+      const double expected = ExpectedMse(bits, Step(bits, option));
+      EXPECT_NEAR(mse, expected, 0.1 * expected) << bits << " bits";
     }
   }
 }

@@ -1,4 +1,4 @@
-// A layer of ul2q's own engine beside BVLC's.
+// A fast layer, as Caffe's registry makes it, beside BVLC's.
 #ifndef UL2Q_TESTS_FLOAT_ENGINE_PARITY_HPP_
 #define UL2Q_TESTS_FLOAT_ENGINE_PARITY_HPP_
 
@@ -10,6 +10,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -178,7 +179,7 @@ void ExpectSameBlobs(double tolerance,
 
 template <typename Dtype>
 void ExpectSame(const ParityCase& c, const Bench<Dtype>& bvlc,
-                const Bench<Dtype>& own, const std::string& when) {
+                const Bench<Dtype>& fast, const std::string& when) {
   const auto pointers = [](const Bench<Dtype>& bench) {
     std::vector<caffe::Blob<Dtype>*> blobs;
     for (const auto& blob : bench.layer->blobs()) {
@@ -187,48 +188,73 @@ void ExpectSame(const ParityCase& c, const Bench<Dtype>& bvlc,
     return blobs;
   };
   ASSERT_NO_FATAL_FAILURE(
-      ExpectSameBlobs(c.tolerance, bvlc.top, own.top, when + ": top"));
+      ExpectSameBlobs(c.tolerance, bvlc.top, fast.top, when + ": top"));
   // Some of BVLC's layers work in diffs that nobody has asked for.
-  ASSERT_NO_FATAL_FAILURE(ExpectSameBlobs(c.tolerance, bvlc.bottom, own.bottom,
+  ASSERT_NO_FATAL_FAILURE(ExpectSameBlobs(c.tolerance, bvlc.bottom, fast.bottom,
                                           when + ": bottom", c.propagate_down));
-  ASSERT_NO_FATAL_FAILURE(ExpectSameBlobs(c.tolerance, pointers(bvlc),
-                                          pointers(own), when + ": parameter"));
+  ASSERT_NO_FATAL_FAILURE(ExpectSameBlobs(
+      c.tolerance, pointers(bvlc), pointers(fast), when + ": parameter"));
+}
+
+/// The fast layer of these parameters, which takes the place of `Bvlc` in
+/// Caffe's registry; a test failure where it does not.
+template <template <typename> class Bvlc, typename Dtype>
+std::shared_ptr<caffe::Layer<Dtype>> MakeFast(
+    const caffe::LayerParameter& param) {
+  const auto layer = caffe::LayerRegistry<Dtype>::CreateLayer(param);
+  const caffe::Layer<Dtype>& object = *layer;
+  EXPECT_TRUE(dynamic_cast<const Bvlc<Dtype>*>(&object) != nullptr &&
+              typeid(object) != typeid(Bvlc<Dtype>))
+      << "not a fast layer: " << param.ShortDebugString();
+  return {layer.get(), [layer](caffe::Layer<Dtype>*) {}};
+}
+
+/// BVLC's layer is made where the `engine` of these options asks for it, a fast
+/// one elsewhere.
+template <template <typename> class Bvlc, typename Dtype>
+void ExpectReplaces(const std::string& type, const std::string& field,
+                    const std::string& options = "") {
+  const auto param_of = [&](const std::string& engine) {
+    return FromText<caffe::LayerParameter>("type: '" + type + "' " + field +
+                                           " { " + options + " " + engine +
+                                           " }");
+  };
+  MakeFast<Bvlc, Dtype>(param_of(""));
+  const auto layer =
+      caffe::LayerRegistry<Dtype>::CreateLayer(param_of("engine: CAFFE"));
+  const caffe::Layer<Dtype>& object = *layer;
+  EXPECT_TRUE(typeid(object) == typeid(Bvlc<Dtype>));
 }
 
 /// Both layers forward and backward twice (averages move, diffs add up): the
 /// same tops, diffs and parameters.
-template <template <typename> class Bvlc, template <typename> class Own,
-          typename Dtype>
+template <template <typename> class Bvlc, typename Dtype>
 void ExpectParity(const ParityCase& c) {
   SCOPED_TRACE(c.name);
   Bench<Dtype> bvlc(c, [](const caffe::LayerParameter& param) {
     return std::make_shared<Bvlc<Dtype>>(param);
   });
-  Bench<Dtype> own(c, [](const caffe::LayerParameter& param) {
-    return std::make_shared<Own<Dtype>>(param);
-  });
+  Bench<Dtype> fast(c, &MakeFast<Bvlc, Dtype>);
   for (unsigned pass = 1; pass <= 2; ++pass) {
-    for (Bench<Dtype>* bench : {&bvlc, &own}) {
+    for (Bench<Dtype>* bench : {&bvlc, &fast}) {
       bench->FillBottoms(pass);
       bench->Forward();
     }
     const std::string when = "pass " + std::to_string(pass);
-    ASSERT_NO_FATAL_FAILURE(ExpectSame(c, bvlc, own, when + " forward"));
-    for (Bench<Dtype>* bench : {&bvlc, &own}) {
+    ASSERT_NO_FATAL_FAILURE(ExpectSame(c, bvlc, fast, when + " forward"));
+    for (Bench<Dtype>* bench : {&bvlc, &fast}) {
       bench->Backward(pass);
     }
-    ASSERT_NO_FATAL_FAILURE(ExpectSame(c, bvlc, own, when + " backward"));
+    ASSERT_NO_FATAL_FAILURE(ExpectSame(c, bvlc, fast, when + " backward"));
   }
 }
 
 /// The same bits on one thread and on two.
-template <template <typename> class Own, typename Dtype>
+template <template <typename> class Bvlc, typename Dtype>
 void ExpectSameOnTwoThreads(const ParityCase& c) {
   SCOPED_TRACE(c.name);
   const int threads = omp_get_max_threads();
-  const auto make = [](const caffe::LayerParameter& param) {
-    return std::make_shared<Own<Dtype>>(param);
-  };
+  const auto make = &MakeFast<Bvlc, Dtype>;
   Bench<Dtype> one(c, make), two(c, make);
   for (Bench<Dtype>* bench : {&one, &two}) {
     omp_set_num_threads(bench == &one ? 1 : 2);
@@ -243,12 +269,10 @@ void ExpectSameOnTwoThreads(const ParityCase& c) {
 }
 
 /// After a batch of the case's shape one without elements.
-template <template <typename> class Own, typename Dtype>
+template <template <typename> class Bvlc, typename Dtype>
 void ExpectTakesEmptyBatch(const ParityCase& c) {
   SCOPED_TRACE(c.name);
-  Bench<Dtype> bench(c, [](const caffe::LayerParameter& param) {
-    return std::make_shared<Own<Dtype>>(param);
-  });
+  Bench<Dtype> bench(c, &MakeFast<Bvlc, Dtype>);
   bench.Forward();
   std::vector<int> shape = c.shapes[0];
   shape[0] = 0;
@@ -265,14 +289,6 @@ void ExpectTakesEmptyBatch(const ParityCase& c) {
   for (std::size_t i = 0; i < diffs.size(); ++i) {
     EXPECT_EQ(diffs[i], Diff(*bench.layer->blobs()[i]));
   }
-}
-
-/// The layer of these parameters is made by `Own`.
-template <template <typename> class Own, typename Dtype>
-void ExpectRegistered(const std::string& param) {
-  const auto layer = caffe::LayerRegistry<Dtype>::CreateLayer(
-      FromText<caffe::LayerParameter>(param));
-  EXPECT_NE(dynamic_cast<Own<Dtype>*>(layer.get()), nullptr) << param;
 }
 
 }  // namespace ul2q

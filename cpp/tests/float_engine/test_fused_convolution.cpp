@@ -64,11 +64,11 @@ class FusedConvolutionTest : public ::testing::TestWithParam<Pair> {};
 
 TEST_P(FusedConvolutionTest, IsBvlcsLayers) {
   const auto bvlc = MakeNet<float>(Text(GetParam(), "engine: CAFFE"));
-  const auto own = MakeNet<float>(Text(GetParam(), ""));
+  const auto fast = MakeNet<float>(Text(GetParam(), ""));
   ASSERT_EQ(0u, FindLayerGroups(*bvlc).size());
-  ASSERT_EQ(1u, FindLayerGroups(*own).size());
+  ASSERT_EQ(1u, FindLayerGroups(*fast).size());
   for (int pass = 0; pass < 3; ++pass) {
-    for (const auto* net : {&bvlc, &own}) {
+    for (const auto* net : {&bvlc, &fast}) {
       FillNormal(10 + pass, (*net)->input_blobs()[0]);
       (*net)->Forward();
       SetDiff(Values<float>((*net)->output_blobs()[0]->count(), 30 + pass),
@@ -78,13 +78,13 @@ TEST_P(FusedConvolutionTest, IsBvlcsLayers) {
     }
     for (std::size_t i = 0; i < bvlc->blobs().size(); ++i) {
       ASSERT_NO_FATAL_FAILURE(ExpectSameBlobs<float>(
-          128, {bvlc->blobs()[i].get()}, {own->blobs()[i].get()},
+          128, {bvlc->blobs()[i].get()}, {fast->blobs()[i].get()},
           bvlc->blob_names()[i]));
     }
     for (std::size_t i = 0; i < bvlc->params().size(); ++i) {
       ASSERT_NO_FATAL_FAILURE(
           ExpectSameBlobs<float>(512, {bvlc->params()[i].get()},
-                                 {own->params()[i].get()}, "parameter"));
+                                 {fast->params()[i].get()}, "parameter"));
     }
   }
 }
@@ -129,10 +129,10 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(FusedConvolutionTest, LeavesDoublesToTheLayers) {
   const Pair pair{"", "Convolution", "num_output: 8"};
   const auto bvlc = MakeNet<double>(Text(pair, "engine: CAFFE"));
-  const auto own = MakeNet<double>(Text(pair, ""));
+  const auto fast = MakeNet<double>(Text(pair, ""));
   bvlc->Forward();
-  own->Forward();
-  ExpectClose(Data(*bvlc->blob_by_name("y")), Data(*own->blob_by_name("y")),
+  fast->Forward();
+  ExpectClose(Data(*bvlc->blob_by_name("y")), Data(*fast->blob_by_name("y")),
               "y");
 }
 

@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "caffe/layers/batch_norm_layer.hpp"
+#include "caffe/layers/scale_layer.hpp"
 #include "caffe/net.hpp"
 #include "float_engine/parity.hpp"
-#include "ul2q/float_engine/fast_batch_norm_layer.hpp"
-#include "ul2q/float_engine/fast_scale_layer.hpp"
 
 namespace ul2q {
 namespace {
@@ -34,11 +34,11 @@ struct Chain {
   std::string options = "force_backward: true";  ///< the net's
 };
 
-enum class Engine { kOwn, kBvlc };
+enum class Engine { kFast, kBvlc };
 
 /// The chain's prototxt. `engine` is read from relu_param in any layer.
 std::string Text(const Chain& chain, Engine engine) {
-  const std::string own = engine == Engine::kBvlc ? "engine: CAFFE " : "";
+  const std::string fast = engine == Engine::kBvlc ? "engine: CAFFE " : "";
   std::string text = chain.options + " layer { name: 'x' type: 'Input' top: " +
                      "'x' input_param { shape {";
   for (const int dim : chain.shape) {
@@ -53,7 +53,7 @@ std::string Text(const Chain& chain, Engine engine) {
             blob + "' top: '" + top + "' " + param + " }";
     blob = top;
   };
-  const std::string by = "relu_param { " + own + "} ";
+  const std::string by = "relu_param { " + fast + "} ";
   add("front", "Power", false, "power_param { scale: 2 shift: 0.5 }");
   add("norm", "BatchNorm", chain.norm_in_place,
       by + "batch_norm_param { " + chain.norm + " }");
@@ -61,13 +61,13 @@ std::string Text(const Chain& chain, Engine engine) {
       by + "scale_param { " + chain.scale + " }");
   if (chain.has_relu) {
     add("relu", "ReLU", chain.relu_in_place,
-        "relu_param { " + own + chain.relu + " }");
+        "relu_param { " + fast + chain.relu + " }");
   }
   add("back", "Power", false, "power_param { scale: 3 }");
   return text;
 }
 
-std::string Describe(const Chain& chain) { return Text(chain, Engine::kOwn); }
+std::string Describe(const Chain& chain) { return Text(chain, Engine::kFast); }
 
 template <typename Dtype>
 std::unique_ptr<Net<Dtype>> MakeNet(const std::string& text,
@@ -154,20 +154,20 @@ template <typename Dtype>
 void ExpectParity(const Chain& chain) {
   SCOPED_TRACE(Describe(chain));
   const auto bvlc = MakeNet<Dtype>(chain, Engine::kBvlc);
-  const auto own = MakeNet<Dtype>(chain, Engine::kOwn);
+  const auto fast = MakeNet<Dtype>(chain, Engine::kFast);
   ASSERT_EQ(FindLayerGroups(*bvlc).size(), 0u);
-  ASSERT_EQ(FindLayerGroups(*own).size(), 1u);
+  ASSERT_EQ(FindLayerGroups(*fast).size(), 1u);
   // BVLC's overwrites the diff of Scale's parameter at batch 1.
   const unsigned passes = chain.shape[0] == 1 ? 1 : 2;
   for (unsigned pass = 1; pass <= passes; ++pass) {
-    for (Net<Dtype>* net : {bvlc.get(), own.get()}) {
+    for (Net<Dtype>* net : {bvlc.get(), fast.get()}) {
       if (passes == 1) {
         net->ClearParamDiffs();
       }
       Forward(pass, net, Upwards(*net));
       Backward(pass, net, Downwards(*net));
     }
-    ASSERT_NO_FATAL_FAILURE(ExpectSameNets(kTolerance, *bvlc, *own,
+    ASSERT_NO_FATAL_FAILURE(ExpectSameNets(kTolerance, *bvlc, *fast,
                                            "pass " + std::to_string(pass)));
   }
 }
@@ -226,19 +226,19 @@ TYPED_TEST(FusionTest, RunsInParts) {
       chain.phase = phase;
       SCOPED_TRACE(Describe(chain));
       const auto bvlc = MakeNet<TypeParam>(chain, Engine::kBvlc);
-      const auto own = MakeNet<TypeParam>(chain, Engine::kOwn);
+      const auto fast = MakeNet<TypeParam>(chain, Engine::kFast);
       unsigned pass = 0;
       for (const Ranges& up : ups) {
         for (const Ranges& down : downs) {
           ++pass;
-          for (Net<TypeParam>* net : {bvlc.get(), own.get()}) {
-            const bool is_own = net == own.get();
+          for (Net<TypeParam>* net : {bvlc.get(), fast.get()}) {
+            const bool is_fast = net == fast.get();
             net->ClearParamDiffs();
-            Forward(pass, net, is_own ? up : Upwards(*net));
-            Backward(pass, net, is_own ? down : Downwards(*net));
+            Forward(pass, net, is_fast ? up : Upwards(*net));
+            Backward(pass, net, is_fast ? down : Downwards(*net));
           }
           ASSERT_NO_FATAL_FAILURE(ExpectSameNets(
-              kTolerance, *bvlc, *own, "pass " + std::to_string(pass)));
+              kTolerance, *bvlc, *fast, "pass " + std::to_string(pass)));
         }
       }
     }
@@ -248,24 +248,24 @@ TYPED_TEST(FusionTest, RunsInParts) {
 TYPED_TEST(FusionTest, GoesBackwardTwice) {
   for (const Chain& chain : InAndOutOfPlace({})) {
     SCOPED_TRACE(Describe(chain));
-    const auto own = MakeNet<TypeParam>(chain, Engine::kOwn);
-    own->ClearParamDiffs();
-    Forward(1, own.get(), Upwards(*own));
-    Backward(1, own.get(), Downwards(*own));
+    const auto fast = MakeNet<TypeParam>(chain, Engine::kFast);
+    fast->ClearParamDiffs();
+    Forward(1, fast.get(), Upwards(*fast));
+    Backward(1, fast.get(), Downwards(*fast));
     std::vector<std::vector<TypeParam>> once;
-    for (const auto* blob : own->learnable_params()) {
+    for (const auto* blob : fast->learnable_params()) {
       once.push_back(Diff(*blob));
     }
-    const std::vector<TypeParam> dx = Diff(*own->input_blobs()[0]);
-    Backward(1, own.get(), {{5, 4}, {3, 0}});
+    const std::vector<TypeParam> dx = Diff(*fast->input_blobs()[0]);
+    Backward(1, fast.get(), {{5, 4}, {3, 0}});
     for (std::size_t i = 0; i < once.size(); ++i) {
       for (TypeParam& value : once[i]) {
         value *= 2;
       }
-      ExpectWithin(kTolerance, once[i], Diff(*own->learnable_params()[i]),
+      ExpectWithin(kTolerance, once[i], Diff(*fast->learnable_params()[i]),
                    "parameter");
     }
-    ExpectWithin(kTolerance, dx, Diff(*own->input_blobs()[0]), "dx");
+    ExpectWithin(kTolerance, dx, Diff(*fast->input_blobs()[0]), "dx");
   }
 }
 
@@ -273,16 +273,16 @@ TYPED_TEST(FusionTest, TakesAnotherBatchSize) {
   for (const Chain& chain : InAndOutOfPlace({})) {
     SCOPED_TRACE(Describe(chain));
     const auto bvlc = MakeNet<TypeParam>(chain, Engine::kBvlc);
-    const auto own = MakeNet<TypeParam>(chain, Engine::kOwn);
+    const auto fast = MakeNet<TypeParam>(chain, Engine::kFast);
     for (const int batch : {4, 2, 9}) {
-      for (Net<TypeParam>* net : {bvlc.get(), own.get()}) {
+      for (Net<TypeParam>* net : {bvlc.get(), fast.get()}) {
         std::vector<int> shape = chain.shape;
         shape[0] = batch;
         net->input_blobs()[0]->Reshape(shape);
         Forward(batch, net, Upwards(*net));
         Backward(batch, net, Downwards(*net));
       }
-      ASSERT_NO_FATAL_FAILURE(ExpectSameNets(kTolerance, *bvlc, *own,
+      ASSERT_NO_FATAL_FAILURE(ExpectSameNets(kTolerance, *bvlc, *fast,
                                              "batch " + std::to_string(batch)));
     }
   }
@@ -294,8 +294,8 @@ TYPED_TEST(FusionTest, GivesParametersTheGradientsTheyAreToldTo) {
       for (const Chain& chain : InAndOutOfPlace({})) {
         SCOPED_TRACE(Describe(chain));
         const auto bvlc = MakeNet<TypeParam>(chain, Engine::kBvlc);
-        const auto own = MakeNet<TypeParam>(chain, Engine::kOwn);
-        for (Net<TypeParam>* net : {bvlc.get(), own.get()}) {
+        const auto fast = MakeNet<TypeParam>(chain, Engine::kFast);
+        for (Net<TypeParam>* net : {bvlc.get(), fast.get()}) {
           const auto layer = net->layer_by_name("scale");
           layer->set_param_propagate_down(0, scale);
           layer->set_param_propagate_down(1, bias);
@@ -303,7 +303,7 @@ TYPED_TEST(FusionTest, GivesParametersTheGradientsTheyAreToldTo) {
           Backward(1, net, Downwards(*net));
         }
         ASSERT_NO_FATAL_FAILURE(
-            ExpectSameNets(kTolerance, *bvlc, *own, "diffs"));
+            ExpectSameNets(kTolerance, *bvlc, *fast, "diffs"));
       }
     }
   }
@@ -322,18 +322,18 @@ TYPED_TEST(FusionTest, EndsWhereNoGradientIsWanted) {
     };
     SCOPED_TRACE(Describe(chain));
     const auto bvlc = with_loss(Engine::kBvlc);
-    const auto own = with_loss(Engine::kOwn);
-    ASSERT_EQ(FindLayerGroups(*own).size(), 1u);
+    const auto fast = with_loss(Engine::kFast);
+    ASSERT_EQ(FindLayerGroups(*fast).size(), 1u);
     for (unsigned pass = 1; pass <= 2; ++pass) {
-      for (Net<TypeParam>* net : {bvlc.get(), own.get()}) {
+      for (Net<TypeParam>* net : {bvlc.get(), fast.get()}) {
         Blob<TypeParam>* x = net->input_blobs()[0];
         SetData(Values<TypeParam>(x->count(), pass), x);
         net->ForwardBackward();
       }
-      for (std::size_t i = 0; i < own->learnable_params().size(); ++i) {
+      for (std::size_t i = 0; i < fast->learnable_params().size(); ++i) {
         ASSERT_NO_FATAL_FAILURE(ExpectSameBlobs<TypeParam>(
             kTolerance, {bvlc->learnable_params()[i]},
-            {own->learnable_params()[i]}, "parameter " + std::to_string(i)));
+            {fast->learnable_params()[i]}, "parameter " + std::to_string(i)));
       }
     }
   }
@@ -343,8 +343,8 @@ TYPED_TEST(FusionTest, IsTheSameOnTwoThreads) {
   Chain chain;
   chain.shape = {50, 64, 16, 16};  // worth threads
   const int threads = omp_get_max_threads();
-  const auto one = MakeNet<TypeParam>(chain, Engine::kOwn);
-  const auto two = MakeNet<TypeParam>(chain, Engine::kOwn);
+  const auto one = MakeNet<TypeParam>(chain, Engine::kFast);
+  const auto two = MakeNet<TypeParam>(chain, Engine::kFast);
   for (Net<TypeParam>* net : {one.get(), two.get()}) {
     omp_set_num_threads(net == one.get() ? 1 : 2);
     Forward(1, net, Upwards(*net));
@@ -356,17 +356,17 @@ TYPED_TEST(FusionTest, IsTheSameOnTwoThreads) {
 
 /// Protected blobs of BVLC's layers.
 template <typename Dtype>
-struct KeptByNorm : caffe::FastBatchNormLayer<Dtype> {
+struct KeptByNorm : caffe::BatchNormLayer<Dtype> {
   static bool HasCopy(caffe::Layer<Dtype>* layer) {
-    auto& norm = dynamic_cast<caffe::FastBatchNormLayer<Dtype>&>(*layer);
+    auto& norm = dynamic_cast<caffe::BatchNormLayer<Dtype>&>(*layer);
     return (norm.*(&KeptByNorm::x_norm_)).data()->head() !=
            caffe::SyncedMemory::UNINITIALIZED;
   }
 };
 template <typename Dtype>
-struct KeptByScale : caffe::FastScaleLayer<Dtype> {
+struct KeptByScale : caffe::ScaleLayer<Dtype> {
   static bool HasCopy(caffe::Layer<Dtype>* layer) {
-    auto& scale = dynamic_cast<caffe::FastScaleLayer<Dtype>&>(*layer);
+    auto& scale = dynamic_cast<caffe::ScaleLayer<Dtype>&>(*layer);
     return (scale.*(&KeptByScale::temp_)).data()->head() !=
            caffe::SyncedMemory::UNINITIALIZED;
   }
@@ -376,7 +376,7 @@ TYPED_TEST(FusionTest, KeepsOneCopyAtMost) {
   for (const bool goes_backward : {false, true}) {
     Chain chain;
     chain.options = goes_backward ? "force_backward: true" : "";
-    const auto net = MakeNet<TypeParam>(chain, Engine::kOwn);
+    const auto net = MakeNet<TypeParam>(chain, Engine::kFast);
     Forward(1, net.get(), Upwards(*net));
     Backward(1, net.get(), Downwards(*net));
     EXPECT_EQ(KeptByNorm<TypeParam>::HasCopy(net->layers()[2].get()),
@@ -386,7 +386,7 @@ TYPED_TEST(FusionTest, KeepsOneCopyAtMost) {
 }
 
 TYPED_TEST(FusionTest, NamesTheLayerThatFails) {
-  const auto net = MakeNet<TypeParam>(Chain(), Engine::kOwn);
+  const auto net = MakeNet<TypeParam>(Chain(), Engine::kFast);
   net->input_blobs()[0]->Reshape({4, 2, 5, 5});
   ExpectWords(MessageOf<CaffeError>([&] { net->Forward(); }),
               {"Layer 'norm' (BatchNorm)"});
@@ -430,7 +430,7 @@ TYPED_TEST(FusionTest, FindsNeighbours) {
       {norm, {}},
       {norm + relu, {}},
       {scale + relu, {}},
-      // Others
+      // Layers of BVLC's, and of other shapes
       {layer("BatchNorm", "x", "x", "relu_param { engine: CAFFE }") + scale,
        {}},
       {norm + layer("Scale", "x", "x", "relu_param { engine: CAFFE }"), {}},
@@ -441,7 +441,7 @@ TYPED_TEST(FusionTest, FindsNeighbours) {
       {norm + layer("Scale", "x", "x", "scale_param { num_axes: 0 }"), {}},
       {layer("BatchNorm", "x", "y") + layer("Scale", "y", "z", "bottom: 'y2'"),
        {}},
-      // Somebody else's input, too, or not its own
+      // Somebody else's input, too, or not the one before it
       {layer("BatchNorm", "x", "y") + layer("Scale", "y", "z") +
            layer("Power", "y", "w"),
        {}},
@@ -492,19 +492,19 @@ typename LayerGroups<Dtype>::Groups FindRecorder(const Net<Dtype>&) {
 }
 
 template <typename Dtype>
-class GroupsOfNetTest : public ::testing::Test {
+class FusionsOfNetTest : public ::testing::Test {
  protected:
-  GroupsOfNetTest()
+  FusionsOfNetTest()
       : former_(LayerGroups<Dtype>::SetFinder(&FindRecorder<Dtype>)) {
     Chain chain;
     chain.norm_in_place = chain.scale_in_place = chain.relu_in_place = false;
-    net = MakeNet<Dtype>(chain, Engine::kOwn);
+    net = MakeNet<Dtype>(chain, Engine::kFast);
     Blob<Dtype>* x = net->input_blobs()[0];
     SetData(Values<Dtype>(x->count(), 1), x);
     asked.clear();
     runs = true;
   }
-  ~GroupsOfNetTest() override { LayerGroups<Dtype>::SetFinder(former_); }
+  ~FusionsOfNetTest() override { LayerGroups<Dtype>::SetFinder(former_); }
 
   bool HasRun() const {
     const Dtype* y = net->blob_by_name("relu")->cpu_data();
@@ -516,11 +516,11 @@ class GroupsOfNetTest : public ::testing::Test {
  private:
   typename LayerGroups<Dtype>::Finder former_;
 };
-TYPED_TEST_SUITE(GroupsOfNetTest, Dtypes);
+TYPED_TEST_SUITE(FusionsOfNetTest, Dtypes);
 
 using Asked = std::vector<std::string>;
 
-TYPED_TEST(GroupsOfNetTest, RunInThePlaceOfTheirLayers) {
+TYPED_TEST(FusionsOfNetTest, RunInThePlaceOfTheirLayers) {
   this->net->Forward();
   EXPECT_EQ(asked, Asked({"+2"}));
   EXPECT_FALSE(this->HasRun());
@@ -528,14 +528,14 @@ TYPED_TEST(GroupsOfNetTest, RunInThePlaceOfTheirLayers) {
   EXPECT_EQ(asked, Asked({"+2", "-2"}));
 }
 
-TYPED_TEST(GroupsOfNetTest, LetTheirLayersRun) {
+TYPED_TEST(FusionsOfNetTest, LetTheirLayersRun) {
   runs = false;
   this->net->Forward();
   EXPECT_EQ(asked, Asked({"+2"}));
   EXPECT_TRUE(this->HasRun());
 }
 
-TYPED_TEST(GroupsOfNetTest, RunWhole) {
+TYPED_TEST(FusionsOfNetTest, RunWhole) {
   this->net->ForwardFromTo(0, 3);
   this->net->ForwardFromTo(3, 5);
   this->net->BackwardFromTo(5, 3);
@@ -555,10 +555,10 @@ class Count : public Net<Dtype>::Callback {
   void run(int) override { ++calls; }
 };
 
-TYPED_TEST(GroupsOfNetTest, StayApartForCallbacks) {
+TYPED_TEST(FusionsOfNetTest, StayApartForCallbacks) {
   for (const bool before : {false, true}) {
     Count<TypeParam> forward, backward;
-    auto net = MakeNet<TypeParam>(Chain(), Engine::kOwn);
+    auto net = MakeNet<TypeParam>(Chain(), Engine::kFast);
     if (before) {
       net->add_before_forward(&forward);
     } else {
@@ -581,7 +581,7 @@ TYPED_TEST(GroupsOfNetTest, StayApartForCallbacks) {
   }
 }
 
-TYPED_TEST(GroupsOfNetTest, StayApartForDebugInfo) {
+TYPED_TEST(FusionsOfNetTest, StayApartForDebugInfo) {
   this->net->set_debug_info(true);
   this->net->Forward();
   this->net->Backward();

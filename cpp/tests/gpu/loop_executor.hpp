@@ -4,12 +4,12 @@
 
 #include <cstdint>
 
-#include "ul2q/gpu/chunks.hpp"
+#include "ul2q/gpu/device_blocks.hpp"
 
 namespace ul2q {
 
 /// Each thread by itself, from one barrier to the next.
-struct LoopBlock {
+struct LoopThreads {
   template <typename Body>
   void ForEachThread(const Body& body) {
     for (int thread = 0; thread < kDeviceThreads; ++thread) {
@@ -23,8 +23,8 @@ struct LoopExecutor {
   void Launch(std::int64_t blocks, const Kernel& kernel) const {
     for (std::int64_t index = 0; index < blocks; ++index) {
       typename Kernel::Shared shared;
-      LoopBlock block;
-      kernel(block, index, &shared);
+      LoopThreads threads;
+      kernel(threads, index, &shared);
     }
   }
 };

@@ -24,14 +24,14 @@ template <typename Dtype>
 class LoopQuantizer {
  public:
   LoopQuantizer(const Quantizer<Dtype>& quantizer, const ChannelLayout& layout)
-      : recipe_(quantizer.recipe()), chunks_(layout) {}
+      : recipe_(quantizer.recipe()), blocks_(layout) {}
 
   std::vector<ScaleShift<Dtype>> Fit(const std::vector<Dtype>& w) {
-    std::vector<ScaleShift<Dtype>> fits(chunks_.channel_count());
-    std::vector<double> memory(FitMemory(recipe_, chunks_).bytes() /
+    std::vector<ScaleShift<Dtype>> fits(blocks_.channel_count());
+    std::vector<double> memory(FitMemory(recipe_, blocks_).bytes() /
                                sizeof(double));
     status_ = 0;
-    FitOn(LoopExecutor(), recipe_, chunks_, w.data(), memory.data(),
+    FitOn(LoopExecutor(), recipe_, blocks_, w.data(), memory.data(),
           fits.data(), &status_);
     return fits;
   }
@@ -45,7 +45,7 @@ class LoopQuantizer {
 
   bool HasOddElement(const std::vector<Dtype>& w) const {
     int status = 0;
-    CheckOn(LoopExecutor(), chunks_, w.data(), &status);
+    CheckOn(LoopExecutor(), blocks_, w.data(), &status);
     return status != 0;
   }
 
@@ -53,7 +53,7 @@ class LoopQuantizer {
                               const std::vector<Dtype>& w,
                               typename Quantizer<Dtype>::Seed seed) const {
     std::vector<Dtype> values(w.size());
-    QuantizeOn(LoopExecutor(), recipe_, chunks_, fits.data(), w.data(), seed,
+    QuantizeOn(LoopExecutor(), recipe_, blocks_, fits.data(), w.data(), seed,
                values.data());
     return values;
   }
@@ -62,7 +62,7 @@ class LoopQuantizer {
                                  const std::vector<Dtype>& w,
                                  const std::vector<Dtype>& gradient,
                                  std::vector<Dtype> sum) const {
-    AddGradientWithinLevelsOn(LoopExecutor(), recipe_, chunks_, fits.data(),
+    AddGradientWithinLevelsOn(LoopExecutor(), recipe_, blocks_, fits.data(),
                               w.data(), gradient.data(), sum.data());
     return sum;
   }
@@ -70,14 +70,14 @@ class LoopQuantizer {
   std::vector<Dtype> PassGradient(const std::vector<ScaleShift<Dtype>>& fits,
                                   const std::vector<Dtype>& w,
                                   std::vector<Dtype> gradient) const {
-    PassGradientWithinLevelsOn(LoopExecutor(), recipe_, chunks_, fits.data(),
+    PassGradientWithinLevelsOn(LoopExecutor(), recipe_, blocks_, fits.data(),
                                w.data(), gradient.data(), gradient.data());
     return gradient;
   }
 
  private:
   Recipe<Dtype> recipe_;
-  Chunks chunks_;
+  DeviceBlocks blocks_;
   int status_ = 0;
 };
 
@@ -161,7 +161,7 @@ struct Case {
 };
 
 std::vector<Case> CasesFor(const ChannelLayout& layout) {
-  if (layout.size() > 100 * kChunkSize) {  // enough of so many elements
+  if (layout.size() > 100 * kDeviceBlockSize) {  // enough of so many elements
     return {{"ul2q", {2}}, {"ternary", {2}}};
   }
   std::vector<Case> cases = {
@@ -184,15 +184,15 @@ std::vector<Case> CasesFor(const ChannelLayout& layout) {
 }
 
 constexpr ChannelLayout kLayouts[] = {
-    {1, 1, 1, 1},                     // one element
-    {1, 1, 1, kChunkSize},            // a whole chunk
-    {1, 1, 1, kChunkSize + 1},        // and one element more
-    {1, 1, 1, 300 * kChunkSize - 7},  // more chunks than threads
-    {8, 1, 1, 45},                    // convolution
-    {2, 1, 1, 3 * kChunkSize + 5},    // chunks a channel
-    {3, 4, 5, 9},                     // deconvolution in groups
-    {1, 2 * kChunkSize, 3, 1},        // transposed inner product
-    {2, 3, 1, 4},                     // a channel that is its group
+    {1, 1, 1, 1},                           // one element
+    {1, 1, 1, kDeviceBlockSize},            // a whole block
+    {1, 1, 1, kDeviceBlockSize + 1},        // and one element more
+    {1, 1, 1, 300 * kDeviceBlockSize - 7},  // more blocks than threads
+    {8, 1, 1, 45},                          // convolution
+    {2, 1, 1, 3 * kDeviceBlockSize + 5},    // blocks a channel
+    {3, 4, 5, 9},                           // deconvolution in groups
+    {1, 2 * kDeviceBlockSize, 3, 1},        // transposed inner product
+    {2, 3, 1, 4},                           // a channel that is its group
 };
 
 template <typename Dtype>
@@ -207,68 +207,73 @@ class DeviceAlgorithmsTest : public ::testing::Test {
     }
     return w;
   }
+
+  /// Calls body(case, quantizer, layout, w) for the cases of each layout.
+  template <typename CasesOf, typename Body>
+  static void ForEachCase(const CasesOf& cases_of, const Body& body) {
+    for (const ChannelLayout& layout : kLayouts) {
+      for (const Case& test : cases_of(layout)) {
+        SCOPED_TRACE(test.Of(layout));
+        body(test, *MakeQuantizer<Dtype>(test.method, test.options), layout,
+             ValuesFor(test, layout));
+      }
+    }
+  }
 };
 TYPED_TEST_SUITE(DeviceAlgorithmsTest, Dtypes);
 
 TYPED_TEST(DeviceAlgorithmsTest, FitByTheMethodsFormula) {
-  for (const ChannelLayout& layout : kLayouts) {
-    for (const Case& test : CasesFor(layout)) {
-      SCOPED_TRACE(test.Of(layout));
-      const auto quantizer =
-          MakeQuantizer<TypeParam>(test.method, test.options);
-      const auto w = this->ValuesFor(test, layout);
-      LoopQuantizer<TypeParam> loops(*quantizer, layout);
-      const auto fits = loops.Fit(w);
-      EXPECT_FALSE(loops.has_failed());
-      ASSERT_EQ(fits.size(), static_cast<std::size_t>(layout.channel_count()));
-      for (std::int64_t channel = 0; channel < layout.channel_count();
-           ++channel) {
-        const auto expected = PlainFitOf(test.method, test.options,
-                                         ChannelOf(layout, w, channel));
-        // Some roundings; double's sums have as many as their order makes.
-        const double epsilon = std::numeric_limits<TypeParam>::epsilon();
-        const double relative = std::max(4 * epsilon, 1e-13);
-        EXPECT_NEAR(fits[channel].scale, expected.scale,
-                    relative * expected.scale);
-        EXPECT_NEAR(fits[channel].shift, expected.shift, relative * 3);
-        EXPECT_NEAR(fits[channel].threshold, expected.threshold,
-                    relative * expected.threshold);
-      }
+  this->ForEachCase(&CasesFor, [](const Case& test, const auto& quantizer,
+                                  const ChannelLayout& layout, const auto& w) {
+    LoopQuantizer<TypeParam> loops(quantizer, layout);
+    const auto fits = loops.Fit(w);
+    EXPECT_FALSE(loops.has_failed());
+    ASSERT_EQ(fits.size(), static_cast<std::size_t>(layout.channel_count()));
+    for (std::int64_t channel = 0; channel < layout.channel_count();
+         ++channel) {
+      const auto expected =
+          PlainFitOf(test.method, test.options, ChannelOf(layout, w, channel));
+      // Some roundings; double's sums have as many as their order makes.
+      const double epsilon = std::numeric_limits<TypeParam>::epsilon();
+      const double relative = std::max(4 * epsilon, 1e-13);
+      EXPECT_NEAR(fits[channel].scale, expected.scale,
+                  relative * expected.scale);
+      EXPECT_NEAR(fits[channel].shift, expected.shift, relative * 3);
+      EXPECT_NEAR(fits[channel].threshold, expected.threshold,
+                  relative * expected.threshold);
     }
-  }
+  });
 }
 
 TYPED_TEST(DeviceAlgorithmsTest, QuantiseAsTheCpuForTheSameFits) {
-  for (const ChannelLayout& layout : kLayouts) {
-    for (const Case& test : CasesFor(layout)) {
-      SCOPED_TRACE(test.Of(layout));
-      const auto quantizer =
-          MakeQuantizer<TypeParam>(test.method, test.options);
-      const auto w = this->ValuesFor(test, layout);
-      typename Quantizer<TypeParam>::Seed seed;
-      if (test.options.rounding == Rounding::kStochastic) {
-        seed = 17;
-      }
-      std::vector<TypeParam> expected(w.size());
-      const auto fits =
-          QuantizeChannels(*quantizer, layout, w.data(), seed, expected.data());
-      LoopQuantizer<TypeParam> loops(*quantizer, layout);
-      EXPECT_EQ(loops.Quantize(fits, w, seed), expected);
-      const auto gradient = Normal<TypeParam>(w.size(), 6);
-      auto sum = Normal<TypeParam>(w.size(), 7);
-      const auto added = loops.AddGradient(fits, w, gradient, sum);
-      AddGradientWithinLevels(*quantizer, layout, fits, w.data(),
-                              gradient.data(), sum.data());
-      EXPECT_EQ(added, sum);
-      std::vector<TypeParam> passed(w.size());
-      AddGradientWithinLevels(*quantizer, layout, fits, w.data(),
-                              gradient.data(), passed.data());
-      EXPECT_EQ(loops.PassGradient(fits, w, gradient), passed);
+  this->ForEachCase(&CasesFor, [](const Case& test, const auto& quantizer,
+                                  const ChannelLayout& layout, const auto& w) {
+    typename Quantizer<TypeParam>::Seed seed;
+    if (test.options.rounding == Rounding::kStochastic) {
+      seed = 17;
     }
-  }
+    std::vector<TypeParam> expected(w.size());
+    const auto fits =
+        QuantizeChannels(quantizer, layout, w.data(), seed, expected.data());
+    LoopQuantizer<TypeParam> loops(quantizer, layout);
+    EXPECT_EQ(loops.Quantize(fits, w, seed), expected);
+    const auto gradient = Normal<TypeParam>(w.size(), 6);
+    auto sum = Normal<TypeParam>(w.size(), 7);
+    const auto added = loops.AddGradient(fits, w, gradient, sum);
+    AddGradientWithinLevels(quantizer, layout, fits, w.data(), gradient.data(),
+                            sum.data());
+    EXPECT_EQ(added, sum);
+    std::vector<TypeParam> passed(w.size());
+    AddGradientWithinLevels(quantizer, layout, fits, w.data(), gradient.data(),
+                            passed.data());
+    EXPECT_EQ(loops.PassGradient(fits, w, gradient), passed);
+  });
 }
 
-std::vector<Case> SearchedCases() {
+std::vector<Case> SearchedCases(const ChannelLayout& layout) {
+  if (layout.size() > 10 * kDeviceBlockSize) {
+    return {};  // which takes long, in loops
+  }
   std::vector<Case> cases = {
       {"ternary", {2, Fit::kEmpirical}},
       {"ternary_quantized", {4, Fit::kEmpirical}},
@@ -295,29 +300,22 @@ double SquaredErrorOf(const std::vector<Dtype>& a,
 
 /// Sums that differ by a rounding may end in another minimum, as small.
 TYPED_TEST(DeviceAlgorithmsTest, SearchesEndAsLowAsTheCpus) {
-  for (const ChannelLayout& layout : kLayouts) {
-    if (layout.size() > 10 * kChunkSize) {
-      continue;  // which takes long, in loops
-    }
-    for (const Case& test : SearchedCases()) {
-      SCOPED_TRACE(test.Of(layout));
-      const auto quantizer =
-          MakeQuantizer<TypeParam>(test.method, test.options);
-      const auto w = this->ValuesFor(test, layout);
-      LoopQuantizer<TypeParam> loops(*quantizer, layout);
-      const auto fits = loops.Fit(w);
-      EXPECT_FALSE(loops.has_failed());
-      std::vector<TypeParam> expected(w.size());
-      QuantizeChannels(*quantizer, layout, w.data(), {}, expected.data());
-      const double error = SquaredErrorOf(expected, w);
-      EXPECT_NEAR(SquaredErrorOf(loops.Quantize(fits, w, {}), w), error,
-                  1e-3 * error + 1e-10);
-    }
-  }
+  this->ForEachCase(
+      &SearchedCases, [](const Case&, const auto& quantizer,
+                         const ChannelLayout& layout, const auto& w) {
+        LoopQuantizer<TypeParam> loops(quantizer, layout);
+        const auto fits = loops.Fit(w);
+        EXPECT_FALSE(loops.has_failed());
+        std::vector<TypeParam> expected(w.size());
+        QuantizeChannels(quantizer, layout, w.data(), {}, expected.data());
+        const double error = SquaredErrorOf(expected, w);
+        EXPECT_NEAR(SquaredErrorOf(loops.Quantize(fits, w, {}), w), error,
+                    1e-3 * error + 1e-10);
+      });
 }
 
 TYPED_TEST(DeviceAlgorithmsTest, SearchesFindTheLevelsThatTheElementsAre) {
-  for (const std::int64_t n : {std::int64_t{40}, 3 * kChunkSize}) {
+  for (const std::int64_t n : {std::int64_t{40}, 3 * kDeviceBlockSize}) {
     SCOPED_TRACE(n);
     const auto layout = ChannelLayout::Whole(n);
     constexpr int kSteps[] = {0, 1, 1, 2, 3, 3, 3};
@@ -376,7 +374,7 @@ TYPED_TEST(DeviceAlgorithmsTest, AverageFits) {
 }
 
 TYPED_TEST(DeviceAlgorithmsTest, EqualElementsHaveNoStep) {
-  const auto layout = ChannelLayout::Whole(3 * kChunkSize);
+  const auto layout = ChannelLayout::Whole(3 * kDeviceBlockSize);
   const auto quantizer = MakeQuantizer<TypeParam>("ul2q", {2});
   const std::vector<TypeParam> w(layout.size(), TypeParam(0.1));
   LoopQuantizer<TypeParam> loops(*quantizer, layout);
@@ -386,7 +384,7 @@ TYPED_TEST(DeviceAlgorithmsTest, EqualElementsHaveNoStep) {
 }
 
 TYPED_TEST(DeviceAlgorithmsTest, AMeanFarFromZeroCostsNoDigits) {
-  const auto layout = ChannelLayout::Whole(5 * kChunkSize + 3);
+  const auto layout = ChannelLayout::Whole(5 * kDeviceBlockSize + 3);
   const auto quantizer = MakeQuantizer<TypeParam>("ul2q", {2});
   const auto w = Normal<TypeParam>(layout.size(), 8, 1000, 0.01);
   LoopQuantizer<TypeParam> loops(*quantizer, layout);
@@ -395,7 +393,7 @@ TYPED_TEST(DeviceAlgorithmsTest, AMeanFarFromZeroCostsNoDigits) {
 }
 
 TYPED_TEST(DeviceAlgorithmsTest, ReportWhatIsNotFinite) {
-  const auto layout = ChannelLayout{3, 1, 1, 2 * kChunkSize};
+  const auto layout = ChannelLayout{3, 1, 1, 2 * kDeviceBlockSize};
   using Limits = std::numeric_limits<TypeParam>;
   for (const char* method : {"ul2q", "binary", "ternary", "clip"}) {
     QuantizerOptions options;
@@ -407,19 +405,19 @@ TYPED_TEST(DeviceAlgorithmsTest, ReportWhatIsNotFinite) {
     auto w = Normal<TypeParam>(layout.size(), 9);
     loops.Fit(w);
     EXPECT_FALSE(loops.has_failed()) << method;
-    const TypeParam good = w[5 * kChunkSize + 1];
+    const TypeParam good = w[5 * kDeviceBlockSize + 1];
     for (const TypeParam bad :
          {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity()}) {
-      w[5 * kChunkSize + 1] = bad;
+      w[5 * kDeviceBlockSize + 1] = bad;
       loops.Fit(w);
       EXPECT_TRUE(loops.has_failed()) << method << ", " << bad;
     }
-    w[5 * kChunkSize + 1] = good;
-    w[0] = Limits::quiet_NaN();  // where a chunk's sums begin
+    w[5 * kDeviceBlockSize + 1] = good;
+    w[0] = Limits::quiet_NaN();  // where a block's sums begin
     loops.Fit(w);
     EXPECT_TRUE(loops.has_failed()) << method;
   }
-  // Without a fit.
+  // A check needs no fit.
   LoopQuantizer<TypeParam> loops(*MakeQuantizer<TypeParam>("binary", {1}),
                                  layout);
   auto x = Normal<TypeParam>(layout.size(), 10);

@@ -70,7 +70,7 @@ struct Method {
   std::unique_ptr<Quantizer<float>> (*make_float)(const QuantizerOptions&);
   std::unique_ptr<Quantizer<double>> (*make_double)(const QuantizerOptions&);
 
-  /// Has one width only, which need not be given.
+  /// Whether there is one width only, which need not be given then.
   bool bits_are_fixed() const { return min_bits == max_bits; }
 };
 

@@ -64,7 +64,7 @@ class Quantizer {
   virtual std::int32_t lowest_code() const = 0;
   virtual std::int32_t highest_code() const = 0;
 
-  /// The same for a device.
+  /// What a device needs to know to compute the same.
   virtual Recipe<Dtype> recipe() const = 0;
 };
 

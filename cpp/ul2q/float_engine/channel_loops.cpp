@@ -11,12 +11,13 @@
 #include "ul2q/float_engine/dispatch.hpp"
 #include "ul2q/float_engine/relu.hpp"
 
-// Highway includes this file once more for each instruction set; see
-// kernels/loops.cpp.
+// Highway includes this file once more for each instruction set.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ul2q/float_engine/channel_loops.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include "ul2q/core/kernels/load_double-inl.hpp"  // after highway.h
 
 HWY_BEFORE_NAMESPACE();
 namespace ul2q {
@@ -31,9 +32,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr std::int64_t kMinPlane = kLanes;
 
 /// Elements that are done while those of the next row are fetched.
-constexpr std::int64_t kPiece = 256;
+constexpr std::int64_t kStep = 256;
 
-/// A number of each channel of a group, or the same for all.
+/// A number of each channel of a block, or the same for all.
 template <typename Dtype>
 struct Number {
   const Dtype* of_channel;
@@ -52,55 +53,55 @@ struct Same {
   HWY_INLINE Dtype operator[](std::int64_t) const { return value; }
 };
 
-/// Neighbouring elements of a group.
-struct Piece {
+/// Neighbouring elements of a block.
+struct Step {
   std::int64_t begin, n;
   std::int64_t next;  ///< begin of what to fetch meanwhile
   /// Where its sums are: of its columns, or of its plane's lanes.
   std::int64_t sums;
 };
 
-/// Calls body(piece, numbers) for each piece of a group: its i-th element has
+/// Calls body(step, numbers) for each step of a block: its i-th element has
 /// the k-th number numbers[k][i].
 template <typename Dtype, std::size_t kCount, typename Body>
-HWY_INLINE void ForEachPiece(const ChannelGroup& group,
-                             const std::array<Number<Dtype>, kCount>& numbers,
-                             const Body& body) {
-  const std::int64_t width = group.channels * group.inner;
-  const bool has_planes = group.inner >= kMinPlane;
-  alignas(64) Dtype columns[kCount][kGroupRow];
+HWY_INLINE void ForEachStep(const ChannelBlock& block,
+                            const std::array<Number<Dtype>, kCount>& numbers,
+                            const Body& body) {
+  const std::int64_t width = block.channels * block.inner;
+  const bool has_planes = block.inner >= kMinPlane;
+  alignas(64) Dtype columns[kCount][kBlockRow];
   if (!has_planes) {
     for (std::size_t k = 0; k < kCount; ++k) {
       Dtype* column = columns[k];
-      for (std::int64_t channel = 0; channel < group.channels; ++channel) {
-        column = std::fill_n(column, group.inner, numbers[k].Of(channel));
+      for (std::int64_t channel = 0; channel < block.channels; ++channel) {
+        column = std::fill_n(column, block.inner, numbers[k].Of(channel));
       }
     }
   }
-  for (std::int64_t row = 0; row < group.rows; ++row) {
-    const std::int64_t begin = row * group.stride;
+  for (std::int64_t row = 0; row < block.rows; ++row) {
+    const std::int64_t begin = row * block.stride;
     const std::int64_t next =
-        row + 1 < group.rows ? begin + group.stride : begin;
+        row + 1 < block.rows ? begin + block.stride : begin;
     if (!has_planes) {
-      for (std::int64_t i = 0; i < width; i += kPiece) {
+      for (std::int64_t i = 0; i < width; i += kStep) {
         std::array<const Dtype*, kCount> of_columns;
         for (std::size_t k = 0; k < kCount; ++k) {
           of_columns[k] = columns[k] + i;
         }
-        body(Piece{begin + i, std::min(kPiece, width - i), next + i, i},
+        body(Step{begin + i, std::min(kStep, width - i), next + i, i},
              of_columns);
       }
       continue;
     }
-    for (std::int64_t channel = 0; channel < group.channels; ++channel) {
+    for (std::int64_t channel = 0; channel < block.channels; ++channel) {
       std::array<Same<Dtype>, kCount> of_plane;
       for (std::size_t k = 0; k < kCount; ++k) {
         of_plane[k] = {numbers[k].Of(channel)};
       }
-      const std::int64_t plane = channel * group.inner;
-      for (std::int64_t i = 0; i < group.inner; i += kPiece) {
-        body(Piece{begin + plane + i, std::min(kPiece, group.inner - i),
-                   next + plane + i, channel * kLanes},
+      const std::int64_t plane = channel * block.inner;
+      for (std::int64_t i = 0; i < block.inner; i += kStep) {
+        body(Step{begin + plane + i, std::min(kStep, block.inner - i),
+                  next + plane + i, channel * kLanes},
              of_plane);
       }
     }
@@ -113,16 +114,6 @@ HWY_INLINE void Prefetch(const Dtype* values, std::int64_t n) {
   for (std::int64_t i = 0; i < n; i += kLine) {
     hwy::Prefetch(values + i);
   }
-}
-
-template <class D>
-HWY_INLINE hn::Vec<D> LoadDouble(D d, const double* values) {
-  return hn::LoadU(d, values);
-}
-
-template <class D>
-HWY_INLINE hn::Vec<D> LoadDouble(D d, const float* values) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), values));
 }
 
 /// x - origin and its square
@@ -166,36 +157,36 @@ struct Products {
   }
 };
 
-/// The sums of a group as they grow, of each column or of each plane's lanes.
-class GroupSums {
+/// The sums of a block as they grow, of each column or of each plane's lanes.
+class SumsOfBlock {
  public:
-  explicit GroupSums(const ChannelGroup& group)
-      : channels_(group.channels),
-        parts_(group.inner < kMinPlane ? group.inner : kLanes) {
-    std::fill(first_, first_ + channels_ * parts_, 0.0);
-    std::fill(second_, second_ + channels_ * parts_, 0.0);
+  explicit SumsOfBlock(const ChannelBlock& block)
+      : channels_(block.channels),
+        width_(block.inner < kMinPlane ? block.inner : kLanes) {
+    std::fill(first_, first_ + channels_ * width_, 0.0);
+    std::fill(second_, second_ + channels_ * width_, 0.0);
   }
 
   template <template <typename, typename> class Terms, typename Dtype>
   HWY_INLINE void Add(const Terms<Dtype, const Dtype*>& terms,
-                      const Piece& piece) {
-    double* first = first_ + piece.sums;
-    double* second = second_ + piece.sums;
+                      const Step& step) {
+    double* first = first_ + step.sums;
+    double* second = second_ + step.sums;
 #pragma GCC ivdep  // the sums are no part of the terms
-    for (std::int64_t i = 0; i < piece.n; ++i) {
+    for (std::int64_t i = 0; i < step.n; ++i) {
       terms.Add(i, first + i, second + i);
     }
   }
 
   template <template <typename, typename> class Terms, typename Dtype>
   HWY_INLINE void Add(const Terms<Dtype, Same<Dtype>>& terms,
-                      const Piece& piece) {
+                      const Step& step) {
     // Two vectors side by side hide the latency of the additions.
     const hn::CappedTag<double, kLanes / 2> d;
     const std::int64_t size = hn::Lanes(d);
-    const std::int64_t end = piece.n - piece.n % kLanes;
-    double* first = first_ + piece.sums;
-    double* second = second_ + piece.sums;
+    const std::int64_t end = step.n - step.n % kLanes;
+    double* first = first_ + step.sums;
+    double* second = second_ + step.sums;
     for (std::int64_t lane = 0; lane < kLanes; lane += 2 * size) {
       auto first_a = hn::Load(d, first + lane);
       auto first_b = hn::Load(d, first + lane + size);
@@ -210,7 +201,7 @@ class GroupSums {
       hn::Store(second_a, d, second + lane);
       hn::Store(second_b, d, second + lane + size);
     }
-    for (std::int64_t i = end; i < piece.n; ++i) {
+    for (std::int64_t i = end; i < step.n; ++i) {
       terms.Add(i, first + i - end, second + i - end);
     }
   }
@@ -218,74 +209,74 @@ class GroupSums {
   HWY_INLINE void Finish(ChannelSums* sums) const {
     for (std::int64_t channel = 0; channel < channels_; ++channel) {
       sums[channel] = {0, 0};
-      for (std::int64_t i = 0; i < parts_; ++i) {
-        sums[channel].first += first_[channel * parts_ + i];
-        sums[channel].second += second_[channel * parts_ + i];
+      for (std::int64_t i = 0; i < width_; ++i) {
+        sums[channel].first += first_[channel * width_ + i];
+        sums[channel].second += second_[channel * width_ + i];
       }
     }
   }
 
  private:
-  static_assert(kGroupRow / kMinPlane * kLanes <= kGroupRow,
-                "the lanes of a group's planes have no room");
-  std::int64_t channels_, parts_;  // columns or lanes of each channel
-  alignas(64) double first_[kGroupRow];
-  alignas(64) double second_[kGroupRow];
+  static_assert(kBlockRow / kMinPlane * kLanes <= kBlockRow,
+                "the lanes of a block's planes have no room");
+  std::int64_t channels_;
+  std::int64_t width_;  ///< columns or lanes of each channel
+  alignas(64) double first_[kBlockRow];
+  alignas(64) double second_[kBlockRow];
 };
 
 template <typename Dtype>
-void SumMoments(const ChannelGroup& group, const Dtype* x, const Dtype* origin,
+void SumMoments(const ChannelBlock& block, const Dtype* x, const Dtype* origin,
                 ChannelSums* sums) {
-  GroupSums group_sums(group);
-  ForEachPiece(group, std::array<Number<Dtype>, 1>{{{origin, 0}}},
-               [&](const Piece& piece, const auto& numbers) {
-                 Prefetch(x + piece.next, piece.n);
-                 using Origin = std::decay_t<decltype(numbers[0])>;
-                 group_sums.Add(
-                     Moments<Dtype, Origin>{x + piece.begin, numbers[0]},
-                     piece);
-               });
-  group_sums.Finish(sums);
+  SumsOfBlock sums_of_block(block);
+  ForEachStep(block, std::array<Number<Dtype>, 1>{{{origin, 0}}},
+              [&](const Step& step, const auto& numbers) {
+                Prefetch(x + step.next, step.n);
+                using Origin = std::decay_t<decltype(numbers[0])>;
+                sums_of_block.Add(
+                    Moments<Dtype, Origin>{x + step.begin, numbers[0]}, step);
+              });
+  sums_of_block.Finish(sums);
 }
 
 template <typename Dtype>
-void SumProducts(const ChannelGroup& group, const Dtype* dy, const Dtype* x,
+void SumProducts(const ChannelBlock& block, const Dtype* dy, const Dtype* x,
                  const Dtype* origin, ChannelSums* sums) {
-  GroupSums group_sums(group);
-  ForEachPiece(group, std::array<Number<Dtype>, 1>{{{origin, 0}}},
-               [&](const Piece& piece, const auto& numbers) {
-                 Prefetch(dy + piece.next, piece.n);
-                 Prefetch(x + piece.next, piece.n);
-                 using Origin = std::decay_t<decltype(numbers[0])>;
-                 group_sums.Add(
-                     Products<Dtype, Origin>{dy + piece.begin, x + piece.begin,
-                                             numbers[0]},
-                     piece);
-               });
-  group_sums.Finish(sums);
+  SumsOfBlock sums_of_block(block);
+  ForEachStep(block, std::array<Number<Dtype>, 1>{{{origin, 0}}},
+              [&](const Step& step, const auto& numbers) {
+                Prefetch(dy + step.next, step.n);
+                Prefetch(x + step.next, step.n);
+                using Origin = std::decay_t<decltype(numbers[0])>;
+                sums_of_block.Add(
+                    Products<Dtype, Origin>{dy + step.begin, x + step.begin,
+                                            numbers[0]},
+                    step);
+              });
+  sums_of_block.Finish(sums);
 }
 
 template <typename Dtype>
-void Affine(const ChannelGroup& group, const Dtype* x, const Dtype* origin,
+void Affine(const ChannelBlock& block, const Dtype* x, const Dtype* origin,
             const Dtype* factor, const Dtype* shift, Dtype* y, Dtype* kept) {
-  ForEachPiece(
-      group,
+  ForEachStep(
+      block,
       std::array<Number<Dtype>, 3>{{{origin, 0}, {factor, 1}, {shift, 0}}},
-      [=](const Piece& piece, const auto& numbers) {
+      [=](const Step& step, const auto& numbers) {
         const auto [o, f, s] = numbers;
-        Prefetch(x + piece.next, piece.n);
-        const Dtype* in = x + piece.begin;
-        Dtype* out = y + piece.begin;
+        Prefetch(x + step.next, step.n);
+        const Dtype* in = x + step.begin;
+        Dtype* out = y + step.begin;
         if (kept == nullptr) {
 #pragma GCC ivdep  // an element of y is made from the same one of x alone
-          for (std::int64_t i = 0; i < piece.n; ++i) {
+          for (std::int64_t i = 0; i < step.n; ++i) {
             out[i] = (in[i] - o[i]) * f[i] + s[i];
           }
           return;
         }
-        Dtype* copy = kept + piece.begin;
+        Dtype* copy = kept + step.begin;
 #pragma GCC ivdep
-        for (std::int64_t i = 0; i < piece.n; ++i) {
+        for (std::int64_t i = 0; i < step.n; ++i) {
           const Dtype value = in[i];
           copy[i] = value;
           out[i] = (value - o[i]) * f[i] + s[i];
@@ -294,96 +285,96 @@ void Affine(const ChannelGroup& group, const Dtype* x, const Dtype* origin,
 }
 
 template <typename Dtype>
-void NormScaleRelu(const ChannelGroup& group, const Dtype* x,
+void NormScaleRelu(const ChannelBlock& block, const Dtype* x,
                    const NormScale<Dtype>& norm, Dtype slope,
                    const NormScaleOutputs<Dtype>& outputs) {
-  ForEachPiece(group,
-               std::array<Number<Dtype>, 4>{{{norm.origin, 0},
-                                             {norm.factor, 1},
-                                             {norm.scale, 1},
-                                             {norm.shift, 0}}},
-               [&](const Piece& piece, const auto& numbers) {
-                 const auto [o, f, s, t] = numbers;
-                 Prefetch(x + piece.next, piece.n);
-                 // What nobody wants goes to the L1 cache, and no farther.
-                 Dtype unwanted[kPiece];
-                 const auto begin_of = [&](Dtype* output) {
-                   return output == nullptr ? unwanted : output + piece.begin;
-                 };
-                 const Dtype* in = x + piece.begin;
-                 Dtype* kept = begin_of(outputs.kept);
-                 Dtype* normalized = begin_of(outputs.normalized);
-                 Dtype* scaled = begin_of(outputs.scaled);
-                 Dtype* out = begin_of(outputs.y);
+  ForEachStep(block,
+              std::array<Number<Dtype>, 4>{{{norm.origin, 0},
+                                            {norm.factor, 1},
+                                            {norm.scale, 1},
+                                            {norm.shift, 0}}},
+              [&](const Step& step, const auto& numbers) {
+                const auto [o, f, s, t] = numbers;
+                Prefetch(x + step.next, step.n);
+                // What nobody wants goes to the L1 cache, and no farther.
+                Dtype unwanted[kStep];
+                const auto begin_of = [&](Dtype* output) {
+                  return output == nullptr ? unwanted : output + step.begin;
+                };
+                const Dtype* in = x + step.begin;
+                Dtype* kept = begin_of(outputs.kept);
+                Dtype* normalized = begin_of(outputs.normalized);
+                Dtype* scaled = begin_of(outputs.scaled);
+                Dtype* out = begin_of(outputs.y);
 #pragma GCC ivdep  // as above
-                 for (std::int64_t i = 0; i < piece.n; ++i) {
-                   const Dtype value = in[i];
-                   const Dtype normal = (value - o[i]) * f[i];
-                   const Dtype z = normal * s[i] + t[i];
-                   kept[i] = value;
-                   normalized[i] = normal;
-                   scaled[i] = z;
-                   out[i] = Relu(z, slope);
-                 }
-               });
+                for (std::int64_t i = 0; i < step.n; ++i) {
+                  const Dtype value = in[i];
+                  const Dtype normal = (value - o[i]) * f[i];
+                  const Dtype z = normal * s[i] + t[i];
+                  kept[i] = value;
+                  normalized[i] = normal;
+                  scaled[i] = z;
+                  out[i] = Relu(z, slope);
+                }
+              });
 }
 
 template <typename Dtype>
-void ScaleBackward(const ChannelGroup& group, const Dtype* dy,
+void ScaleBackward(const ChannelBlock& block, const Dtype* dy,
                    const ReluInput<Dtype>& relu, const Dtype* x,
                    const Dtype* origin, const Dtype* factor, Dtype* dx,
                    ChannelSums* sums) {
-  GroupSums group_sums(group);
-  ForEachPiece(
-      group, std::array<Number<Dtype>, 2>{{{origin, 0}, {factor, 1}}},
-      [&](const Piece& piece, const auto& numbers) {
-        Prefetch(dy + piece.next, piece.n);
-        Prefetch(x + piece.next, piece.n);
-        const Dtype* dz = dy + piece.begin;
-        Dtype unwanted[kPiece];
+  SumsOfBlock sums_of_block(block);
+  ForEachStep(
+      block, std::array<Number<Dtype>, 2>{{{origin, 0}, {factor, 1}}},
+      [&](const Step& step, const auto& numbers) {
+        Prefetch(dy + step.next, step.n);
+        Prefetch(x + step.next, step.n);
+        const Dtype* dz = dy + step.begin;
+        Dtype unwanted[kStep];
         if (relu.z != nullptr) {
-          Prefetch(relu.z + piece.next, piece.n);
-          const Dtype* z = relu.z + piece.begin;
-          Dtype* out = relu.dz == nullptr ? unwanted : relu.dz + piece.begin;
+          Prefetch(relu.z + step.next, step.n);
+          const Dtype* z = relu.z + step.begin;
+          Dtype* out = relu.dz == nullptr ? unwanted : relu.dz + step.begin;
           const Dtype slope = relu.slope;
 #pragma GCC ivdep  // as above
-          for (std::int64_t i = 0; i < piece.n; ++i) {
+          for (std::int64_t i = 0; i < step.n; ++i) {
             out[i] = dz[i] * ReluDerivative(z[i], slope);
           }
           dz = out;
         }
         using Origin = std::decay_t<decltype(numbers[0])>;
-        group_sums.Add(Products<Dtype, Origin>{dz, x + piece.begin, numbers[0]},
-                       piece);
+        sums_of_block.Add(
+            Products<Dtype, Origin>{dz, x + step.begin, numbers[0]}, step);
         const auto f = numbers[1];
-        Dtype* out = dx + piece.begin;
+        Dtype* out = dx + step.begin;
 #pragma GCC ivdep  // as above
-        for (std::int64_t i = 0; i < piece.n; ++i) {
+        for (std::int64_t i = 0; i < step.n; ++i) {
           out[i] = dz[i] * f[i];
         }
       });
-  group_sums.Finish(sums);
+  sums_of_block.Finish(sums);
 }
 
 template <typename Dtype>
-void NormBackward(const ChannelGroup& group, const Dtype* dy, const Dtype* x,
+void NormBackward(const ChannelBlock& block, const Dtype* dy, const Dtype* x,
                   const Dtype* origin, const Dtype* slope, const Dtype* shift,
                   const Dtype* factor, Dtype* dx) {
-  ForEachPiece(group,
-               std::array<Number<Dtype>, 4>{
-                   {{origin, 0}, {slope, 0}, {shift, 0}, {factor, 1}}},
-               [=](const Piece& piece, const auto& numbers) {
-                 const auto [o, m, s, f] = numbers;
-                 const Dtype* g = dy + piece.begin;
-                 const Dtype* in = x + piece.begin;
-                 Dtype* out = dx + piece.begin;
-                 Prefetch(dy + piece.next, piece.n);
-                 Prefetch(x + piece.next, piece.n);
+  ForEachStep(block,
+              std::array<Number<Dtype>, 4>{
+                  {{origin, 0}, {slope, 0}, {shift, 0}, {factor, 1}}},
+              [=](const Step& step, const auto& numbers) {
+                const auto [o, m, s, f] = numbers;
+                const Dtype* g = dy + step.begin;
+                const Dtype* in = x + step.begin;
+                Dtype* out = dx + step.begin;
+                Prefetch(dy + step.next, step.n);
+                Prefetch(x + step.next, step.n);
 #pragma GCC ivdep  // as above
-                 for (std::int64_t i = 0; i < piece.n; ++i) {
-                   out[i] = (g[i] - s[i] - (in[i] - o[i]) * m[i]) * f[i];
-                 }
-               });
+                for (std::int64_t i = 0; i < step.n; ++i) {
+                  out[i] = (g[i] - s[i] - (in[i] - o[i]) * m[i]) * f[i];
+                }
+              });
 }
 
 template <typename Dtype>
@@ -392,11 +383,7 @@ ChannelLoops<Dtype> MakeLoops() {
           &NormScaleRelu<Dtype>, &ScaleBackward<Dtype>, &NormBackward<Dtype>};
 }
 
-const EngineTable<ChannelLoops>& Table() {
-  static const EngineTable<ChannelLoops> table{MakeLoops<float>(),
-                                               MakeLoops<double>()};
-  return table;
-}
+UL2Q_LOOP_TABLE(ChannelLoops);
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -406,8 +393,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ul2q {
 
-HWY_EXPORT(Table);
-UL2Q_DISPATCH(ChannelLoops);
+UL2Q_EXPORT_LOOPS(ChannelLoops);
 
 }  // namespace ul2q
 #endif

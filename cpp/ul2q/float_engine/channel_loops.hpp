@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "ul2q/float_engine/parts.hpp"
+#include "ul2q/float_engine/parallel.hpp"
 
 namespace ul2q {
 
@@ -16,13 +16,13 @@ struct ChannelShape {
   std::int64_t count() const { return rows * channels * inner; }
 };
 
-/// Elements of a group of channels in one row: small enough that all rows of
-/// most groups stay in the L2 cache, and enough for the prefetcher.
-constexpr std::int64_t kGroupRow = 1024;
+/// Elements of a block in one row: small enough that all rows of most blocks
+/// stay in the L2 cache, and enough for the prefetcher.
+constexpr std::int64_t kBlockRow = 1024;
 
 /// Neighbouring channels. In each row, `stride` elements apart, they lie one
-/// after the other, and are one channel or at most kGroupRow elements.
-struct ChannelGroup {
+/// after the other, and are one channel or at most kBlockRow elements.
+struct ChannelBlock {
   std::int64_t rows, stride, channels, inner;
 };
 
@@ -54,33 +54,33 @@ struct ReluInput {
   Dtype* dz;
 };
 
-/// The loops over a group of channels, each compiled for several instruction
-/// sets; all give the same bits. Arrays of elements begin at the group's first
+/// The loops over a block of channels, each compiled for several instruction
+/// sets; all give the same bits. Arrays of elements begin at the block's first
 /// one, arrays of channels at its first channel. An input may be the output.
 template <typename Dtype>
 struct ChannelLoops {
   /// Σ(x - origin) and Σ(x - origin)²
-  void (*moments)(const ChannelGroup& group, const Dtype* x,
+  void (*moments)(const ChannelBlock& block, const Dtype* x,
                   const Dtype* origin, ChannelSums* sums);
   /// Σdy and Σdy·(x - origin); origin may be null, for 0.
-  void (*products)(const ChannelGroup& group, const Dtype* dy, const Dtype* x,
+  void (*products)(const ChannelBlock& block, const Dtype* dy, const Dtype* x,
                    const Dtype* origin, ChannelSums* sums);
   /// y = (x - origin)·factor + shift and kept = x. Null are: origin, for 0;
   /// factor, for 1; shift, for 0; kept.
-  void (*affine)(const ChannelGroup& group, const Dtype* x, const Dtype* origin,
+  void (*affine)(const ChannelBlock& block, const Dtype* x, const Dtype* origin,
                  const Dtype* factor, const Dtype* shift, Dtype* y,
                  Dtype* kept);
   /// All outputs in one pass; slope is the ReLU's, 1 for none.
-  void (*norm_scale_relu)(const ChannelGroup& group, const Dtype* x,
+  void (*norm_scale_relu)(const ChannelBlock& block, const Dtype* x,
                           const NormScale<Dtype>& norm, Dtype slope,
                           const NormScaleOutputs<Dtype>& outputs);
   /// dx = dz·factor and the products of dz and x, where dz is dy without ReLU.
-  void (*scale_backward)(const ChannelGroup& group, const Dtype* dy,
+  void (*scale_backward)(const ChannelBlock& block, const Dtype* dy,
                          const ReluInput<Dtype>& relu, const Dtype* x,
                          const Dtype* origin, const Dtype* factor, Dtype* dx,
                          ChannelSums* sums);
   /// dx = (dy - shift - (x - origin)·slope)·factor
-  void (*norm_backward)(const ChannelGroup& group, const Dtype* dy,
+  void (*norm_backward)(const ChannelBlock& block, const Dtype* dy,
                         const Dtype* x, const Dtype* origin, const Dtype* slope,
                         const Dtype* shift, const Dtype* factor, Dtype* dx);
 };
@@ -89,28 +89,28 @@ struct ChannelLoops {
 template <typename Dtype>
 const ChannelLoops<Dtype>& GetChannelLoops();
 
-/// Calls body(group, channel, offset) for each group of a blob, whose first
+/// Calls body(block, channel, offset) for each block of a blob, whose first
 /// channel is `channel` and whose first element is at `offset`, on several
-/// threads where there is enough to do. The groups depend on the shape alone.
+/// threads where there is enough to do. The blocks depend on the shape alone.
 template <typename Body>
-void ForEachChannelGroup(const ChannelShape& shape, const Body& body) {
+void ForEachChannelBlock(const ChannelShape& shape, const Body& body) {
   if (shape.count() == 0) {
     return;
   }
   // A few operations an element: worth threads from four times as many on.
   const std::int64_t work = shape.count() / 4;
-  // Where they are, each has several groups.
-  const std::int64_t min_groups = IsWorthThreads(work) ? 8 : 1;
+  // Where they are, each has several blocks.
+  const std::int64_t min_blocks = IsWorthThreads(work) ? 8 : 1;
   const std::int64_t channels =
-      std::clamp(shape.channels / min_groups, std::int64_t{1},
-                 std::max(std::int64_t{1}, kGroupRow / shape.inner));
-  const std::int64_t groups = (shape.channels + channels - 1) / channels;
-  ForEachPart(groups, work, [&](std::int64_t part) {
-    const std::int64_t first = part * channels;
-    const ChannelGroup group = {shape.rows, shape.channels * shape.inner,
+      std::clamp(shape.channels / min_blocks, std::int64_t{1},
+                 std::max(std::int64_t{1}, kBlockRow / shape.inner));
+  const std::int64_t blocks = (shape.channels + channels - 1) / channels;
+  ParallelFor(blocks, work, [&](std::int64_t i) {
+    const std::int64_t first = i * channels;
+    const ChannelBlock block = {shape.rows, shape.channels * shape.inner,
                                 std::min(channels, shape.channels - first),
                                 shape.inner};
-    body(group, first, first * shape.inner);
+    body(block, first, first * shape.inner);
   });
 }
 

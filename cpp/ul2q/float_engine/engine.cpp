@@ -1,6 +1,8 @@
 #include "ul2q/float_engine/engine.hpp"
 
 #include <cstdlib>
+#include <map>
+#include <stdexcept>
 
 namespace caffe {
 namespace {
@@ -33,11 +35,47 @@ int EngineOf(const LayerParameter& param) {
   return 0;
 }
 
+template <typename Dtype>
+struct Creators {
+  typename LayerRegistry<Dtype>::Creator fast, bvlc;
+};
+
+/// The engine table: who makes the layers of each type that has a fast one.
+template <typename Dtype>
+std::map<std::string, Creators<Dtype>>& EngineTable() {
+  // In a function: the layers' files may be loaded before this one.
+  static std::map<std::string, Creators<Dtype>> table;
+  return table;
+}
+
+template <typename Dtype>
+shared_ptr<Layer<Dtype>> CreateByTable(const LayerParameter& param) {
+  const Creators<Dtype>& creators = EngineTable<Dtype>().at(param.type());
+  return (UsesFastEngine(param) ? creators.fast : creators.bvlc)(param);
+}
+
 }  // namespace
 
-bool UsesOwnEngine(const LayerParameter& param) {
+bool UsesFastEngine(const LayerParameter& param) {
   static const bool bvlcs_everywhere = WantsBvlcsEverywhere();
   return !bvlcs_everywhere && EngineOf(param) == 0;
 }
+
+template <typename Dtype>
+void AddFastLayer(const std::string& type,
+                  typename LayerRegistry<Dtype>::Creator fast) {
+  auto& creator = LayerRegistry<Dtype>::Registry().at(type);
+  if (!EngineTable<Dtype>()
+           .emplace(type, Creators<Dtype>{fast, creator})
+           .second) {
+    throw std::logic_error("there are two fast layers of type " + type);
+  }
+  creator = &CreateByTable<Dtype>;
+}
+
+template void AddFastLayer<float>(const std::string&,
+                                  LayerRegistry<float>::Creator);
+template void AddFastLayer<double>(const std::string&,
+                                   LayerRegistry<double>::Creator);
 
 }  // namespace caffe

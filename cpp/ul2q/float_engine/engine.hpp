@@ -8,44 +8,35 @@
 
 namespace caffe {
 
-/// Whether a layer of these parameters computes by ul2q's own engine: not where
-/// its `engine` is CAFFE or CUDNN, nor anywhere if the environment variable
-/// UL2Q_ENGINE is CAFFE (read once).
-bool UsesOwnEngine(const LayerParameter& param);
+/// Whether a layer of these parameters is a fast one: not where its `engine` is
+/// CAFFE or CUDNN, nor anywhere if the environment variable UL2Q_ENGINE is
+/// CAFFE (read once).
+bool UsesFastEngine(const LayerParameter& param);
 
-/// Puts `Own`, a subclass of BVLC's layer, in the place of that layer:
+/// Enters into the engine table who makes the fast layers of a type, and puts
+/// the table in the place of BVLC's creator in Caffe's registry. BVLC's layer
+/// is made where the parameters ask for it.
 ///
-///   const OwnEngine<FastReLULayer> registration("ReLU");
+/// libcaffe, which registers BVLC's layers, is loaded before this library.
+template <typename Dtype>
+void AddFastLayer(const std::string& type,
+                  typename LayerRegistry<Dtype>::Creator fast);
+
+/// Does that for `Fast`, a subclass of BVLC's layer, when its file is loaded:
 ///
-/// BVLC's is made where the parameters ask for it. libcaffe, which registers
-/// BVLC's layers, is loaded before this library.
-template <template <typename> class Own>
-class OwnEngine {
+///   const FastLayer<FastReLULayer> registration("ReLU");
+template <template <typename> class Fast>
+class FastLayer {
  public:
-  explicit OwnEngine(const std::string& type) {
-    Replace<float>(type);
-    Replace<double>(type);
+  explicit FastLayer(const std::string& type) {
+    AddFastLayer<float>(type, &Create<float>);
+    AddFastLayer<double>(type, &Create<double>);
   }
 
  private:
   template <typename Dtype>
-  static typename LayerRegistry<Dtype>::Creator& Bvlc() {
-    static typename LayerRegistry<Dtype>::Creator creator = nullptr;
-    return creator;
-  }
-
-  template <typename Dtype>
   static shared_ptr<Layer<Dtype>> Create(const LayerParameter& param) {
-    return UsesOwnEngine(param)
-               ? shared_ptr<Layer<Dtype>>(new Own<Dtype>(param))
-               : Bvlc<Dtype>()(param);
-  }
-
-  template <typename Dtype>
-  static void Replace(const std::string& type) {
-    auto& creator = LayerRegistry<Dtype>::Registry().at(type);
-    Bvlc<Dtype>() = creator;
-    creator = &Create<Dtype>;
+    return shared_ptr<Layer<Dtype>>(new Fast<Dtype>(param));
   }
 };
 

@@ -1,64 +1,53 @@
-#include "ul2q/float_engine/fused_convolution.hpp"
+// When testing, a convolution or deconvolution, quantised or not, and a ReLU in
+// place behind it: the convolution rectifies what it stores.
 
-#include "ul2q/float_engine/fast_relu_layer.hpp"
-#include "ul2q/float_engine/onednn_convolution_layer.hpp"
-#include "ul2q/float_engine/plain_layer.hpp"
-#include "ul2q/layers/quantized_layer.hpp"
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "ul2q/float_engine/fusion.hpp"
 
 namespace caffe {
 namespace {
 
-template <typename Convolution, typename Dtype>
+template <typename Dtype>
 class FusedConvolution : public ul2q::LayerGroup<Dtype> {
  public:
   FusedConvolution(const Net<Dtype>& net, int first,
-                   shared_ptr<Convolution> convolution)
+                   shared_ptr<ForwardAndRelu<Dtype>> convolution,
+                   float negative_slope)
       : ul2q::LayerGroup<Dtype>(first, first + 1),
         convolution_(std::move(convolution)),
         bottom_(net.bottom_vecs()[first]),
         top_(net.top_vecs()[first]),
-        negative_slope_(net.layers()[first + 1]
-                            ->layer_param()
-                            .relu_param()
-                            .negative_slope()) {}
+        negative_slope_(negative_slope) {}
 
   bool Forward() override {
     return Caffe::mode() == Caffe::CPU &&
-           convolution_->ForwardAndRelu(bottom_, top_, negative_slope_);
+           convolution_->ForwardWithRelu(bottom_, top_, negative_slope_);
   }
   bool Backward() override { return false; }
 
  private:
-  const shared_ptr<Convolution> convolution_;
+  const shared_ptr<ForwardAndRelu<Dtype>> convolution_;
   const vector<Blob<Dtype>*> bottom_, top_;
   const float negative_slope_;
 };
-
-template <template <typename> class Own, typename Dtype>
-std::shared_ptr<ul2q::LayerGroup<Dtype>> Fuse(const Net<Dtype>& net,
-                                              int first) {
-  shared_ptr<Own<Dtype>> convolution = PlainLayer<Own<Dtype>>(net, first);
-  if (!convolution) {
-    convolution = PlainLayer<QuantizedLayer<Own, Dtype>>(net, first);
-  }
-  return convolution ? std::make_shared<FusedConvolution<Own<Dtype>, Dtype>>(
-                           net, first, convolution)
-                     : nullptr;
-}
 
 }  // namespace
 
 template <typename Dtype>
 std::shared_ptr<ul2q::LayerGroup<Dtype>> FuseConvolution(const Net<Dtype>& net,
                                                          int first) {
-  const int relu = first + 1;
-  if (net.phase() != TEST || !PlainLayer<FastReLULayer<Dtype>>(net, relu) ||
-      net.bottom_vecs()[relu] != net.top_vecs()[relu] ||
-      net.top_vecs()[first] != net.bottom_vecs()[relu]) {
+  const auto convolution = FusibleLayer<ForwardAndRelu<Dtype>>(net, first);
+  const auto relu = FusibleLayer<FusibleRelu<Dtype>>(net, first + 1);
+  if (net.phase() != TEST || !convolution || !relu ||
+      !Follows(net, first + 1) ||
+      net.bottom_vecs()[first + 1] != net.top_vecs()[first + 1]) {
     return nullptr;
   }
-  auto group = Fuse<OneDnnConvolutionLayer>(net, first);
-  return group ? group : Fuse<OneDnnDeconvolutionLayer>(net, first);
+  return std::make_shared<FusedConvolution<Dtype>>(net, first, convolution,
+                                                   relu->negative_slope());
 }
 
 template std::shared_ptr<ul2q::LayerGroup<float>> FuseConvolution(

@@ -1,10 +1,5 @@
 #include "ul2q/float_engine/fusion.hpp"
 
-#include <memory>
-
-#include "ul2q/float_engine/fused_batch_norm.hpp"
-#include "ul2q/float_engine/fused_convolution.hpp"
-
 namespace caffe {
 
 template <typename Dtype>
@@ -13,14 +8,12 @@ typename ul2q::LayerGroups<Dtype>::Groups FindLayerGroups(
   typename ul2q::LayerGroups<Dtype>::Groups groups;
   const int layers = static_cast<int>(net.layers().size());
   for (int layer = 0; layer < layers; ++layer) {
-    std::shared_ptr<ul2q::LayerGroup<Dtype>> group =
-        FusedBatchNorm<Dtype>::At(net, layer);
-    if (!group) {
-      group = FuseConvolution(net, layer);
-    }
-    if (group) {
-      layer = group->last();
-      groups.push_back(group);
+    for (const auto fuse : {&FuseBatchNorm<Dtype>, &FuseConvolution<Dtype>}) {
+      if (const auto group = fuse(net, layer)) {
+        layer = group->last();
+        groups.push_back(group);
+        break;
+      }
     }
   }
   return groups;

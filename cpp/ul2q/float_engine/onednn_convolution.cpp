@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <dnnl.hpp>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -11,27 +12,76 @@
 #include <utility>
 
 #include "ul2q/core/kernels/blocks.hpp"
-#include "ul2q/float_engine/onednn_primitives.hpp"
 #include "ul2q/float_engine/workspace.hpp"
 
 namespace ul2q {
 
 using dnnl::memory;
 
+namespace {
+
+/// Names for both kinds of layer.
+struct Convolution {
+  using Forward = dnnl::convolution_forward;
+  using BackwardData = dnnl::convolution_backward_data;
+  using BackwardWeights = dnnl::convolution_backward_weights;
+  static constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
+};
+
+struct Deconvolution {
+  using Forward = dnnl::deconvolution_forward;
+  using BackwardData = dnnl::deconvolution_backward_data;
+  using BackwardWeights = dnnl::deconvolution_backward_weights;
+  static constexpr auto kAlgorithm = dnnl::algorithm::deconvolution_direct;
+};
+
+/// oneDNN's engine of the processor.
 const dnnl::engine& Cpu() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
 }
 
-namespace {
+/// How oneDNN 2 or 3 would compute a forward pass of these options: those that
+/// both versions take, in the same order.
+template <class Primitive, class... Options>
+typename Primitive::primitive_desc Describe(const dnnl::primitive_attr& attr,
+                                            const Options&... options) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {Cpu(), options..., attr};
+#else
+  return {{options...}, attr, Cpu()};
+#endif
+}
+
+/// The same for a backward pass.
+template <class Primitive, class Forward, class... Options>
+typename Primitive::primitive_desc DescribeBackward(
+    const dnnl::primitive_attr& attr, const Forward& forward,
+    const Options&... options) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {Cpu(), options..., forward, attr};
+#else
+  return {{options...}, attr, Cpu(), forward};
+#endif
+}
+
+/// Adds a ReLU to what a primitive does to its result.
+void AppendRelu(float negative_slope, dnnl::post_ops* post_ops) {
+  constexpr auto kRelu = dnnl::algorithm::eltwise_relu;
+#if DNNL_VERSION_MAJOR >= 3
+  post_ops->append_eltwise(kRelu, negative_slope, 0);
+#else
+  post_ops->append_eltwise(1, kRelu, negative_slope, 0);
+#endif
+}
 
 /// Bytes of the larger of bottom and top that are computed with at a time.
 /// They, the other one and what the kernel reads fit the cores' L2 caches.
-constexpr std::int64_t kPartBytes = 2 << 20;
+constexpr std::int64_t kBlockBytes = 2 << 20;
 
-/// So many times the bytes of the weights are computed with at least: each part
-/// adds its gradient of the weights.
-constexpr std::int64_t kWeightsPerPart = 4;
+/// So many times the bytes of the weights are computed with at least: each
+/// block adds its gradient of the weights.
+constexpr std::int64_t kWeightsPerBlock = 4;
 
 /// Multiply-adds below which a second thread comes too late.
 constexpr std::int64_t kSmallWork = 1 << 23;
@@ -353,12 +403,12 @@ std::int64_t ConvolutionShape::weights_size() const {
   return channels * num_output / group * kernel[0] * kernel[1];
 }
 
-/// Some of a shape's images: `parts` times `images` of them.
+/// Some of a shape's images: `blocks` times `images` of them.
 class OneDnnConvolution::Plan {
  public:
-  Plan(const ConvolutionShape& shape, std::int64_t parts, std::int64_t images)
+  Plan(const ConvolutionShape& shape, std::int64_t blocks, std::int64_t images)
       : shape_(shape),
-        parts_(parts),
+        blocks_(blocks),
         bottom_step_(images * shape.bottom_size()),
         top_step_(images * shape.top_size()),
         images_(images),
@@ -372,7 +422,7 @@ class OneDnnConvolution::Plan {
     forward_size_ = layout.size();
   }
 
-  std::int64_t images() const { return parts_ * images_; }
+  std::int64_t images() const { return blocks_ * images_; }
 
   void Forward(const float* bottom, const float* weights, std::uint64_t version,
                const float* bias, float* top) {
@@ -385,9 +435,9 @@ class OneDnnConvolution::Plan {
     if (shape_.has_bias) {
       pass.bias.set_data_handle(const_cast<float*>(bias));
     }
-    for (std::int64_t part = 0; part < parts_; ++part) {
-      pass.bottom.Set(bottom + part * bottom_step_);
-      pass.top.Set(top + part * top_step_);
+    for (std::int64_t block = 0; block < blocks_; ++block) {
+      pass.bottom.Set(bottom + block * bottom_step_);
+      pass.top.Set(top + block * top_step_);
       pass.bottom.Load();
       pass.Run();
       pass.top.Store();
@@ -439,20 +489,20 @@ class OneDnnConvolution::Plan {
       pass->top.PlaceIn(workspace);
       pass->scratchpad.set_data_handle(workspace + backward_scratchpad_);
     }
-    float* part_bias = reinterpret_cast<float*>(workspace + bias_diff_);
+    float* block_bias = reinterpret_cast<float*>(workspace + bias_diff_);
     if (shape_.has_bias) {
-      weights_->bias.set_data_handle(part_bias);
+      weights_->bias.set_data_handle(block_bias);
     }
     weights_->weights.Set(weights_diff);
     data_->weights.Set(weights);
     if (bottom_diff != nullptr) {
       data_->weights.Load();
     }
-    for (std::int64_t part = 0; part < parts_; ++part) {
-      const float* part_top = top_diff + part * top_step_;
+    for (std::int64_t block = 0; block < blocks_; ++block) {
+      const float* block_top = top_diff + block * top_step_;
       if (weights_diff != nullptr) {
-        weights_->bottom.Set(bottom + part * bottom_step_);
-        weights_->top.Set(part_top);
+        weights_->bottom.Set(bottom + block * bottom_step_);
+        weights_->top.Set(block_top);
         weights_->bottom.Load();
         weights_->top.Load();
         weights_->Run();
@@ -460,12 +510,12 @@ class OneDnnConvolution::Plan {
       }
       if (bias_diff != nullptr) {
         for (std::int64_t i = 0; i < shape_.num_output; ++i) {
-          bias_diff[i] += part_bias[i];
+          bias_diff[i] += block_bias[i];
         }
       }
       if (bottom_diff != nullptr) {
-        data_->bottom.Set(bottom_diff + part * bottom_step_);
-        data_->top.Set(part_top);
+        data_->bottom.Set(bottom_diff + block * bottom_step_);
+        data_->top.Set(block_top);
         if (weights_diff == nullptr || !shares_top_) {
           data_->top.Load();
         }
@@ -504,7 +554,7 @@ class OneDnnConvolution::Plan {
   }
 
   const ConvolutionShape& shape_;
-  const std::int64_t parts_, bottom_step_, top_step_, images_;
+  const std::int64_t blocks_, bottom_step_, top_step_, images_;
   Pass forward_;
   std::optional<memory> kept_weights_;
   std::uint64_t kept_version_ = 0;
@@ -541,14 +591,15 @@ void OneDnnConvolution::Prepare() {
   threads_ = 0;
   const std::int64_t image_bytes =
       sizeof(float) * std::max(shape_.bottom_size(), shape_.top_size());
-  const std::int64_t part_bytes = std::max<std::int64_t>(
-      kPartBytes, kWeightsPerPart * sizeof(float) * shape_.weights_size());
-  const std::int64_t most = std::max<std::int64_t>(1, part_bytes / image_bytes);
-  const std::int64_t parts = (shape_.images + most - 1) / most;
-  const std::int64_t images = (shape_.images + parts - 1) / parts;
-  const std::int64_t full_parts = shape_.images / images;
+  const std::int64_t block_bytes = std::max<std::int64_t>(
+      kBlockBytes, kWeightsPerBlock * sizeof(float) * shape_.weights_size());
+  const std::int64_t most =
+      std::max<std::int64_t>(1, block_bytes / image_bytes);
+  const std::int64_t blocks = (shape_.images + most - 1) / most;
+  const std::int64_t images = (shape_.images + blocks - 1) / blocks;
+  const std::int64_t full_blocks = shape_.images / images;
   const std::int64_t rest = shape_.images % images;
-  plans_.push_back(std::make_unique<Plan>(shape_, full_parts, images));
+  plans_.push_back(std::make_unique<Plan>(shape_, full_blocks, images));
   if (rest > 0) {
     plans_.push_back(std::make_unique<Plan>(shape_, 1, rest));
   }

@@ -1,5 +1,5 @@
-// What a block of threads does for each kernel. Device threads are
-// kDeviceThreads of CUDA, or, in tests, of a loop on the host.
+// What the threads of a block of elements, or of a channel, do for each kernel.
+// They are kDeviceThreads of CUDA's, or, in tests, turns of a loop on the host.
 #ifndef UL2Q_GPU_BLOCK_ALGORITHMS_HPP_
 #define UL2Q_GPU_BLOCK_ALGORITHMS_HPP_
 
@@ -8,30 +8,30 @@
 #include <cstdint>
 
 #include "ul2q/core/channels.hpp"
+#include "ul2q/core/kernels/block_moments.hpp"
 #include "ul2q/core/kernels/fit_rule.hpp"
 #include "ul2q/core/kernels/host_device.hpp"
 #include "ul2q/core/kernels/moving_average.hpp"
-#include "ul2q/core/kernels/part_moments.hpp"
 #include "ul2q/core/kernels/random.hpp"
 #include "ul2q/core/kernels/search.hpp"
 #include "ul2q/core/kernels/terms.hpp"
 #include "ul2q/core/kernels/uniform.hpp"
 #include "ul2q/core/quantizer.hpp"
-#include "ul2q/gpu/chunks.hpp"
+#include "ul2q/gpu/device_blocks.hpp"
 
 namespace ul2q {
 
 /// One value from one of each thread, merged pairwise: the same order, and so
 /// the same bits, each time. of(thread) gives the values.
 ///
-/// `Block` runs body(thread) for all of its threads by ForEachThread, which
-/// ends when all of them have ended.
-template <typename Block, typename Value, typename Of, typename Merge>
-UL2Q_HOST_DEVICE inline void ReduceBlock(Block& block, Value* values,
-                                         const Of& of, const Merge& merge) {
-  block.ForEachThread([&](int thread) { values[thread] = of(thread); });
+/// `Threads` runs body(thread) for each of them by ForEachThread, which ends
+/// when all of them have ended.
+template <typename Threads, typename Value, typename Of, typename Merge>
+UL2Q_HOST_DEVICE inline void ReduceThreads(Threads& threads, Value* values,
+                                           const Of& of, const Merge& merge) {
+  threads.ForEachThread([&](int thread) { values[thread] = of(thread); });
   for (int half = kDeviceThreads / 2; half > 0; half /= 2) {
-    block.ForEachThread([&](int thread) {
+    threads.ForEachThread([&](int thread) {
       if (thread < half) {
         values[thread] = merge(values[thread], values[thread + half]);
       }
@@ -39,9 +39,9 @@ UL2Q_HOST_DEVICE inline void ReduceBlock(Block& block, Value* values,
   }
 }
 
-/// parts[chunk] = moments of the chunk. In double precision, about its first
-/// element, so that nothing cancels where the mean is far from 0 and a constant
-/// array has σ = 0.
+/// of_blocks[block] = moments of the block. In double precision, about its
+/// first element, so that nothing cancels where the mean is far from 0 and a
+/// constant array has σ = 0.
 template <typename Dtype>
 struct SumMoments {
   struct Sums {
@@ -51,18 +51,18 @@ struct SumMoments {
     Sums of[kDeviceThreads];
   };
 
-  Chunks chunks;
+  DeviceBlocks blocks;
   const Dtype* w;
-  PartMoments* parts;
+  BlockMoments* of_blocks;
 
-  template <typename Block>
-  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t chunk,
+  template <typename Threads>
+  UL2Q_HOST_DEVICE void operator()(Threads& threads, std::int64_t block,
                                    Shared* shared) const {
-    const ChannelRows rows = chunks.RowsOf(chunks.ChannelOf(chunk));
-    const std::int64_t begin = chunks.Begin(chunk), end = chunks.End(chunk);
+    const ChannelRows rows = blocks.RowsOf(blocks.ChannelOf(block));
+    const std::int64_t begin = blocks.Begin(block), end = blocks.End(block);
     const double origin = w[rows(begin)];
-    ReduceBlock(
-        block, shared->of,
+    ReduceThreads(
+        threads, shared->of,
         [&](int thread) {
           Sums sums = {0, 0, origin, origin};
           for (std::int64_t i = begin + thread; i < end; i += kDeviceThreads) {
@@ -79,15 +79,15 @@ struct SumMoments {
           return Sums{a.value + b.value, a.square + b.square,
                       std::min(a.min, b.min), std::max(a.max, b.max)};
         });
-    block.ForEachThread([&](int thread) {
+    threads.ForEachThread([&](int thread) {
       if (thread == 0) {
         const Sums& sums = shared->of[0];
         const double count = static_cast<double>(end - begin);
         const double mean = sums.value / count;
         // Not std::max: a NaN has to stay one.
         const double squares = sums.square - sums.value * mean;
-        parts[chunk] = {count, origin + mean, squares < 0 ? 0 : squares,
-                        sums.min, sums.max};
+        of_blocks[block] = {count, origin + mean, squares < 0 ? 0 : squares,
+                            sums.min, sums.max};
       }
     });
   }
@@ -98,38 +98,38 @@ struct SumMoments {
 template <typename Dtype, typename Shape>
 struct FitMoments {
   struct Shared {
-    PartMoments of[kDeviceThreads];
+    BlockMoments of[kDeviceThreads];
   };
 
-  Chunks chunks;
-  const PartMoments* parts;
+  DeviceBlocks blocks;
+  const BlockMoments* of_blocks;
   FitRule rule;
   Shape shape;
   ScaleShift<Dtype>* fits;
   Moments* moments_of;
   int* status;
 
-  template <typename Block>
-  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t channel,
+  template <typename Threads>
+  UL2Q_HOST_DEVICE void operator()(Threads& threads, std::int64_t channel,
                                    Shared* shared) const {
-    const auto merge = [](const PartMoments& a, const PartMoments& b) {
+    const auto merge = [](const BlockMoments& a, const BlockMoments& b) {
       return a.count == 0 ? b : b.count == 0 ? a : Merge(a, b);
     };
-    const PartMoments* own = parts + channel * chunks.per_channel();
-    ReduceBlock(
-        block, shared->of,
+    const BlockMoments* own = of_blocks + channel * blocks.per_channel();
+    ReduceThreads(
+        threads, shared->of,
         [&](int thread) {
-          PartMoments merged = {0, 0, 0, 0, 0};
-          for (std::int64_t i = thread; i < chunks.per_channel();
+          BlockMoments merged = {0, 0, 0, 0, 0};
+          for (std::int64_t i = thread; i < blocks.per_channel();
                i += kDeviceThreads) {
             merged = merge(merged, own[i]);
           }
           return merged;
         },
         merge);
-    block.ForEachThread([&](int thread) {
+    threads.ForEachThread([&](int thread) {
       if (thread == 0) {
-        const PartMoments& total = shared->of[0];
+        const BlockMoments& total = shared->of[0];
         Moments moments;
         moments.mean = total.mean;
         moments.sigma = std::sqrt(total.squares / total.count);
@@ -150,11 +150,11 @@ struct FitMoments {
   }
 };
 
-/// sums[chunk] = Σ of the terms of the chunk's elements, which terms_of gives
+/// sums[block] = Σ of the terms of the block's elements, which terms_of gives
 /// for a channel, where terms_of.IsNeeded(channel). Several runs through all
-/// chunks may follow each other; the channels of a later one count on.
+/// blocks may follow each other; the channels of a later one count on.
 template <typename TermsOf, std::size_t kTerms>
-struct SumTermsOfChunks {
+struct SumTermsOfBlocks {
   struct Sums {
     double of[kTerms];
   };
@@ -162,7 +162,7 @@ struct SumTermsOfChunks {
     Sums of[kDeviceThreads];
   };
 
-  Chunks chunks;
+  DeviceBlocks blocks;
   TermsOf terms_of;
   Sums* sums;
 
@@ -173,21 +173,21 @@ struct SumTermsOfChunks {
     return a;
   }
 
-  template <typename Block>
-  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t chunk,
+  template <typename Threads>
+  UL2Q_HOST_DEVICE void operator()(Threads& threads, std::int64_t block,
                                    Shared* shared) const {
-    const std::int64_t channel = chunks.ChannelOf(chunk);
+    const std::int64_t channel = blocks.ChannelOf(block);
     if (!terms_of.IsNeeded(channel)) {
       return;
     }
-    const ChannelRows rows = chunks.RowsOf(channel);
+    const ChannelRows rows = blocks.RowsOf(channel);
     const auto terms = terms_of(channel);
-    ReduceBlock(
-        block, shared->of,
+    ReduceThreads(
+        threads, shared->of,
         [&](int thread) {
           Sums own = {};
-          for (std::int64_t i = chunks.Begin(chunk) + thread;
-               i < chunks.End(chunk); i += kDeviceThreads) {
+          for (std::int64_t i = blocks.Begin(block) + thread;
+               i < blocks.End(block); i += kDeviceThreads) {
             const auto values = terms(rows(i));
             for (std::size_t term = 0; term < kTerms; ++term) {
               own.of[term] += values[term];
@@ -196,9 +196,9 @@ struct SumTermsOfChunks {
           return own;
         },
         [](const Sums& a, const Sums& b) { return Add(a, b); });
-    block.ForEachThread([&](int thread) {
+    threads.ForEachThread([&](int thread) {
       if (thread == 0) {
-        sums[chunk] = shared->of[0];
+        sums[block] = shared->of[0];
       }
     });
   }
@@ -225,40 +225,40 @@ struct MagnitudeAboveOfChannel {
 };
 
 template <typename Dtype>
-using SumMagnitudes = SumTermsOfChunks<MagnitudeOfChannel<Dtype>, 1>;
+using SumMagnitudes = SumTermsOfBlocks<MagnitudeOfChannel<Dtype>, 1>;
 template <typename Dtype>
-using SumMagnitudesAbove = SumTermsOfChunks<MagnitudeAboveOfChannel<Dtype>, 2>;
+using SumMagnitudesAbove = SumTermsOfBlocks<MagnitudeAboveOfChannel<Dtype>, 2>;
 
-/// set(channel, total) with the sum over all chunks of the channel, where
+/// set(channel, total) with the sum over all blocks of the channel, where
 /// set.IsNeeded(channel).
-template <typename SumOfChunks, typename Set>
+template <typename SumOfBlocks, typename Set>
 struct ForChannelSums {
-  using Sums = typename SumOfChunks::Sums;
-  using Shared = typename SumOfChunks::Shared;
+  using Sums = typename SumOfBlocks::Sums;
+  using Shared = typename SumOfBlocks::Shared;
 
-  Chunks chunks;
+  DeviceBlocks blocks;
   const Sums* sums;
   Set set;
 
-  template <typename Block>
-  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t channel,
+  template <typename Threads>
+  UL2Q_HOST_DEVICE void operator()(Threads& threads, std::int64_t channel,
                                    Shared* shared) const {
     if (!set.IsNeeded(channel)) {
       return;
     }
-    const Sums* own = sums + channel * chunks.per_channel();
-    ReduceBlock(
-        block, shared->of,
+    const Sums* own = sums + channel * blocks.per_channel();
+    ReduceThreads(
+        threads, shared->of,
         [&](int thread) {
           Sums total = {};
-          for (std::int64_t i = thread; i < chunks.per_channel();
+          for (std::int64_t i = thread; i < blocks.per_channel();
                i += kDeviceThreads) {
-            total = SumOfChunks::Add(total, own[i]);
+            total = SumOfBlocks::Add(total, own[i]);
           }
           return total;
         },
-        [](const Sums& a, const Sums& b) { return SumOfChunks::Add(a, b); });
-    block.ForEachThread([&](int thread) {
+        [](const Sums& a, const Sums& b) { return SumOfBlocks::Add(a, b); });
+    threads.ForEachThread([&](int thread) {
       if (thread == 0) {
         set(channel, shared->of[0]);
       }
@@ -332,7 +332,7 @@ struct LeastSquaresOfDescent {
 };
 
 template <typename Dtype, typename Shape>
-using SumLeastSquares = SumTermsOfChunks<LeastSquaresOfDescent<Dtype, Shape>,
+using SumLeastSquares = SumTermsOfBlocks<LeastSquaresOfDescent<Dtype, Shape>,
                                          LeastSquaresSum::kCount>;
 
 /// The turn of a descent that follows from its sums.
@@ -352,17 +352,17 @@ struct TakeTurn {
   }
 };
 
-/// body(index) by the first thread of each block.
+/// Calls body(index) by the first thread of each block.
 template <typename Body>
 struct OnceForEach {
   struct Shared {};
 
   Body body;
 
-  template <typename Block>
-  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t index,
+  template <typename Threads>
+  UL2Q_HOST_DEVICE void operator()(Threads& threads, std::int64_t index,
                                    Shared*) const {
-    block.ForEachThread([&](int thread) {
+    threads.ForEachThread([&](int thread) {
       if (thread == 0) {
         body(index);
       }
@@ -460,17 +460,17 @@ template <typename Body>
 struct ForEachElement {
   struct Shared {};
 
-  Chunks chunks;
+  DeviceBlocks blocks;
   Body body;
 
-  template <typename Block>
-  UL2Q_HOST_DEVICE void operator()(Block& block, std::int64_t chunk,
+  template <typename Threads>
+  UL2Q_HOST_DEVICE void operator()(Threads& threads, std::int64_t block,
                                    Shared*) const {
-    const std::int64_t channel = chunks.ChannelOf(chunk);
-    const ChannelRows rows = chunks.RowsOf(channel);
-    block.ForEachThread([&](int thread) {
+    const std::int64_t channel = blocks.ChannelOf(block);
+    const ChannelRows rows = blocks.RowsOf(channel);
+    threads.ForEachThread([&](int thread) {
       const auto state = body.Start(channel);
-      for (std::int64_t i = chunks.Begin(chunk) + thread; i < chunks.End(chunk);
+      for (std::int64_t i = blocks.Begin(block) + thread; i < blocks.End(block);
            i += kDeviceThreads) {
         body(state, rows(i), i);
       }

@@ -11,7 +11,7 @@ void Check(cudaError_t error) {
 }
 
 /// The threads of a CUDA block.
-struct CudaBlock {
+struct CudaThreads {
   template <typename Body>
   __device__ void ForEachThread(const Body& body) {
     body(static_cast<int>(threadIdx.x));
@@ -22,8 +22,8 @@ struct CudaBlock {
 template <typename Kernel>
 __global__ void __launch_bounds__(kDeviceThreads) Run(const Kernel kernel) {
   __shared__ typename Kernel::Shared shared;
-  CudaBlock block;
-  kernel(block, static_cast<std::int64_t>(blockIdx.x), &shared);
+  CudaThreads threads;
+  kernel(threads, static_cast<std::int64_t>(blockIdx.x), &shared);
 }
 
 struct CudaExecutor {
@@ -70,13 +70,13 @@ ScaleShift<Dtype>* DeviceQuantizer<Dtype>::fits() const {
 
 template <typename Dtype>
 void DeviceQuantizer<Dtype>::Fit(const ChannelLayout& layout, const Dtype* w) {
-  const Chunks chunks(layout);
-  if (chunks.count() == 0) {
+  const DeviceBlocks blocks(layout);
+  if (blocks.count() == 0) {
     return;
   }
   fits_.Reserve(layout.channel_count() * sizeof(ScaleShift<Dtype>));
-  FitOn(CudaExecutor(), recipe_, chunks, w,
-        working_memory_.Reserve(FitMemory(recipe_, chunks).bytes()), fits(),
+  FitOn(CudaExecutor(), recipe_, blocks, w,
+        working_memory_.Reserve(FitMemory(recipe_, blocks).bytes()), fits(),
         status_);
 }
 
@@ -111,29 +111,30 @@ void DeviceQuantizer<Dtype>::Quantize(const ChannelLayout& layout,
                                       const Dtype* w,
                                       typename Quantizer<Dtype>::Seed seed,
                                       Dtype* values) {
-  QuantizeOn(CudaExecutor(), recipe_, Chunks(layout), fits(), w, seed, values);
+  QuantizeOn(CudaExecutor(), recipe_, DeviceBlocks(layout), fits(), w, seed,
+             values);
 }
 
 template <typename Dtype>
 void DeviceQuantizer<Dtype>::AddGradientWithinLevels(
     const ChannelLayout& layout, const Dtype* w, const Dtype* gradient,
     Dtype* sum) {
-  AddGradientWithinLevelsOn(CudaExecutor(), recipe_, Chunks(layout), fits(), w,
-                            gradient, sum);
+  AddGradientWithinLevelsOn(CudaExecutor(), recipe_, DeviceBlocks(layout),
+                            fits(), w, gradient, sum);
 }
 
 template <typename Dtype>
 void DeviceQuantizer<Dtype>::PassGradientWithinLevels(
     const ChannelLayout& layout, const Dtype* w, const Dtype* gradient,
     Dtype* passed) {
-  PassGradientWithinLevelsOn(CudaExecutor(), recipe_, Chunks(layout), fits(), w,
-                             gradient, passed);
+  PassGradientWithinLevelsOn(CudaExecutor(), recipe_, DeviceBlocks(layout),
+                             fits(), w, gradient, passed);
 }
 
 template <typename Dtype>
 void DeviceQuantizer<Dtype>::CheckFinite(const ChannelLayout& layout,
                                          const Dtype* w) {
-  CheckOn(CudaExecutor(), Chunks(layout), w, status_);
+  CheckOn(CudaExecutor(), DeviceBlocks(layout), w, status_);
 }
 
 template <typename Dtype>

@@ -15,48 +15,50 @@ namespace ul2q {
 
 // Quantizer's functions by the kernels of block_algorithms.hpp. All pointers
 // are to memory of the executor's device; executor.Launch(blocks, kernel) runs
-// kernel(block, index, shared) for each of the blocks, one launch after the
+// kernel(threads, index, shared) for each of the blocks, one launch after the
 // other.
 
 /// The working memory of a fit, and where in it is what.
 template <typename Dtype>
 class FitMemory {
  public:
-  FitMemory(const Recipe<Dtype>& recipe, const Chunks& chunks)
+  FitMemory(const Recipe<Dtype>& recipe, const DeviceBlocks& blocks)
       : starts_(recipe.search ? recipe.search->starts() : 1),
-        sums_(starts_ * chunks.count()),
-        channels_(chunks.channel_count()),
-        is_searched_(recipe.search.has_value()) {}
+        sums_(starts_ * blocks.count()),
+        channels_(blocks.channel_count()),
+        moments_(recipe.search && recipe.rule.is_of_moments() ? channels_ : 0),
+        descents_(recipe.search ? starts_ * channels_ : 0) {}
 
   std::size_t bytes() const {
-    return sums_ * kChunkSums +
-           (is_searched_ ? channels_ * (sizeof(Moments) +
-                                        starts_ * sizeof(Descent<Dtype>))
-                         : 0);
+    return sums_ * kBlockSums + moments_ * sizeof(Moments) +
+           descents_ * sizeof(Descent<Dtype>);
   }
-  /// Of each chunk, for each start of a search.
+  /// The sums of each block, for each start of a search.
   template <typename Sums>
   static Sums* SumsIn(void* memory) {
-    static_assert(sizeof(Sums) <= kChunkSums);
+    static_assert(sizeof(Sums) <= kBlockSums);
     return static_cast<Sums*>(memory);
   }
-  /// Of each channel; null without a search.
+  /// The moments of each channel; null unless a search needs them.
   Moments* MomentsIn(void* memory) const {
-    return is_searched_ ? reinterpret_cast<Moments*>(
-                              static_cast<char*>(memory) + sums_ * kChunkSums)
-                        : nullptr;
+    return moments_ == 0 ? nullptr : reinterpret_cast<Moments*>(After(memory));
   }
-  /// Of each channel, for each start.
+  /// The descents of each channel, for each start of a search.
   Descent<Dtype>* DescentsIn(void* memory) const {
-    return reinterpret_cast<Descent<Dtype>*>(MomentsIn(memory) + channels_);
+    return reinterpret_cast<Descent<Dtype>*>(After(memory) +
+                                             moments_ * sizeof(Moments));
   }
 
  private:
-  static constexpr std::size_t kChunkSums =
-      std::max(sizeof(PartMoments), LeastSquaresSum::kCount * sizeof(double));
+  static constexpr std::size_t kBlockSums =
+      std::max(sizeof(BlockMoments), LeastSquaresSum::kCount * sizeof(double));
 
-  std::size_t starts_, sums_, channels_;
-  bool is_searched_;
+  /// What lies behind the sums.
+  char* After(void* memory) const {
+    return static_cast<char*>(memory) + sums_ * kBlockSums;
+  }
+
+  std::size_t starts_, sums_, channels_, moments_, descents_;
 };
 
 /// A launch that calls body(index) once for each index.
@@ -70,38 +72,38 @@ void LaunchOnce(const Executor& executor, std::int64_t count,
 /// where they are asked for and the rule is of moments.
 template <typename Executor, typename Dtype>
 void FitByRuleOn(const Executor& executor, const Recipe<Dtype>& recipe,
-                 const Chunks& chunks, const Dtype* w, void* memory,
+                 const DeviceBlocks& blocks, const Dtype* w, void* memory,
                  Moments* moments_of, ScaleShift<Dtype>* fits, int* status) {
   const FitRule& rule = recipe.rule;
-  const std::int64_t channels = chunks.channel_count();
+  const std::int64_t channels = blocks.channel_count();
   using Memory = FitMemory<Dtype>;
   if (rule.is_of_moments()) {
-    auto* parts = Memory::template SumsIn<PartMoments>(memory);
-    executor.Launch(chunks.count(), SumMoments<Dtype>{chunks, w, parts});
+    auto* of_blocks = Memory::template SumsIn<BlockMoments>(memory);
+    executor.Launch(blocks.count(), SumMoments<Dtype>{blocks, w, of_blocks});
     std::visit(
         [&](const auto& shape) {
           using Shape = std::decay_t<decltype(shape)>;
-          executor.Launch(channels,
-                          FitMoments<Dtype, Shape>{chunks, parts, rule, shape,
-                                                   fits, moments_of, status});
+          executor.Launch(
+              channels, FitMoments<Dtype, Shape>{blocks, of_blocks, rule, shape,
+                                                 fits, moments_of, status});
         },
         recipe.shape);
     return;
   }
   using Sum = SumMagnitudes<Dtype>;
   auto* sums = Memory::template SumsIn<typename Sum::Sums>(memory);
-  const FitMagnitude<Dtype> fit = {chunks.channel_size(), rule, fits, status};
-  executor.Launch(chunks.count(), Sum{chunks, {w}, sums});
+  const FitMagnitude<Dtype> fit = {blocks.channel_size(), rule, fits, status};
+  executor.Launch(blocks.count(), Sum{blocks, {w}, sums});
   executor.Launch(channels,
-                  ForChannelSums<Sum, FitMagnitude<Dtype>>{chunks, sums, fit});
+                  ForChannelSums<Sum, FitMagnitude<Dtype>>{blocks, sums, fit});
   if (rule.statistic == FitRule::kMagnitudeAboveThreshold) {
     using SumAbove = SumMagnitudesAbove<Dtype>;
     auto* above = Memory::template SumsIn<typename SumAbove::Sums>(memory);
     const FitMagnitudeAbove<Dtype> fit_above = {rule, fits, status};
-    executor.Launch(chunks.count(), SumAbove{chunks, {w, fits}, above});
+    executor.Launch(blocks.count(), SumAbove{blocks, {w, fits}, above});
     executor.Launch(channels,
                     ForChannelSums<SumAbove, FitMagnitudeAbove<Dtype>>{
-                        chunks, above, fit_above});
+                        blocks, above, fit_above});
   }
 }
 
@@ -109,29 +111,29 @@ void FitByRuleOn(const Executor& executor, const Recipe<Dtype>& recipe,
 /// are launched; those after the last that it takes find nothing to do.
 template <typename Executor, typename Dtype, typename Shape>
 void SearchOn(const Executor& executor, const Search& search,
-              const Shape& shape, const Chunks& chunks, const Dtype* w,
+              const Shape& shape, const DeviceBlocks& blocks, const Dtype* w,
               void* memory, const Moments* moments_of, Descent<Dtype>* descents,
               ScaleShift<Dtype>* fits, int* status) {
   using Sum = SumLeastSquares<Dtype, Shape>;
   using Turn = TakeTurn<Dtype, Shape>;
-  const std::int64_t channels = chunks.channel_count();
+  const std::int64_t channels = blocks.channel_count();
   auto* sums = FitMemory<Dtype>::template SumsIn<typename Sum::Sums>(memory);
   const auto descend = [&](int starts, int turns) {
-    const Turn turn = {chunks.channel_size(), search, descents};
+    const Turn turn = {blocks.channel_size(), search, descents};
     for (int i = 0; i < turns; ++i) {
-      executor.Launch(starts * chunks.count(),
-                      Sum{chunks, {w, shape, descents}, sums});
+      executor.Launch(starts * blocks.count(),
+                      Sum{blocks, {w, shape, descents}, sums});
       executor.Launch(starts * channels,
-                      ForChannelSums<Sum, Turn>{chunks, sums, turn});
+                      ForChannelSums<Sum, Turn>{blocks, sums, turn});
     }
   };
   const int starts = search.starts();
   LaunchOnce(executor, starts * channels,
              BeginDescent<Dtype>{channels, search, fits, moments_of, descents});
-  descend(starts, Search::TurnsOfStart(chunks.channel_size()));
+  descend(starts, Search::TurnsOfStart(blocks.channel_size()));
   LaunchOnce(executor, channels,
              ChooseDescent<Dtype>{channels, starts, fits, descents});
-  if (chunks.channel_size() > Search::kFewElements) {
+  if (blocks.channel_size() > Search::kFewElements) {
     descend(1, Search::kMaxTurns);
   }
   LaunchOnce(
@@ -143,17 +145,16 @@ void SearchOn(const Executor& executor, const Search& search,
 /// where an element or a level is not finite. `memory` has FitMemory's bytes.
 template <typename Executor, typename Dtype>
 void FitOn(const Executor& executor, const Recipe<Dtype>& recipe,
-           const Chunks& chunks, const Dtype* w, void* memory,
+           const DeviceBlocks& blocks, const Dtype* w, void* memory,
            ScaleShift<Dtype>* fits, int* status) {
-  const FitMemory<Dtype> parts(recipe, chunks);
-  Moments* moments_of =
-      recipe.rule.is_of_moments() ? parts.MomentsIn(memory) : nullptr;
-  FitByRuleOn(executor, recipe, chunks, w, memory, moments_of, fits, status);
+  const FitMemory<Dtype> layout(recipe, blocks);
+  Moments* moments_of = layout.MomentsIn(memory);
+  FitByRuleOn(executor, recipe, blocks, w, memory, moments_of, fits, status);
   if (recipe.search) {
     std::visit(
         [&](const auto& shape) {
-          SearchOn(executor, *recipe.search, shape, chunks, w, memory,
-                   moments_of, parts.DescentsIn(memory), fits, status);
+          SearchOn(executor, *recipe.search, shape, blocks, w, memory,
+                   moments_of, layout.DescentsIn(memory), fits, status);
         },
         recipe.shape);
   }
@@ -171,21 +172,21 @@ void AverageFitOn(const Executor& executor, const Recipe<Dtype>& recipe,
 
 /// *status becomes 1 where an element is not finite.
 template <typename Executor, typename Dtype>
-void CheckOn(const Executor& executor, const Chunks& chunks, const Dtype* w,
-             int* status) {
+void CheckOn(const Executor& executor, const DeviceBlocks& blocks,
+             const Dtype* w, int* status) {
   using Body = CheckElement<Dtype>;
-  executor.Launch(chunks.count(), ForEachElement<Body>{chunks, {w, status}});
+  executor.Launch(blocks.count(), ForEachElement<Body>{blocks, {w, status}});
 }
 
 /// A launch of the body that body_for makes for the recipe's shape.
 template <typename Executor, typename Dtype, typename BodyFor>
 void LaunchForShape(const Executor& executor, const Recipe<Dtype>& recipe,
-                    const Chunks& chunks, const BodyFor& body_for) {
+                    const DeviceBlocks& blocks, const BodyFor& body_for) {
   std::visit(
       [&](const auto& shape) {
         using Body = decltype(body_for(shape));
-        executor.Launch(chunks.count(),
-                        ForEachElement<Body>{chunks, body_for(shape)});
+        executor.Launch(blocks.count(),
+                        ForEachElement<Body>{blocks, body_for(shape)});
       },
       recipe.shape);
 }
@@ -193,18 +194,18 @@ void LaunchForShape(const Executor& executor, const Recipe<Dtype>& recipe,
 /// The codes' values, nearest or, with a seed, rounded at random.
 template <typename Executor, typename Dtype>
 void QuantizeOn(const Executor& executor, const Recipe<Dtype>& recipe,
-                const Chunks& chunks, const ScaleShift<Dtype>* fits,
+                const DeviceBlocks& blocks, const ScaleShift<Dtype>* fits,
                 const Dtype* w, typename Quantizer<Dtype>::Seed seed,
                 Dtype* values) {
   if (seed) {
     using Body = QuantizeElementAtRandom<Dtype>;
     const auto& shape = std::get<typename Body::Shape>(recipe.shape);
     const Body body = {fits,   shape, w,
-                       values, *seed, chunks.channel_count() > 1};
-    executor.Launch(chunks.count(), ForEachElement<Body>{chunks, body});
+                       values, *seed, blocks.channel_count() > 1};
+    executor.Launch(blocks.count(), ForEachElement<Body>{blocks, body});
     return;
   }
-  LaunchForShape(executor, recipe, chunks, [&](const auto& shape) {
+  LaunchForShape(executor, recipe, blocks, [&](const auto& shape) {
     using Shape = std::decay_t<decltype(shape)>;
     return QuantizeElement<Dtype, Shape>{fits, shape, w, values};
   });
@@ -214,10 +215,10 @@ void QuantizeOn(const Executor& executor, const Recipe<Dtype>& recipe,
 template <typename Executor, typename Dtype>
 void AddGradientWithinLevelsOn(const Executor& executor,
                                const Recipe<Dtype>& recipe,
-                               const Chunks& chunks,
+                               const DeviceBlocks& blocks,
                                const ScaleShift<Dtype>* fits, const Dtype* w,
                                const Dtype* gradient, Dtype* sum) {
-  LaunchForShape(executor, recipe, chunks, [&](const auto& shape) {
+  LaunchForShape(executor, recipe, blocks, [&](const auto& shape) {
     using Shape = std::decay_t<decltype(shape)>;
     return AddGradientOfElement<Dtype, Shape>{{fits, shape, w}, gradient, sum};
   });
@@ -228,10 +229,10 @@ void AddGradientWithinLevelsOn(const Executor& executor,
 template <typename Executor, typename Dtype>
 void PassGradientWithinLevelsOn(const Executor& executor,
                                 const Recipe<Dtype>& recipe,
-                                const Chunks& chunks,
+                                const DeviceBlocks& blocks,
                                 const ScaleShift<Dtype>* fits, const Dtype* w,
                                 const Dtype* gradient, Dtype* passed) {
-  LaunchForShape(executor, recipe, chunks, [&](const auto& shape) {
+  LaunchForShape(executor, recipe, blocks, [&](const auto& shape) {
     using Shape = std::decay_t<decltype(shape)>;
     return PassGradientOfElement<Dtype, Shape>{
         {fits, shape, w}, gradient, passed};

@@ -19,7 +19,7 @@ namespace {
 constexpr int kAverages = 0, kWeight = 1, kBlobs = 2;
 constexpr int kScale = 0, kShift = 1, kThreshold = 2;
 
-/// Throws NonFiniteError, as a fit does.
+/// Throws NonFiniteError where a value is not finite, as a fit does.
 template <typename Dtype>
 void CheckFinite(const Dtype* x, int n) {
   std::atomic<bool> is_finite{true};

@@ -65,8 +65,7 @@ namespace caffe {
  *
  * In GPU mode the device fits, averages and quantises, and no training pass
  * waits for it; so values that are not finite are reported by a later pass.
- * They never enter the averages. With `fit: EMPIRICAL` the CPU fits, which the
- * device waits for.
+ * They never enter the averages.
  */
 template <typename Dtype>
 class QuantizedActivationLayer : public NeuronLayer<Dtype>,
@@ -119,7 +118,7 @@ class QuantizedActivationLayer : public NeuronLayer<Dtype>,
   /// Whether each batch is quantised by its own fit, which it warns of.
   bool LacksAverage();
   typename ul2q::Quantizer<Dtype>::Seed NewSeed() const;
-  /// Throws CaffeError.
+  /// Throws CaffeError, since the bottom blob `what`.
   void RefuseValues(const std::string& what) const;
   bool passes_all() const {
     return options_.has_gradient() &&

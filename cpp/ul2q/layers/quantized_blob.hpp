@@ -42,7 +42,7 @@ struct QuantizedActivation {
 template <typename Dtype>
 class HasQuantizedActivation {
  public:
-  /// Absent where there is no such pass.
+  /// That of the last forward pass; absent where there has been none.
   virtual std::optional<QuantizedActivation<Dtype>> quantized_activation()
       const = 0;
 

@@ -7,8 +7,8 @@
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
 #include "ul2q/core/kernels/random.hpp"
+#include "ul2q/float_engine/convolution.hpp"
 #include "ul2q/float_engine/engine.hpp"
-#include "ul2q/float_engine/onednn_convolution_layer.hpp"
 #include "ul2q/layers/quantized_inner_product_layer.hpp"
 #include "ul2q/layers/quantizer_parameter.hpp"
 
@@ -35,7 +35,7 @@ struct OutputChannels<DeconvolutionLayer> {
 };
 
 template <>
-struct OutputChannels<OneDnnDeconvolutionLayer>
+struct OutputChannels<FastDeconvolutionLayer>
     : OutputChannels<DeconvolutionLayer> {};
 
 template <>
@@ -173,7 +173,7 @@ void QuantizedLayer<Base, Dtype>::QuantizeWithFits(
       device.ForgetFailure();
     }
     if (has_failed) {
-      // On the CPU, which says what is wrong.
+      // The CPU fits, which says what is wrong.
       device.SetFits(ul2q::FitChannels(quantizer, layout, master.cpu_data()));
     } else {
       device.Fit(layout, master.gpu_data());
@@ -292,23 +292,23 @@ shared_ptr<Layer<Dtype>> NewQuantizedLayer(const LayerParameter& param) {
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedConvolutionLayer(
     const LayerParameter& param) {
-  return UsesOwnEngine(param)
-             ? NewQuantizedLayer<OneDnnConvolutionLayer, Dtype>(param)
+  return UsesFastEngine(param)
+             ? NewQuantizedLayer<FastConvolutionLayer, Dtype>(param)
              : NewQuantizedLayer<ConvolutionLayer, Dtype>(param);
 }
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedDeconvolutionLayer(
     const LayerParameter& param) {
-  return UsesOwnEngine(param)
-             ? NewQuantizedLayer<OneDnnDeconvolutionLayer, Dtype>(param)
+  return UsesFastEngine(param)
+             ? NewQuantizedLayer<FastDeconvolutionLayer, Dtype>(param)
              : NewQuantizedLayer<DeconvolutionLayer, Dtype>(param);
 }
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> GetQuantizedInnerProductLayer(
     const LayerParameter& param) {
-  return UsesOwnEngine(param)
+  return UsesFastEngine(param)
              ? shared_ptr<Layer<Dtype>>(
                    new QuantizedInnerProductLayer<Dtype>(param))
              : NewQuantizedLayer<InnerProductLayer, Dtype>(param);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, print_outputs, warnings_on_stderr
+from ul2q.cli.common import add_data_option, print_outputs, prototxt, warnings_on_stderr
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +19,13 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q test`."""
     parser = commands.add_parser("test", help="evaluate a trained net")
     parser.set_defaults(command=run)
-    parser.add_argument("net", metavar="NET", type=Path, help="a net with a data layer for TEST")
+    parser.examples = (
+        "ul2q test lenet/train_test_2bit.prototxt lenet_2bit_iter_1800.caffemodel",
+        "ul2q test net.prototxt net.caffemodel --data data/mnist --iterations 10",
+    )
+    parser.add_argument(
+        "net", metavar="NET", type=prototxt, help="a net with a data layer for TEST"
+    )
     parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
     parser.add_argument(
         "--iterations", metavar="N", type=int, help="batches (default: one pass over the LMDB)"

@@ -32,19 +32,23 @@ if TYPE_CHECKING:
 FASHION_MNIST_SOURCE = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the four files."""
 
-_DIGITS = tuple("0123456789")
-_CLOTHES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+CLASSES = {
+    "mnist": tuple("0123456789"),
+    "fashion-mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+}
+"""The names of the labels of each data set, 0 first."""
+
 _FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -83,7 +87,7 @@ def import_mnist(
     """
     source = Path(source)
     output = Path(output)
-    return _import("mnist", _DIGITS, source, output, limit, force, progress)
+    return _import("mnist", source, output, limit, force, progress)
 
 
 def import_fashion_mnist(
@@ -98,7 +102,7 @@ def import_fashion_mnist(
     output = Path(output)
     source = Path(source)
     try:
-        return _import("fashion-mnist", _CLOTHES, source, output, limit, force, progress)
+        return _import("fashion-mnist", source, output, limit, force, progress)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{error}; `apt-get install dataset-fashion-mnist` puts the files into "
@@ -124,13 +128,13 @@ class _Split(NamedTuple):
 
 def _import(
     name: str,
-    classes: tuple[str, ...],
     source: Path,
     output: Path,
     limit: int | None,
     force: bool,
     progress: Progress | None,
 ) -> Dataset:
+    classes = CLASSES[name]
     files = _find_files(source)
     hashes = file_hashes(files)
     options = {} if limit is None else {"limit": limit}

@@ -41,6 +41,15 @@ def load_weights(net: caffe.Net, path: StrPath, *, complete: bool) -> None:
         raise WeightsError(f"{path}: the weights of layer {layer!r} hold NaN or infinity")
 
 
+def activations_without_averages(net: caffe.Net) -> list[str]:
+    """The QuantizedActivation layers that no training pass has fitted: the weight is 0."""
+    return [
+        name
+        for name, layer in zip(net._layer_names, net.layers, strict=True)
+        if layer.type == ACTIVATION and not layer.blobs[1].data.any()
+    ]
+
+
 def _activations(net: caffe.Net) -> list[str]:
     layers = zip(net._layer_names, net.layers, strict=True)
     return [name for name, layer in layers if layer.type == ACTIVATION]

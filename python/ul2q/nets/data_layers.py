@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import lmdb
 from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
 
 from ul2q.nets.prototxt import PrototxtError
 
@@ -105,6 +106,26 @@ def lmdb_entries(source: StrPath) -> int:
     source = Path(source)
     with lmdb.open(str(source), readonly=True, lock=False, create=False) as environment:
         return int(environment.stat()["entries"])
+
+
+def lmdb_shape(source: Path) -> tuple[int, int, int] | None:
+    """Channels, height and width of the first image in an LMDB; None if there is none to tell."""
+    if not (source / "data.mdb").is_file():
+        return None
+    with (
+        lmdb.open(str(source), readonly=True, lock=False, create=False) as environment,
+        environment.begin() as transaction,
+        transaction.cursor() as cursor,
+    ):
+        datum = caffe_pb2.Datum()
+        if not cursor.first():
+            return None
+        try:
+            datum.ParseFromString(bytes(cursor.value()))
+        except DecodeError:
+            return None
+    shape = (int(datum.channels), int(datum.height), int(datum.width))
+    return shape if min(shape) > 0 else None
 
 
 def included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState) -> bool:

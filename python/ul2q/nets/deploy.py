@@ -65,6 +65,21 @@ def deploy_net(net: StrPath | Document, shapes: Mapping[str, Sequence[int]] | No
     return str(document)
 
 
+def deployed_inputs(
+    net: caffe_pb2.NetParameter, name: str
+) -> list[tuple[caffe_pb2.LayerParameter, list[str]]]:
+    """The layers that bring what the deployed net computes with, in order, and the tops it reads.
+
+    Args:
+        net: that trains and tests, with `layer` fields.
+        name: of its file, for messages.
+
+    Raises:
+        PrototxtError: there is nothing to deploy.
+    """
+    return [(net.layer[index], tops) for index, tops in sorted(_deployed(net, name).inputs.items())]
+
+
 @dataclass
 class _Deployed:
     """What becomes of a net's layers, by their index; those that are not named here are dropped.

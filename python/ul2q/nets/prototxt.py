@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,10 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from ul2q.errors import UserError
+from ul2q.nets.bundled import near_bundled
+from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ul2q.util.paths import StrPath
 
 _NO_FIELD = re.compile(r'Message type "(?P<type>[\w.]+)" has no field named "(?P<name>[^"]+)"')
@@ -63,7 +62,7 @@ def parse_net(text: str, name: str) -> caffe_pb2.NetParameter:
 
 def _read(path: Path, message: Any) -> Any:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{path}: no such file{near_bundled(path)}")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -92,9 +91,3 @@ def explain(message: str) -> str:
         name = match["name"].strip("\"'")
         return f"{kind} has no value {name!r}; it is one of {', '.join(values)}"
     return _POSITION.sub("", message)
-
-
-def near_names(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing if no known name is near."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

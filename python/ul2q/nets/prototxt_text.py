@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
+from ul2q.nets.bundled import near_bundled
 from ul2q.nets.prototxt import PrototxtError
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Document:
             PrototxtError: it is no prototxt; the message begins with file:line:column.
         """
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
+            raise FileNotFoundError(f"{path}: no such file{near_bundled(path)}")
         try:
             source = path.read_bytes().decode("utf-8")
         except UnicodeDecodeError as error:

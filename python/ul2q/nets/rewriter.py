@@ -13,6 +13,7 @@ from google.protobuf import text_format
 from ul2q.nets.activation_layers import insert_activation_layer
 from ul2q.nets.activation_points import ActivationPoint, plan_activations
 from ul2q.nets.blob_flow import flows, versions
+from ul2q.nets.bundled import output_beside
 from ul2q.nets.layer_fields import layer_fields
 from ul2q.nets.layer_types import (
     ACTIVATION,
@@ -108,9 +109,12 @@ def quantize_net(net: StrPath | Document, options: NetQuantization) -> Quantized
 
 
 def default_output(net: StrPath, options: NetQuantization) -> Path:
-    """Where the command writes: beside the net, "_2bit" in the place of "_float" in its name."""
-    net = Path(net)
-    return net.with_stem(f"{net.stem.removesuffix('_float')}_{options.name}")
+    """Where the command writes: beside the net, "_2bit" in the place of "_float" in its name.
+
+    What is made of a net of the package's goes into the working folder.
+    """
+    path = Path(net)
+    return output_beside(path.with_stem(f"{path.stem.removesuffix('_float')}_{options.name}"))
 
 
 class _Rewriter:

@@ -16,6 +16,7 @@ from ul2q.nets.quantization import code_bits, method_name
 from ul2q.quantizers import methods
 from ul2q.report.errors import ReportError
 from ul2q.report.layers import read_layers, weight_quantizers
+from ul2q.runs.early_stop import EarlyStop, read_early_stop
 from ul2q.runs.layout import HDF5_MODELS, LOG, QUANTIZATION_LOG, RECORD, is_run
 from ul2q.runs.log import Log, read_log
 from ul2q.runs.metrics import log_metrics
@@ -164,23 +165,25 @@ def _read_run(folder: Path, name: str) -> Run:
         quantization=quantization,
         layers=read_layers(model, weights) if model and weights else (),
     )
+    stop = read_early_stop(folder)
     if log is not None:
-        run = _with_log(run, log)
+        stop = stop if stop is not None and stop.iteration == log.iteration else None
+        run = _with_log(run, log, stop)
     if (record := read_record(folder)) is not None:
         run = _recorded(run, record)
     elif net is not None:
         run = _identified(run, net, solver)
-    return replace(run, notes=tuple(_notes(run, model, model_iteration)))
+    return replace(run, notes=tuple(_notes(run, model, model_iteration, stop)))
 
 
-def _with_log(run: Run, log: Log) -> Run:
+def _with_log(run: Run, log: Log, stop: EarlyStop | None) -> Run:
     """The run with what log.csv tells, and whether that is the whole run."""
     metrics = log_metrics(run.folder, log.columns)
     status, error = "unknown", None
     if log.diverged is not None:
         status, error = FAILED, f"training has diverged: {log.diverged}"
     elif run.max_iterations is not None:
-        status = DONE if log.iteration >= run.max_iterations else "unfinished"
+        status = DONE if stop or log.iteration >= run.max_iterations else "unfinished"
     return replace(
         run,
         status=status,
@@ -251,9 +254,13 @@ def _options(quantizer: caffe_pb2.QuantizerParameter) -> str:
     )
 
 
-def _notes(run: Run, model: Path | None, model_iteration: int | None) -> Iterable[str]:
+def _notes(
+    run: Run, model: Path | None, model_iteration: int | None, stop: EarlyStop | None
+) -> Iterable[str]:
     if run.status == WAITING:
         return
+    if stop is not None:
+        yield f"stopped early, after iteration {stop.iteration}: {_printable(stop.reason)}"
     if run.log is None:
         yield f"there is no {LOG}: no training curves"
     elif not run.log.cells:

@@ -9,6 +9,7 @@
 | solver.prototxt | the solver as it was run | `solver` |
 | <prefix>_iter_N.solverstate, .caffemodel | the snapshot after N iterations | `snapshots` |
 | <prefix>_best.caffemodel, .json | the weights of the best test, and what they reach | `best` |
+| early_stop.json | where and why it ended before its max_iter | `early_stop` |
 | .run.lock | who trains there | `lock` |
 | run.json | what the sweep knows of the run | `record` |
 | train_test.prototxt | the net as the sweep quantised it | `solver` |

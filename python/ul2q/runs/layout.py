@@ -12,6 +12,7 @@ from pathlib import Path
 LOG = "log.csv"
 QUANTIZATION_LOG = "quantization.csv"
 SOLVER = "solver.prototxt"
+EARLY_STOP = "early_stop.json"
 RUN_LOCK = ".run.lock"
 # What `ul2q sweep` adds to each run's folder:
 RECORD = "run.json"

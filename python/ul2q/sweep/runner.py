@@ -25,6 +25,7 @@ from ul2q.runs.record import (
     read_record,
     read_records,
 )
+from ul2q.runs.snapshots import find_snapshots
 from ul2q.sweep.display import make_display
 from ul2q.sweep.lock import locked
 from ul2q.sweep.plan import PlannedRun, SweepError
@@ -275,6 +276,8 @@ class _Sweep:
             command += ["--data", str(run.data)]
         if run.float_run is not None:
             command += ["--weights", str(self._model(self._plan[run.float_run]))]
+        if run.patience is not None:
+            command += ["--patience", str(run.patience)]
         with (folder / OUTPUT).open("ab") as output:
             return subprocess.Popen(  # noqa: S603
                 command,
@@ -287,10 +290,14 @@ class _Sweep:
             )
 
     def _model(self, run: PlannedRun) -> Path:
-        """The weights that a run ends with."""
-        folder = self._runs / run.name
-        plan = make_plan(folder / SOLVER, run=folder, data=run.data)
-        return plan.snapshot_files(run.solver.max_iter)[1]
+        """The weights that a run has ended with."""
+        snapshots = find_snapshots(self._runs / run.name / run.name)
+        if not snapshots:
+            raise SweepError(
+                f"{self._runs / run.name} has no snapshot to begin other runs from: remove that "
+                "folder to train it anew"
+            )
+        return snapshots[0].weights
 
     def _collect(self) -> None:
         """Take note of the runs that have ended."""

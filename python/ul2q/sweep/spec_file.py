@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from ul2q.errors import UserError
-from ul2q.nets.prototxt import near_names
+from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

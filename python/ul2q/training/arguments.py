@@ -30,7 +30,13 @@ class Arguments:
     epochs: int | None
     keep: int
     best: bool
+    patience: int | None
     tensorboard: bool
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the weights of the best test are kept."""
+        return self.best or self.patience is not None
 
     def check(self) -> None:
         """Refuse what does not go together, under the names that the options of `ul2q train` have.
@@ -50,6 +56,8 @@ class Arguments:
                 raise TrainingError(f"{option} needs the run's folder: add --run DIR")
         if self.keep < 0:
             raise TrainingError(f"--keep must be at least 0 (all), it is {self.keep}")
+        if self.patience is not None and self.patience < 1:
+            raise TrainingError(f"--patience must be at least 1, it is {self.patience}")
         if self.tensorboard:
             event_files.check_installed()
 
@@ -62,6 +70,8 @@ class Arguments:
         for setting in self.settings:
             command += ["--set", setting]
         command += ["--keep", str(self.keep)] if self.keep != KEPT else []
-        command += ["--best"] * self.best + ["--tensorboard"] * self.tensorboard
+        command += ["--best"] * self.best
+        command += ["--patience", str(self.patience)] if self.patience is not None else []
+        command += ["--tensorboard"] * self.tensorboard
         command += ["--snapshot", str(snapshot)] if self.run is None else ["--resume"]
         return shlex.join(command)

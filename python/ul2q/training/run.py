@@ -43,10 +43,14 @@ def train(
     epochs: int | None = None,
     keep: int = KEPT,
     best: bool = False,
+    patience: int | None = None,
     tensorboard: bool = False,
     progress: Reporter | None = None,
 ) -> TrainResult:
     """Run a solver to its `max_iter`: the same losses and tests as `caffe train` at the same seed.
+
+    The finished net is tested in any case, with the very parameters that its snapshot holds:
+    the averages that a last batch for the displayed loss moves are put back.
 
     SIGINT and SIGTERM (in the main thread) let the iteration end, write a snapshot and raise
     Interrupted. Going on from a snapshot gives the weights that the run would have had without an
@@ -71,6 +75,8 @@ def train(
         keep: how many snapshots of this run stay, the newest; 0 for all.
         best: keep the weights of the best test, too: that with the highest accuracy of the first
             test net, or with the lowest loss of one that has no accuracy.
+        patience: end training after so many tests in a row that were no better than the best;
+            its weights are kept as by `best`. None to train to max_iter.
         tensorboard: write the numbers of log.csv for TensorBoard, too, into `run`.
         progress: told of every iteration and test.
 
@@ -103,10 +109,13 @@ def train(
         epochs=epochs,
         keep=keep,
         best=best,
+        patience=patience,
         tensorboard=tensorboard,
     )
     arguments.check()
     plan = make_plan(solver, run=run, data=data, settings=settings, epochs=epochs)
+    if patience is not None and not plan.tests:
+        raise TrainingError(f"{solver}: --patience needs tests, but the solver has no test_iter")
     with _alone_in(run) if run is not None else nullcontext():
         return _train(arguments, plan, progress or Reporter())
 
@@ -122,7 +131,7 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
             progress.warning(f"{run} was run with other settings: {', '.join(changes)}")
         remove_leftovers(plan.param.snapshot_prefix)
         candidates = find_snapshots(plan.param.snapshot_prefix)
-        finished = finished_result(plan, run, candidates, best=arguments.best)
+        finished = finished_result(plan, run, candidates, arguments)
         if finished is not None:
             return finished
     train_net, _ = next(solver_nets(plan.param))

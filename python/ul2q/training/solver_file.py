@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 
 from ul2q.nets import data_layers
+from ul2q.nets.bundled import bundled_path, is_bundled, output_beside
 from ul2q.nets.metrics import net_metrics
 from ul2q.nets.prototxt import PrototxtError, read_solver
 from ul2q.nets.solver_nets import resolve_nets, solver_nets
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ul2q.nets.metrics import Metrics
 
-_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "cosine")
 _NEVER = 2**31 - 1  # the largest interval there is
 
 
@@ -59,9 +60,10 @@ class Plan:
         due = _divides(self.test_interval, iteration)
         return due and (iteration > 0 or self.test_initialization)
 
-    def tests_after_training(self) -> bool:
-        """Whether Solver::Solve tests after the last iteration."""
-        return _divides(self.test_interval, self.param.max_iter)
+    @property
+    def tests(self) -> bool:
+        """Whether the solver has test nets: the finished net is then tested, too."""
+        return len(self.param.test_iter) > 0
 
     def displays(self, iteration: int) -> bool:
         """Whether the solver's `display` asks for a report on `iteration`."""
@@ -155,6 +157,8 @@ def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
         raise PrototxtError(
             f"{path}: lr_policy is {param.lr_policy!r}; it is one of {', '.join(_POLICIES)}"
         )
+    if param.warmup_iter < 0:
+        raise PrototxtError(f"{path}: warmup_iter must be at least 0, it is {param.warmup_iter}")
     if param.iter_size < 1 or param.average_loss < 1:
         raise PrototxtError(
             f"{path}: iter_size and average_loss must be at least 1, "
@@ -171,8 +175,14 @@ def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
 
 
 def _find(name: str, field: str, solver: Path) -> str:
-    """The path of a net that stands in the working directory or in the solver's folder."""
-    for path in (Path(name), solver.parent / name):
+    """The path of a net: in the working directory, in the solver's folder, or in the package.
+
+    A solver of the package's has the package's nets first, whatever the working directory holds.
+    """
+    places = [Path(name), solver.parent / name]
+    if bundled := bundled_path(Path(name)):
+        places.insert(0 if is_bundled(solver) else len(places), bundled)
+    for path in places:
         if path.is_file():
             return str(path)
     raise FileNotFoundError(
@@ -199,7 +209,7 @@ def _inline_nets(param: caffe_pb2.SolverParameter, data: Path) -> None:
 
 def _place_snapshots(param: caffe_pb2.SolverParameter, solver: Path, run: Path | None) -> None:
     """Set snapshot_prefix and make its folder; the default is UpgradeSnapshotPrefixProperty's."""
-    prefix = Path(param.snapshot_prefix or solver.with_suffix(""))
+    prefix = Path(param.snapshot_prefix or output_beside(solver.with_suffix("")))
     if param.snapshot_prefix.endswith("/") or prefix.is_dir():
         prefix = prefix / solver.stem
     if run is not None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format
 
 from ul2q.nets import data_layers
-from ul2q.nets.prototxt import PrototxtError, explain, near_names
+from ul2q.nets.prototxt import PrototxtError, explain
+from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

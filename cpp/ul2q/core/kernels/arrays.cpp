@@ -55,8 +55,8 @@ void QuantizeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
   const GridLoops<Grid, Dtype>& loops = LoopsOf(grid);
   const auto quantize = streaming ? loops.stream : loops.quantize;
   // Streaming needs aligned values, and ordinary stores are faster so; less
-  // than a group is not streamed.
-  if (n >= kGroupSize) {
+  // than a tile is not streamed.
+  if (n >= kTileSize) {
     const std::int64_t head = std::min(n, ElementsBeforeAligned(values));
     loops.quantize(grid, w, head, w, values);
     w += head;
@@ -65,10 +65,10 @@ void QuantizeArray(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
   }
   ForEachThread(n, [&](std::int64_t begin, std::int64_t end) {
     // Backwards: of what the fit has just read, the cache has the end.
-    const std::int64_t groups = GroupCount(end - begin);
-    for (std::int64_t i = begin + groups * kGroupSize; i > begin;) {
-      i -= kGroupSize;
-      quantize(grid, w + i, std::min(kGroupSize, end - i), w + i - kGroupSize,
+    const std::int64_t tiles = TileCount(end - begin);
+    for (std::int64_t i = begin + tiles * kTileSize; i > begin;) {
+      i -= kTileSize;
+      quantize(grid, w + i, std::min(kTileSize, end - i), w + i - kTileSize,
                values + i);
     }
     if (streaming) {

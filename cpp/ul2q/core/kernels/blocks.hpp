@@ -8,19 +8,20 @@
 
 namespace ul2q {
 
-/// Elements a block. Blocks do not depend on the number of threads, so neither
-/// does what is computed from them; one of doubles fits the L1 cache.
+/// Elements of a block, the slice of an array that a loop sums by itself.
+/// Blocks do not depend on the number of threads, so neither does what is
+/// computed from them; one of doubles fits the L1 cache.
 constexpr std::int64_t kBlockSize = 2048;
 
 inline std::int64_t BlockCount(std::int64_t n) {
   return (n + kBlockSize - 1) / kBlockSize;
 }
 
-/// Elements a group, of blocks that a loop may go through side by side.
-constexpr std::int64_t kGroupSize = 4 * kBlockSize;
+/// Elements of a tile: blocks that a loop may go through side by side.
+constexpr std::int64_t kTileSize = 4 * kBlockSize;
 
-inline std::int64_t GroupCount(std::int64_t n) {
-  return (n + kGroupSize - 1) / kGroupSize;
+inline std::int64_t TileCount(std::int64_t n) {
+  return (n + kTileSize - 1) / kTileSize;
 }
 
 /// Whether threads finish what has some work for each of `n` elements sooner
@@ -31,7 +32,7 @@ inline bool IsWorthThreads(std::int64_t n) { return n > 128 * kBlockSize; }
 inline bool IsPassWorthThreads(std::int64_t n) { return n >= 512 * kBlockSize; }
 
 /// Calls body(begin, end) on each of Caffe's OpenMP threads, where there is
-/// enough to do, with the thread's share of [0, n): whole groups, one after the
+/// enough to do, with the thread's share of [0, n): whole tiles, one after the
 /// other.
 template <typename Body>
 void ForEachThread(std::int64_t n, const Body& body) {
@@ -39,13 +40,13 @@ void ForEachThread(std::int64_t n, const Body& body) {
     body(std::int64_t{0}, n);
     return;
   }
-  const std::int64_t groups = GroupCount(n);
+  const std::int64_t tiles = TileCount(n);
 #pragma omp parallel
   {
     const std::int64_t thread = omp_get_thread_num();
     const std::int64_t threads = omp_get_num_threads();
     const auto first_of = [=](std::int64_t i) {
-      return std::min(n, groups * i / threads * kGroupSize);
+      return std::min(n, tiles * i / threads * kTileSize);
     };
     body(first_of(thread), first_of(thread + 1));
   }

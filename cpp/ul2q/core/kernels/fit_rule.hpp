@@ -70,7 +70,7 @@ struct FitRule {
 
   bool is_of_moments() const { return statistic < kMagnitude; }
 
-  /// A value of `statistic` to a scale.
+  /// The scale that follows from a value of `statistic`.
   template <typename Dtype>
   UL2Q_HOST_DEVICE Dtype Scale(double value) const {
     return rounding(static_cast<Dtype>(factor * value / divisor));

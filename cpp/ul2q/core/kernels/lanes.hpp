@@ -23,7 +23,7 @@ struct alignas(64) Lanes {
     }
   }
 
-  /// All lanes in one, by op(a, b); uses them up.
+  /// Merges all lanes into one by op(a, b), which uses them up.
   template <typename Op>
   HWY_INLINE Value Reduce(const Op& op) {
     for (std::int64_t half = kLanes / 2; half > 0; half /= 2) {

@@ -16,6 +16,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "ul2q/core/kernels/load_double-inl.hpp"  // after highway.h
+
 HWY_BEFORE_NAMESPACE();
 namespace ul2q {
 namespace HWY_NAMESPACE {
@@ -40,13 +42,13 @@ void Decode(const Grid<Dtype>& grid, const std::int32_t* codes, std::int64_t n,
   }
 }
 
-/// What a loop over a group does at a time: kStep elements of a block, then as
+/// What a loop over a tile does at a time: kStep elements of a block, then as
 /// many of the next block, and so on in turn. The blocks lie in different
 /// pages, so that several of the processor's prefetchers work at once; each
 /// stops at the end of its page.
 constexpr std::int64_t kStep = 128;
-constexpr std::int64_t kSteps = kGroupSize / kStep;
-constexpr std::int64_t kBlocks = kGroupSize / kBlockSize;
+constexpr std::int64_t kSteps = kTileSize / kStep;
+constexpr std::int64_t kBlocks = kTileSize / kBlockSize;
 
 HWY_INLINE std::int64_t FirstOf(std::int64_t step) {
   return step % kBlocks * kBlockSize + step / kBlocks * kStep;
@@ -54,13 +56,13 @@ HWY_INLINE std::int64_t FirstOf(std::int64_t step) {
 
 /// Fetches what is read a few steps later, past the end of the pages too.
 template <typename Dtype>
-HWY_INLINE void PrefetchAfter(std::int64_t step, const Dtype* group,
+HWY_INLINE void PrefetchAfter(std::int64_t step, const Dtype* tile,
                               const Dtype* next) {
   constexpr std::int64_t kAhead = 2 * kBlocks;
   constexpr std::int64_t kLine = 64 / sizeof(Dtype);
   const std::int64_t later = step + kAhead;
   const Dtype* first =
-      later < kSteps ? group + FirstOf(later) : next + FirstOf(later - kSteps);
+      later < kSteps ? tile + FirstOf(later) : next + FirstOf(later - kSteps);
   for (std::int64_t i = 0; i < kStep; i += kLine) {
     hwy::Prefetch(first + i);
   }
@@ -79,7 +81,7 @@ template <template <typename> class Grid, typename Dtype>
 void Quantize(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
               const Dtype* next, Dtype* values) {
   const Grid<Dtype> g = grid;
-  if (n < kGroupSize) {
+  if (n < kTileSize) {
     QuantizeInto(g, w, n, values);
     return;
   }
@@ -94,7 +96,7 @@ template <template <typename> class Grid, typename Dtype>
 void Stream(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
             const Dtype* next, Dtype* values) {
   const Grid<Dtype> g = grid;
-  if (n < kGroupSize) {
+  if (n < kTileSize) {
     QuantizeInto(g, w, n, values);
     return;
   }
@@ -112,24 +114,15 @@ void Stream(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
   }
 }
 
-template <class D>
-HWY_INLINE hn::Vec<D> LoadDouble(D d, const double* w) {
-  return hn::LoadU(d, w);
-}
-
-template <class D>
-HWY_INLINE hn::Vec<D> LoadDouble(D d, const float* w) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), w));
-}
-
-/// sum + x², x being of type Dtype before.
+/// sum + x², where x was a Dtype before it was made a double.
 template <typename Dtype, class D>
 HWY_INLINE hn::Vec<D> AddSquare(D, hn::Vec<D> sum, hn::Vec<D> x) {
   if constexpr (std::is_same_v<Dtype, float>) {
-    // The square is exact: MulAdd rounds once on every processor ...
+    // The square of a float is exact: MulAdd rounds once on every processor.
     return hn::MulAdd(x, x, sum);
   } else {
-    // ... but here once on some and twice on others.
+    // A double's is not, so that MulAdd would round once on some processors and
+    // twice on others.
     return hn::Add(sum, hn::Mul(x, x));
   }
 }
@@ -225,7 +218,7 @@ BlockSums<Dtype> SumBlock(const Dtype* w, std::int64_t n) {
 template <typename Dtype>
 void SumMoments(const Dtype* w, std::int64_t n, const Dtype* next,
                 BlockSums<Dtype>* sums) {
-  if (n < kGroupSize) {
+  if (n < kTileSize) {
     for (std::int64_t i = 0; i < n; i += kBlockSize) {
       *sums++ = SumBlock(w + i, std::min(kBlockSize, n - i));
     }

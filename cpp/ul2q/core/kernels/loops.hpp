@@ -25,8 +25,8 @@ struct GridLoops {
   /// values[i] = grid.Value(codes[i])
   void (*decode)(const Grid<Dtype>& grid, const std::int32_t* codes,
                  std::int64_t n, Dtype* values);
-  /// values[i] = grid.Value(grid.Code(w[i])) for at most a group; w may be
-  /// values. The group at `next` is what the thread reads next, if anything.
+  /// values[i] = grid.Value(grid.Code(w[i])) for at most a tile; w may be
+  /// values. The tile at `next` is what the thread reads next, if anything.
   void (*quantize)(const Grid<Dtype>& grid, const Dtype* w, std::int64_t n,
                    const Dtype* next, Dtype* values);
   /// The same past the cache. `values` is aligned to kStreamAlignment, and the
@@ -35,7 +35,7 @@ struct GridLoops {
                  const Dtype* next, Dtype* values);
 };
 
-/// Bytes, a line of memory.
+/// The bytes of a line of memory.
 constexpr std::size_t kStreamAlignment = 64;
 
 template <typename Dtype>
@@ -47,7 +47,7 @@ struct BlockSums {
 
 template <typename Dtype>
 struct MomentLoop {
-  /// The sums of each block of at most a group; `next` as above.
+  /// The sums of each block of at most a tile; `next` as above.
   void (*sum)(const Dtype* w, std::int64_t n, const Dtype* next,
               BlockSums<Dtype>* sums);
 };

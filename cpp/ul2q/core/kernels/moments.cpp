@@ -6,10 +6,10 @@
 #include <tuple>
 #include <vector>
 
+#include "ul2q/core/kernels/block_moments.hpp"
 #include "ul2q/core/kernels/blocks.hpp"
 #include "ul2q/core/kernels/finite.hpp"
 #include "ul2q/core/kernels/loops.hpp"
-#include "ul2q/core/kernels/part_moments.hpp"
 #include "ul2q/core/kernels/sums.hpp"
 
 namespace ul2q {
@@ -18,10 +18,10 @@ namespace {
 /// The squares of doubles may have lost so much to underflow.
 constexpr double kUnderflow = 0x1p-1000;
 
-/// Of the n elements of a block.
+/// The moments of a block of n elements, from its sums.
 template <typename Dtype>
-PartMoments MomentsOf(const Dtype* w, std::int64_t n,
-                      const BlockSums<Dtype>& sums) {
+BlockMoments MomentsOf(const Dtype* w, std::int64_t n,
+                       const BlockSums<Dtype>& sums) {
   const double count = static_cast<double>(n);
   double mean = sums.value / count;
   double squares = sums.square - sums.value * mean;
@@ -38,12 +38,12 @@ PartMoments MomentsOf(const Dtype* w, std::int64_t n,
   return {count, mean, squares < 0 ? 0 : squares, sums.min, sums.max};
 }
 
-/// Of at most a group of elements.
+/// The moments of a tile, or of the fewer elements at the end of an array.
 template <typename Dtype>
-PartMoments MomentsOfGroup(const Dtype* w, std::int64_t n) {
-  BlockSums<Dtype> sums[kGroupSize / kBlockSize];
-  std::get<MomentLoop<Dtype>>(Loops()).sum(w, n, w + kGroupSize, sums);
-  PartMoments merged = MomentsOf(w, std::min(kBlockSize, n), sums[0]);
+BlockMoments MomentsOfTile(const Dtype* w, std::int64_t n) {
+  BlockSums<Dtype> sums[kTileSize / kBlockSize];
+  std::get<MomentLoop<Dtype>>(Loops()).sum(w, n, w + kTileSize, sums);
+  BlockMoments merged = MomentsOf(w, std::min(kBlockSize, n), sums[0]);
   for (std::int64_t i = kBlockSize; i < n; i += kBlockSize) {
     merged = Merge(merged, MomentsOf(w + i, std::min(kBlockSize, n - i),
                                      sums[i / kBlockSize]));
@@ -51,20 +51,20 @@ PartMoments MomentsOfGroup(const Dtype* w, std::int64_t n) {
   return merged;
 }
 
+/// The moments of an array of several tiles.
 template <typename Dtype>
-PartMoments MomentsOfGroups(const Dtype* w, std::int64_t n) {
-  std::vector<PartMoments> groups(GroupCount(n));
+BlockMoments MomentsOfTiles(const Dtype* w, std::int64_t n) {
+  std::vector<BlockMoments> tiles(TileCount(n));
   ForEachThread(n, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; i += kGroupSize) {
-      groups[i / kGroupSize] =
-          MomentsOfGroup(w + i, std::min(kGroupSize, end - i));
+    for (std::int64_t i = begin; i < end; i += kTileSize) {
+      tiles[i / kTileSize] = MomentsOfTile(w + i, std::min(kTileSize, end - i));
     }
   });
   // A pointer to Merge, which is always inlined, compiles with optimisation
   // alone.
   return std::accumulate(
-      groups.begin() + 1, groups.end(), groups.front(),
-      [](const PartMoments& a, const PartMoments& b) { return Merge(a, b); });
+      tiles.begin() + 1, tiles.end(), tiles.front(),
+      [](const BlockMoments& a, const BlockMoments& b) { return Merge(a, b); });
 }
 
 }  // namespace
@@ -74,9 +74,9 @@ Moments ComputeMoments(const Dtype* w, std::int64_t n) {
   if (n == 0) {
     return {};
   }
-  // A small array needs no memory.
-  const PartMoments total =
-      n <= kGroupSize ? MomentsOfGroup(w, n) : MomentsOfGroups(w, n);
+  // An array of one tile needs no memory for several.
+  const BlockMoments total =
+      n <= kTileSize ? MomentsOfTile(w, n) : MomentsOfTiles(w, n);
   if (!std::isfinite(total.squares)) {
     ThrowNonFinite(w, n, "variance");
   }

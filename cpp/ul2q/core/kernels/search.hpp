@@ -54,7 +54,7 @@ struct Search {
            halvings;
   }
 
-  /// Turns from each start.
+  /// How many turns each start gets for an array of n elements.
   UL2Q_HOST_DEVICE static int TurnsOfStart(std::int64_t n) {
     return n <= kFewElements ? kMaxTurns : 1;
   }
@@ -85,11 +85,14 @@ struct Search {
       i -= kSteps;
     }
     if (has_range) {
-      start = range.Of<Dtype>(moments);
-      if (shift_is_free) {
-        start.shift = static_cast<Dtype>(moments.min / 2 + moments.max / 2);
+      if (i == 0) {
+        start = range.Of<Dtype>(moments);
+        if (shift_is_free) {
+          start.shift = static_cast<Dtype>(moments.min / 2 + moments.max / 2);
+        }
+        return Nearest(start);
       }
-      return Nearest(start);
+      i -= 1;
     }
     start.scale = std::ldexp(start.scale, -(i + 1));
     return Nearest(start);
@@ -145,26 +148,27 @@ struct Search {
     return beyond.scale > 0 ? Nearest(beyond) : descent.solution;
   }
 
-  /// Minimises the sum of (value - scale · level - shift)² for given levels.
+  /// Minimises the sum of (value - scale · multiple - shift)² for given
+  /// multiples of the scale, those of the codes.
   template <typename Dtype>
   UL2Q_HOST_DEVICE ScaleShift<Dtype> Solve(ScaleShift<Dtype> fit,
                                            const double* sums, double n) const {
     using Sum = LeastSquaresSum;
-    double spread = sums[Sum::kLevelSquare], product = sums[Sum::kProduct];
+    double spread = sums[Sum::kMultipleSquare], product = sums[Sum::kProduct];
     if (shift_is_free) {
-      spread -= sums[Sum::kLevel] * sums[Sum::kLevel] / n;
-      product -= sums[Sum::kLevel] * sums[Sum::kValue] / n;
+      spread -= sums[Sum::kMultiple] * sums[Sum::kMultiple] / n;
+      product -= sums[Sum::kMultiple] * sums[Sum::kValue] / n;
     }
     double scale = fit.scale;
-    // Where all levels are the same there is nothing to tell the scale from.
+    // Where all multiples are the same there is nothing to tell the scale from.
     constexpr double kRounding = 1e-12;
-    if (spread > kRounding * sums[Sum::kLevelSquare] && product > 0) {
+    if (spread > kRounding * sums[Sum::kMultipleSquare] && product > 0) {
       scale = product / spread;
       fit.scale = static_cast<Dtype>(scale);
     }
     if (shift_is_free) {
       fit.shift = static_cast<Dtype>(
-          fit.shift + (sums[Sum::kValue] - scale * sums[Sum::kLevel]) / n);
+          fit.shift + (sums[Sum::kValue] - scale * sums[Sum::kMultiple]) / n);
     }
     return Nearest(fit);
   }

@@ -27,7 +27,7 @@ struct SignGrid {
   }
   UL2Q_HOST_DEVICE Dtype Value(Dtype code) const { return scale * code; }
   /// What the scale is multiplied by in Value.
-  UL2Q_HOST_DEVICE Dtype Level(Dtype code) const { return code; }
+  UL2Q_HOST_DEVICE Dtype Multiple(Dtype code) const { return code; }
 };
 
 }  // namespace ul2q

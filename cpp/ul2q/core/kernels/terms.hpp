@@ -69,7 +69,7 @@ struct SquaredError {
 
 /// Which term of LeastSquaresTerms is what.
 struct LeastSquaresSum {
-  enum Term { kError, kLevel, kLevelSquare, kValue, kProduct };
+  enum Term { kError, kMultiple, kMultipleSquare, kValue, kProduct };
   static constexpr std::size_t kCount = 5;
 };
 
@@ -84,10 +84,11 @@ struct LeastSquaresTerms {
 
   UL2Q_HOST_DEVICE TermSums<kCount> operator()(std::int64_t i) const {
     const Dtype code = grid.Code(w[i]);
-    const double level = grid.Level(code);
+    const double multiple = grid.Multiple(code);
     const double value = w[i] - origin;
     const double error = static_cast<double>(w[i]) - grid.Value(code);
-    return {error * error, level, level * level, value, value * level};
+    return {error * error, multiple, multiple * multiple, value,
+            value * multiple};
   }
 };
 

@@ -87,7 +87,7 @@ struct UniformGrid {
   }
 
   /// What the scale is multiplied by in Value.
-  UL2Q_HOST_DEVICE Dtype Level(Dtype code) const { return code - offset; }
+  UL2Q_HOST_DEVICE Dtype Multiple(Dtype code) const { return code - offset; }
 };
 
 }  // namespace ul2q

@@ -12,7 +12,7 @@ namespace {
 template <typename Dtype>
 class BinaryQuantizer : public GridQuantizer<SignGrid, Dtype> {
  public:
-  // EMPIRICAL as well: there is no better fit.
+  // There is no better fit, so an EMPIRICAL one is the same.
   explicit BinaryQuantizer(const QuantizerOptions&)
       : GridQuantizer<SignGrid, Dtype>({}, {FitRule::kMagnitude}, Fit::kExact) {
   }

@@ -95,7 +95,7 @@ class GridQuantizer : public Quantizer<Dtype> {
   const Shape shape_;
 };
 
-/// For Method's two makers.
+/// What Method::make_float and make_double are for a class of quantizers.
 template <template <typename> class MethodQuantizer, typename Dtype>
 std::unique_ptr<Quantizer<Dtype>> Make(const QuantizerOptions& options) {
   return std::make_unique<MethodQuantizer<Dtype>>(options);

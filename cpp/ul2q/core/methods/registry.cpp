@@ -31,7 +31,8 @@ Value Parse(const char* option, const std::string& name,
                     "\"; must be one of " + known);
 }
 
-/// The options with bits and shift filled in.
+/// The options with bits and shift filled in. Throws OptionError where the
+/// method does not take them.
 QuantizerOptions Checked(const Method& method, QuantizerOptions options) {
   const std::string name = method.name;
   const std::string width = method.bits_are_fixed()

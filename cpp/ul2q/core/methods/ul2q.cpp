@@ -80,7 +80,7 @@ class Ul2qQuantizer : public GridQuantizer<UniformGrid, Dtype> {
     return rule;
   }
 
-  /// The outermost levels at the ends of the data.
+  /// The rule that puts the outermost levels at the ends of the data.
   static FitRule RangeRule(const QuantizerOptions& options) {
     FitRule rule;
     rule.shift_is_mean = options.shift == Shift::kMean;
