@@ -84,4 +84,5 @@ def _modules() -> set[str]:
     """The modules and packages that are of use from Python."""
     from pkgutil import iter_modules  # noqa: PLC0415
 
-    return {module.name for module in iter_modules(__path__)} - {"_core", "cli", "pycaffe", "util"}
+    names = {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}
+    return names - {"cli", "pycaffe", "util"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import caffe
 from caffe.proto import caffe_pb2
@@ -13,13 +14,17 @@ from ul2q.errors import UserError
 from ul2q.models.caffemodel import check_weights_file
 from ul2q.models.weights import activations_without_averages, load_weights
 from ul2q.nets import data_layers
+from ul2q.nets.class_scores import ClassCounts, score_blobs
+from ul2q.nets.metrics import Metrics, net_metrics
 from ul2q.nets.net_outputs import at_layer_not_finite, mean_outputs, not_finite
 from ul2q.nets.prototxt import read_net
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ul2q.util.paths import StrPath
+
+TOP = 5  # places among which the image's own class is looked for, too
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +33,64 @@ class EvaluationError(UserError, ValueError):
     """A net that cannot be evaluated as it stands."""
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a test of a net gives.
+
+    Attributes:
+        outputs: the mean of every output over the batches.
+        metrics: which of them are accuracies and losses.
+        iterations: how many batches there were.
+        data: the databases that were read.
+        counts: which class the images were taken for; None if the net has no Accuracy layer.
+    """
+
+    outputs: dict[str, float]
+    metrics: Metrics
+    iterations: int
+    data: tuple[Path, ...]
+    counts: ClassCounts | None
+
+    def class_names(self, known: Sequence[str] = ()) -> list[str]:
+        """A name for each class: those that are known, if there is one for each, or the labels."""
+        classes = len(self.counts.ranks) if self.counts else 0
+        return list(known) if len(known) == classes else [str(label) for label in range(classes)]
+
+    def as_json(self, known: Sequence[str] = ()) -> dict[str, Any]:
+        """All numbers, as the module `json` writes them; `known` are the names of the classes."""
+        result: dict[str, Any] = {
+            "outputs": self.outputs,
+            "iterations": self.iterations,
+            "data": [str(source) for source in self.data],
+        }
+        if self.counts is None:
+            return result
+        totals = self.counts.confusion.sum(axis=1).tolist()
+        rows = zip(self.class_names(known), totals, self.counts.class_accuracies(), strict=True)
+        return {
+            **result,
+            "images": self.counts.images,
+            "accuracy": self.counts.accuracy(),
+            "top5_accuracy": self.counts.accuracy(TOP),
+            "classes": [
+                {"name": name, "images": total, "accuracy": accuracy}
+                for name, total, accuracy in rows
+            ],
+            "confusion": self.counts.confusion.tolist(),
+        }
+
+
 def evaluate(
     net: StrPath, weights: StrPath, *, iterations: int | None = None, data: StrPath | None = None
 ) -> dict[str, float]:
-    """The mean of every output of a net in phase TEST over `iterations` batches.
+    """The mean of every output of a net in phase TEST: the `outputs` of `evaluate_net`."""
+    return evaluate_net(net, weights, iterations=iterations, data=data).outputs
+
+
+def evaluate_net(
+    net: StrPath, weights: StrPath, *, iterations: int | None = None, data: StrPath | None = None
+) -> Evaluation:
+    """Test a net on its test data: the mean of every output over `iterations` batches, and more.
 
     An output of several numbers gives one entry each: `name[0]`, `name[1]`, …
 
@@ -63,7 +122,7 @@ def evaluate(
     state = data_layers.net_state(param, caffe_pb2.TEST)
     if data is not None:
         data_layers.use_folder(param, state, data)
-    data_layers.sources(param, state)
+    sources = data_layers.sources(param, state)
     if param.input or any(layer.type == "Input" for layer in param.layer):
         raise EvaluationError(
             f"{net} takes its input from outside, as a deploy net does: give one with a data layer"
@@ -75,17 +134,27 @@ def evaluate(
     load_weights(built, weights, complete=True)
     if unfitted := activations_without_averages(built):
         _log.warning(
-            "%s has no averages for the activations of %s: they are fitted to each batch",
+            "%s has no averages for the activations of %s: they are fitted to each batch; "
+            "`ul2q calibrate` gathers them",
             weights,
             ", ".join(map(repr, unfitted)),
         )
-    outputs = mean_outputs(built, iterations)[0]
+    blobs, counts = score_blobs(param, state), ClassCounts()
+    outputs = mean_outputs(
+        built, iterations, after_batch=lambda: counts.add(built, blobs) if blobs else None
+    )[0]
     if wrong := not_finite(outputs):
         raise EvaluationError(
             f"{net} with {weights}: output {wrong}{at_layer_not_finite(built)}; these weights "
             "have diverged, or the data do not fit them"
         )
-    return outputs
+    return Evaluation(
+        outputs=outputs,
+        metrics=net_metrics(param, state),
+        iterations=iterations,
+        data=tuple(sources),
+        counts=counts if counts.images else None,
+    )
 
 
 def _one_pass(path: Path, net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> int:
