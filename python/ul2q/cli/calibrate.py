@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, print_table, warnings_on_stderr
+from ul2q.cli.common import add_data_option, print_table, prototxt, warnings_on_stderr
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,13 @@ def add_parser(commands: Commands) -> None:
         "Gather the averages of QuantizedActivation layers anew, from training images as testing "
         "sees them: without dropout, with the averages of BatchNorm. All else in WEIGHTS stays."
     )
-    parser.add_argument("net", metavar="NET", type=Path, help="a net with a Data layer for TEST")
+    parser.examples = (
+        "ul2q calibrate net_2bit_act8bit.prototxt float.caffemodel -o calibrated.caffemodel",
+        "ul2q calibrate net.prototxt net.caffemodel --data data/mnist --images 5000",
+    )
+    parser.add_argument(
+        "net", metavar="NET", type=prototxt, help="a net with a Data layer for TEST"
+    )
     parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
     parser.add_argument(
         "-o",
