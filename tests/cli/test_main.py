@@ -191,7 +191,7 @@ def test_the_help_follows_the_way_of_a_net(capsys: pytest.CaptureFixture[str]) -
     listed = re.findall(r"^    ([\w-]+)", capsys.readouterr().out, re.MULTILINE)
     known = [
         *("nets", "data", "train", "sweep", "test", "predict", "quantize", "deploy-net"),
-        *("methods", "inspect", "simulate", "report", "import-fork"),
+        *("methods", "inspect", "simulate", "report", "import-fork", "completion"),
     ]
     assert [name for name in listed if name in known] == known
     assert len(listed) == len(commands())
