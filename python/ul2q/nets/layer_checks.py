@@ -70,14 +70,19 @@ def check_layers(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, name: s
 
 
 def place_of_error(error: str, nets: Iterable[str]) -> str:
-    """`FILE:LINE: ` of the layer that Caffe's error names; "" if these files have no such layer."""
+    """`FILE:LINE: ` of the layer that Caffe's error names; "" if these files have no such layer.
+
+    Where a file has layers of this name for several phases: `FILE:LINE or LINE: `.
+    """
     match = _LAYER.match(error)
     if match is None:
         return ""
     for path in nets:
-        for entry in _entries(path):
-            if entry.block and (name := entry.block.get("name")) and name.string == match["name"]:
-                return f"{path}:{entry.line}: "
+        blocks = [(entry.line, entry.block) for entry in _entries(path) if entry.block]
+        named = [(line, block.get("name")) for line, block in blocks]
+        lines = [line for line, name in named if name and name.string == match["name"]]
+        if lines:
+            return f"{path}:{' or '.join(map(str, lines))}: "
     return ""
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from caffe.proto import caffe_pb2
 
-# The policies of SGDSolver::GetLearningRate, BVLC's and ours, and the fields that each computes with.
+# The policies of SGDSolver::GetLearningRate and the fields that each computes with.
 _POLICIES = {
     "fixed": (),
     "step": ("gamma", "stepsize"),
