@@ -33,7 +33,7 @@ BAD_CALLS = [
     ("train solver.prototxt --data gone", ["gone/train_lmdb", "ul2q data fashion-mnist"]),
     ("train unknown.prototxt", ["SDG", "SGD"]),
     ("test net.prototxt gone.caffemodel", ["gone.caffemodel"]),
-    ("test net.prototxt net.prototxt", ["net.prototxt", "damaged"]),
+    ("test net.prototxt net.prototxt", ["net.prototxt", "is a prototxt", ".caffemodel"]),
     ("test net.prototxt solver.prototxt --iterations -1", ["at least 1", "-1"]),
     ("data mnist --from gone", ["gone"]),
     ("data fashion-mnist --from gone", ["gone"]),

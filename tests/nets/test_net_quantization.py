@@ -669,7 +669,7 @@ BAD_NETS = {
         'layer {\n type: "Convolution" weights_compress: "ULQ" }',
         [":2:22:", "weights_compress", "import-fork"],
     ),
-    "a solver": ("base_lr: 0.1", [":1:1:", "base_lr"]),
+    "a solver": ("base_lr: 0.1", [":1:1:", "this is a solver"]),
     "unknown field": (conv("a", "data", fields="weight: 1"), ["no field 'weight'"]),
     "layers in a list": ('layer: [{ name: "a" }, { name: "b" }]', [":1:1:", "list"]),
     "a blob that nobody writes": (conv("a", "dat"), ["'a'", "'dat'"]),
