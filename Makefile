@@ -186,7 +186,7 @@ check-pristine: $(VENV)/created ## what CI does with BVLC's own tree: build from
 	cmake -S . -B $(PRISTINE)/cmake $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DUL2Q_PYTHON=OFF -DUL2Q_WERROR=ON \
 	  -DCAFFE_SOURCE_DIR=$(CURDIR)/$(PRISTINE)/caffe -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python '-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DNDEBUG' $(CMAKE_ARGS); \
 	cmake --build $(PRISTINE)/cmake --parallel $$(nproc); \
-	$(PRISTINE)/cmake/cpp/caffe/caffe time -model prototxt/lenet/deploy_2bit.prototxt -iterations 1)
+	GLOG_minloglevel=1 $(PRISTINE)/cmake/cpp/caffe/caffe time -model prototxt/lenet/deploy_2bit.prototxt -iterations 1)
 
 EDIT := build/caffe-edit
 caffe-edit: $(VENV)/created ## BVLC's source as a git checkout in build/caffe-edit, each patch a commit

@@ -23,12 +23,12 @@ CAPTIONS = {
     "python/ul2q/cli": "the command ul2q: one file a command",
     "python/ul2q/report": "runs as one page of charts and tables",
     "python/ul2q/sweep": "nets × methods × bits × seeds",
+    "python/ul2q/prediction": "the classes of images by a trained net",
     "python/ul2q/simulation": "methods compared on simulated data",
     "python/ul2q/quantization_caffe": "nets and weights of that fork",
     "python/ul2q/training": "drives Caffe's solver: tests, snapshots",
     "python/ul2q/calibration.py": "scales of activations fitted to a test",
     "python/ul2q/evaluation.py": "accuracy and loss of a model",
-    "python/ul2q/prediction": "images classified by a trained net",
     "python/ul2q/runs": "a run folder: its files, log, record, lock",
     "python/ul2q/models": "caffemodels: read, loaded, described",
     "python/ul2q/nets": "prototxts: read, checked, rewritten",
@@ -47,8 +47,8 @@ CAPTIONS = {
     "cpp/caffe": "BVLC's source, patched, and what the patches call",
 }
 # Modules that belong to a room or are the package's face.
-PART_OF = {"python/ul2q/caffe_tool.py": "python/ul2q/cli"}
-FACE = {"__init__.py", "__main__.py", "_openmp.py"}
+PART_OF = {"python/ul2q/__main__.py": "python/ul2q/cli"}
+FACE = {"__init__.py", "_openmp.py"}
 SOURCES = {".hpp", ".h", ".cpp", ".cu", ".proto", ".patch", ".py"}
 
 

@@ -12,9 +12,10 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.models.caffemodel import check_weights_file
-from ul2q.models.weights import activations_without_averages, load_weights
+from ul2q.models.weights import activations_without_averages, load_weights, told
 from ul2q.nets import data_layers
 from ul2q.nets.class_scores import ClassCounts, score_blobs
+from ul2q.nets.layer_checks import check_layers, place_of_error
 from ul2q.nets.metrics import Metrics, net_metrics
 from ul2q.nets.net_outputs import at_layer_not_finite, mean_outputs, not_finite
 from ul2q.nets.prototxt import read_net
@@ -117,9 +118,10 @@ def evaluate_net(
     data = None if data is None else Path(data)
     if iterations is not None and iterations < 1:
         raise EvaluationError(f"iterations must be at least 1, it is {iterations}")
-    check_weights_file(weights)
     param = read_net(net)
+    check_weights_file(weights)
     state = data_layers.net_state(param, caffe_pb2.TEST)
+    check_layers(param, state, str(net))
     if data is not None:
         data_layers.use_folder(param, state, data)
     sources = data_layers.sources(param, state)
@@ -130,8 +132,10 @@ def evaluate_net(
     if iterations is None:
         iterations = _one_pass(net, param, state)
     caffe.set_mode_cpu()
-    built = caffe.Net.from_proto(param, caffe.TEST)
-    load_weights(built, weights, complete=True)
+    built = _build(param, net)
+    not_taken = load_weights(built, weights, complete=True, net_name=str(net))
+    if foreign := [one for one in not_taken if one.layer not in built.params]:
+        _log.warning("%s", told(foreign, weights, str(net)))
     if unfitted := activations_without_averages(built):
         _log.warning(
             "%s has no averages for the activations of %s: they are fitted to each batch; "
@@ -155,6 +159,16 @@ def evaluate_net(
         data=tuple(sources),
         counts=counts if counts.images else None,
     )
+
+
+def _build(param: caffe_pb2.NetParameter, path: Path) -> caffe.Net:
+    try:
+        return caffe.Net.from_proto(param, caffe.TEST)
+    except caffe.CaffeFileNotFoundError:
+        raise
+    except caffe.CaffeError as error:
+        place = place_of_error(str(error), [str(path)]) or f"{path}: "
+        raise caffe.CaffeError(f"{place}{error}") from error
 
 
 def _one_pass(path: Path, net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> int:

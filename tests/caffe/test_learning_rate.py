@@ -32,7 +32,7 @@ POLICIES: dict[str, tuple[dict[str, Any], NDArray[Any]]] = {
         0.5 ** np.searchsorted([3, 7], ITERATIONS, side="right"),
     ),
     "poly": ({"power": 2}, (1 - ITERATIONS / LAST) ** 2),
-    "sigmoid": ({"gamma": -0.5, "stepsize": 6}, 1 / (1 + np.exp(0.5 * (ITERATIONS - 6)))),
+    "sigmoid": ({"gamma": 0.5, "stepsize": 6}, 1 / (1 + np.exp(-0.5 * (ITERATIONS - 6)))),
 }
 
 

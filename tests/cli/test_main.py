@@ -33,7 +33,7 @@ BAD_CALLS = [
     ("train solver.prototxt --data gone", ["gone/train_lmdb", "ul2q data fashion-mnist"]),
     ("train unknown.prototxt", ["SDG", "SGD"]),
     ("test net.prototxt gone.caffemodel", ["gone.caffemodel"]),
-    ("test net.prototxt net.prototxt", ["net.prototxt", "damaged"]),
+    ("test net.prototxt net.prototxt", ["net.prototxt", "is a prototxt", ".caffemodel"]),
     ("test net.prototxt solver.prototxt --iterations -1", ["at least 1", "-1"]),
     ("data mnist --from gone", ["gone"]),
     ("data fashion-mnist --from gone", ["gone"]),
@@ -191,7 +191,7 @@ def test_the_help_follows_the_way_of_a_net(capsys: pytest.CaptureFixture[str]) -
     listed = re.findall(r"^    ([\w-]+)", capsys.readouterr().out, re.MULTILINE)
     known = [
         *("nets", "data", "train", "sweep", "test", "predict", "quantize", "deploy-net"),
-        *("methods", "inspect", "simulate", "report", "import-fork"),
+        *("methods", "inspect", "simulate", "report", "import-fork", "completion"),
     ]
     assert [name for name in listed if name in known] == known
     assert len(listed) == len(commands())

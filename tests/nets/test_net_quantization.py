@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import ul2q
 from ul2q.cli import main
+from ul2q.nets.bundled import prototxt_path
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.prototxt_text import Document
 from ul2q.nets.quantization import NetQuantization, OptionsError
@@ -65,9 +66,9 @@ def without_heading(text: str) -> str:
 @pytest.mark.parametrize("path", FLOAT_NETS, ids=lambda path: str(path.relative_to(NETS)))
 def test_the_float_nets_of_the_package_become_its_2_bit_ones(path: Path) -> None:
     options = NetQuantization(weight_bits=2, last_bits=8)
-    output = default_output(path, options)
-    assert output.parent == Path()  # nothing is written into the package
-    quantised = path.with_name(output.name)
+    packaged = prototxt_path(path.relative_to(NETS).as_posix())
+    assert default_output(packaged, options).parent == Path()  # nothing goes into the package
+    quantised = path.with_name(default_output(path, options).name)
     assert quantised.name == path.name.replace("_float", "_2bit")
     assert without_heading(quantize_net(path, options).text) == without_heading(
         quantised.read_text(encoding="utf-8")
@@ -825,7 +826,7 @@ BAD_NETS = {
         'layer {\n type: "Convolution" weights_compress: "ULQ" }',
         [":2:22:", "weights_compress", "import-fork"],
     ),
-    "a solver": ("base_lr: 0.1", [":1:1:", "base_lr"]),
+    "a solver": ("base_lr: 0.1", [":1:1:", "this is a solver"]),
     "unknown field": (conv("a", "data", fields="weight: 1"), ["no field 'weight'"]),
     "layers in a list": ('layer: [{ name: "a" }, { name: "b" }]', [":1:1:", "list"]),
     "a blob that nobody writes": (conv("a", "dat"), ["'a'", "'dat'"]),

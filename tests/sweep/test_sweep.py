@@ -469,6 +469,29 @@ def test_results_stand_in_the_order_of_the_file() -> None:
     assert [row["run"] for row in results()] == [float_, one, binary, two]
 
 
+@pytest.mark.usefixtures("workspace")
+def test_a_dry_run_knows_a_run_that_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--only", RUNS[0]) == 0
+    entries = record(RUNS[0]) | {"status": RUNNING}
+    Path("runs", RUNS[0], "run.json").write_text(json.dumps(entries), encoding="utf-8")
+
+    def status() -> str:
+        capsys.readouterr()
+        assert sweep("--dry-run") == 0
+        return capsys.readouterr().out.splitlines()[1].split()[-1]
+
+    assert status() == "stopped"
+    with locked(Path("runs"), print):
+        assert status() == "running"
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_refused_sweep_leaves_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(spec=SPEC.replace("solver.prototxt}", "solver.prototxt, data: gone}")) == 1
+    assert "gone/train_lmdb is no LMDB" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 @pytest.mark.parametrize("name", ["log.csv", "mini_iter_20.solverstate"])
 @pytest.mark.usefixtures("workspace")
 def test_the_folder_of_a_single_run_is_refused(

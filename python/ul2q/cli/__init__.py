@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import CommandParser
+from ul2q.cli.common import CommandParser, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("UL2Q_TRACEBACK") == "1" or not isinstance(error, _user_errors()):
             raise
-        print(f"ul2q: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"ul2q: error: {message_of(error)}", file=sys.stderr)
         return 1
     return 0
 

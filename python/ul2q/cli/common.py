@@ -86,6 +86,14 @@ def options_of(kind: type[_Options], arguments: argparse.Namespace) -> _Options:
     return kind(**{name: value for name, value in vars(arguments).items() if name in known})
 
 
+def message_of(error: Exception) -> str:
+    """An error in one line; the system's without its number, with the file behind."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.strerror}: {error.filename}"
+    return " ".join(text.split())
+
+
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
     """Within the block, what the library logs is told as by every command."""

@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from ul2q.data.dataset import OF_LISTING
 from ul2q.data.errors import DataError
 from ul2q.data.image_reader import Reader, all_cores, image_reader
 from ul2q.data.image_set import Identity, Item, Split, standing_image_set, write_image_set
@@ -122,6 +123,7 @@ def import_listed(
             **(options or {}),
         },
         classes,
+        OF_LISTING,
     )
     if not force and (standing := standing_image_set(output, identity)):
         return standing

@@ -10,6 +10,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
 
 from ul2q.nets.prototxt import PrototxtError
+from ul2q.util.input_file import require_folder
 
 if TYPE_CHECKING:
     from ul2q.util.paths import StrPath
@@ -48,6 +49,11 @@ def sources(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> list[Path
     found = []
     for layer in data_layers(net, state):
         source = Path(layer.data_param.source)
+        if not layer.data_param.source:
+            raise PrototxtError(
+                f"layer {layer.name!r}: data_param.source is missing, the folder of the database; "
+                "--data DIR reads from another folder"
+            )
         is_lmdb = layer.data_param.backend == caffe_pb2.DataParameter.LMDB
         if not is_lmdb and (source / "data.mdb").exists():
             raise PrototxtError(
@@ -78,6 +84,11 @@ def use_folder(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, folder: P
         raise PrototxtError(
             f"net {net.name!r} uses the old `layers` fields, which --data cannot redirect: "
             "use `layer` with a quoted type, or edit data_param.source"
+        )
+    require_folder(folder, "--data")
+    if (folder / "data.mdb").is_file():
+        raise PrototxtError(
+            f"{folder} is an LMDB itself; --data takes the folder that holds it, {folder.parent}"
         )
     lmdb = folder / LMDB_OF_PHASE[state.phase]
     if not (lmdb / "data.mdb").exists():

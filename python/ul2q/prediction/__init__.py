@@ -10,7 +10,7 @@ from ul2q.prediction.errors import PredictionError
 from ul2q.prediction.loader import load_predictor
 from ul2q.prediction.options import PredictionOptions
 from ul2q.prediction.predictor import BadImage, Candidate, Prediction, Predictor
-from ul2q.prediction.preprocessing import Preprocessing
+from ul2q.prediction.preprocessing import Preprocessing, read_mean
 from ul2q.prediction.run import predict_images
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "Preprocessing",
     "load_predictor",
     "predict_images",
+    "read_mean",
 ]

@@ -268,7 +268,7 @@ def _given_transform(
         )
     mean = options.mean
     if isinstance(mean, str | PathLike):
-        return read_mean(Path(mean)), options.scale
+        return read_mean(mean), options.scale
     return _values(mean), options.scale
 
 

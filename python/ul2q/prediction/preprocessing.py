@@ -6,6 +6,7 @@ Source of the arithmetic: DataTransformer::Transform in BVLC's data_transformer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import caffe
@@ -17,9 +18,9 @@ from ul2q.models.binary_proto import read_message
 from ul2q.prediction.errors import PredictionError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from ul2q.prediction.options import AnyPath
 
 Channels = Literal["bgr", "rgb", "gray"]
 """The order of an input's channels; gray: there is one."""
@@ -152,13 +153,14 @@ class Preprocessing:
         return image[:, top : top + self.crop[0], left : left + self.crop[1]]
 
 
-def read_mean(path: Path) -> NDArray[np.float32]:
+def read_mean(path: AnyPath) -> NDArray[np.float32]:
     """The mean image in a .binaryproto or .npy file, channels x height x width.
 
     Raises:
         FileNotFoundError: there is no such file.
         PredictionError: it is damaged, or holds something else.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such mean file")
     try:

@@ -80,6 +80,12 @@ def has_training(folder: Path) -> bool:
     return any(folder.glob(_SOLVER_STATES)) or (folder / LOG).exists()
 
 
+def clear_refused(folder: Path) -> None:
+    """Remove what a run that has not begun has left in a folder that was empty before."""
+    for name in (RUN_LOCK, SOLVER):
+        (folder / name).unlink(missing_ok=True)
+
+
 def is_run(folder: Path) -> bool:
     """Whether there is something of a run to be read: a record, a log or a .caffemodel."""
     return any((folder / name).is_file() for name in (RECORD, LOG)) or any(folder.glob(MODELS))

@@ -11,6 +11,7 @@ from ul2q.simulation.figure import staircases
 from ul2q.simulation.lambda_table import lambda_table
 from ul2q.simulation.tables import loss_csv, markdown, step_csv
 from ul2q.util.figures import FORMATS, render, require_matplotlib
+from ul2q.util.input_file import require_folder
 from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def run(
         force: replace files that are there.
 
     Raises:
+        NotADirectoryError: `output` is a file.
         OutputExistsError: there is a file where one is to be written, and `force` is not set.
         FiguresError: matplotlib is missing, and `figures` is set.
         FileNotFoundError, WeightsError, SimulationError: as of `simulate`.
@@ -64,6 +66,7 @@ def run(
     if figures:
         require_matplotlib()
         names += [f"staircases.{kind}" for kind in FORMATS]
+    require_folder(output, "--output")
     if output.is_dir():
         for name in names:
             refuse_existing(output / name, force=force)

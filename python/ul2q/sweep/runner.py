@@ -32,7 +32,8 @@ from ul2q.sweep.plan import PlannedRun, SweepError
 from ul2q.sweep.results import write_results
 from ul2q.training.solver_file import make_plan
 from ul2q.util.differences import differences
-from ul2q.util.output_file import write_file
+from ul2q.util.input_file import require_folder
+from ul2q.util.output_file import new_folder, write_file
 from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
@@ -93,15 +94,25 @@ def run_sweep(
             the folder is that of a single run.
         RecordError: a run.json is damaged.
         FileNotFoundError: a database is missing.
+        NotADirectoryError: `runs` is a file.
         SweepInterrupted: SIGINT or SIGTERM came.
     """
     runs = Path(runs)
     if jobs < 1:
         raise SweepError(f"jobs is {jobs}; must be at least 1")
+    require_folder(runs, "--runs")
     _refuse_single_run(runs)
-    runs.mkdir(parents=True, exist_ok=True)
-    with locked(runs, lambda line: print(line, file=stream, flush=True)) as lock:
-        records = _records(plan, runs, retry_failed=retry_failed, redo=redo)
+    is_new = not runs.exists()
+    with (
+        new_folder(runs),
+        locked(runs, lambda line: print(line, file=stream, flush=True)) as lock,
+    ):
+        try:
+            records = _records(plan, runs, retry_failed=retry_failed, redo=redo)
+        except BaseException:
+            if is_new:
+                shutil.rmtree(runs)
+            raise
         write_file(runs / SPEC, spec.encode(), force=True)
         iterations = {run.name: run.solver.max_iter for run in plan}
         display = make_display(stream, runs, records, iterations)

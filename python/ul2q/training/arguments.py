@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ul2q.training import tensorboard as event_files
 from ul2q.training.errors import TrainingError
+from ul2q.util.input_file import require_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ class Arguments:
         """Refuse what does not go together, under the names that the options of `ul2q train` have.
 
         Raises:
+            NotADirectoryError: `run` is a file.
             TensorBoardError: tensorboardX is missing.
             TrainingError: the arguments contradict each other.
         """
@@ -54,6 +56,8 @@ class Arguments:
         for option, given in (("--resume", self.resume), ("--tensorboard", self.tensorboard)):
             if given and self.run is None:
                 raise TrainingError(f"{option} needs the run's folder: add --run DIR")
+        if self.run is not None:
+            require_folder(self.run, "--run")
         if self.keep < 0:
             raise TrainingError(f"--keep must be at least 0 (all), it is {self.keep}")
         if self.patience is not None and self.patience < 1:

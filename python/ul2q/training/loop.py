@@ -79,7 +79,7 @@ class SolverLoop:
             weights: the .caffemodel files.
             anew: whether logs that stand in the run's folder are begun anew.
         """
-        load_initial_weights(self._solver, weights)
+        load_initial_weights(self._solver, weights, self._plan.train_net, self._progress.warning)
         if anew:
             self._resumed_at = 0
 

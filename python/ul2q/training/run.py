@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import caffe
 
 from ul2q.models.caffemodel import check_weights_file
+from ul2q.nets.layer_checks import place_of_error
 from ul2q.nets.phase_differences import phase_differences
 from ul2q.nets.solver_nets import solver_nets
+from ul2q.runs.layout import clear_refused, has_training
 from ul2q.runs.lock import run_lock
 from ul2q.runs.snapshots import find_snapshots, remove_leftovers
 from ul2q.runs.solver import changes_since, record_solver
@@ -22,6 +24,7 @@ from ul2q.training.loop import SolverLoop
 from ul2q.training.progress import Reporter
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
+from ul2q.util.output_file import new_folder
 from ul2q.util.paths import StrPath, as_paths
 from ul2q.util.stopping import StopRequested, stop_on_signals
 
@@ -82,6 +85,7 @@ def train(
 
     Raises:
         FileNotFoundError: a file or a database is missing.
+        IsADirectoryError, NotADirectoryError: a folder is given for a file, or the other way round.
         PrototxtError: a prototxt or a setting is faulty.
         WeightsError: a weights file is none, or does not belong to the net.
         SnapshotError: a snapshot is none, or does not belong to the net.
@@ -116,7 +120,10 @@ def train(
     plan = make_plan(solver, run=run, data=data, settings=settings, epochs=epochs)
     if patience is not None and not plan.tests:
         raise TrainingError(f"{solver}: --patience needs tests, but the solver has no test_iter")
-    with _alone_in(run) if run is not None else nullcontext():
+    with ExitStack() as stack:
+        stack.enter_context(new_folder(Path(plan.param.snapshot_prefix).parent))
+        if run is not None:
+            stack.enter_context(_alone_in(run))
         return _train(arguments, plan, progress or Reporter())
 
 
@@ -160,16 +167,24 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
 def _alone_in(run: Path) -> Iterator[None]:
     """Hold the lock of a run's folder within the block.
 
+    A folder that was empty is so again if the block raises before the run has begun.
+
     Raises:
         TrainingError: another process holds it.
     """
+    is_new = not any(run.iterdir())
     with run_lock(run) as lock:
         if not lock.acquire():
             raise TrainingError(
                 f"{run} is in use by the run of process {lock.holder}: wait for its end, or choose "
                 "another --run"
             )
-        yield
+        try:
+            yield
+        except BaseException:
+            if is_new and not has_training(run):
+                clear_refused(run)
+            raise
 
 
 def _build(plan: Plan, path: Path) -> caffe.SGDSolver:
@@ -181,4 +196,16 @@ def _build(plan: Plan, path: Path) -> caffe.SGDSolver:
             raise TrainingError(f"{path}: solver_mode GPU: {error}") from error
     else:
         caffe.set_mode_cpu()
-    return caffe.get_solver(plan.param)
+    try:
+        return caffe.get_solver(plan.param)
+    except caffe.CaffeFileNotFoundError:
+        raise
+    except caffe.CaffeError as error:
+        raise caffe.CaffeError(f"{_place(str(error), plan, path)}{error}") from error
+
+
+def _place(error: str, plan: Plan, solver: Path) -> str:
+    """The file and line of the layer that Caffe's error names, else the solver's file."""
+    param = plan.effective
+    nets = dict.fromkeys([param.net, param.train_net, *param.test_net])
+    return place_of_error(error, [net for net in nets if net]) or f"{solver}: "
