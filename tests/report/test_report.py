@@ -389,8 +389,10 @@ def test_metrics_are_those_of_the_nets_layers(
     assert float(last["test_accuracy5"]) > wanted[0]
     monkeypatch.chdir("/")
     assert numbers() == wanted
-    # Without the net, names are all there is.
+    # run.json has the net's text; without it and the net, names are all there is.
     (workspace.folder / "nets" / "net.prototxt").unlink()
+    assert numbers() == wanted
+    (workspace.folder / "runs" / "mini" / "run.json").unlink()
     assert numbers() == [float(last["test_accuracy5"]), float(last["test_loss3/top-1"])]
 
 

@@ -20,7 +20,12 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("test", help="evaluate a trained net")
     parser.set_defaults(command=run)
     parser.add_argument("net", metavar="NET", type=Path, help="a net with a data layer for TEST")
-    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
+    parser.add_argument(
+        "weights",
+        metavar="WEIGHTS",
+        type=Path,
+        help="its .caffemodel; or the folder of a run, for those of its best test, else the newest",
+    )
     parser.add_argument(
         "--iterations", metavar="N", type=int, help="batches (default: one pass over the LMDB)"
     )
@@ -35,10 +40,16 @@ def run(arguments: argparse.Namespace) -> None:
     from ul2q.nets.data_layers import net_state
     from ul2q.nets.metrics import net_metrics
     from ul2q.nets.prototxt import read_net
+    from ul2q.runs.weights import weights_of_run
 
+    weights = arguments.weights
+    if weights.is_dir():
+        chosen = weights_of_run(weights)
+        weights = chosen.path
+        print(f"weights: {weights} ({chosen.reason})")
     with warnings_on_stderr():
         outputs = evaluate(
-            arguments.net, arguments.weights, iterations=arguments.iterations, data=arguments.data
+            arguments.net, weights, iterations=arguments.iterations, data=arguments.data
         )
     net = read_net(arguments.net)
     metrics = net_metrics(net, net_state(net, caffe_pb2.TEST))

@@ -57,6 +57,11 @@ def parse_net(text: str, name: str) -> caffe_pb2.NetParameter:
     return _parse(text, name, caffe_pb2.NetParameter())
 
 
+def parse_solver(text: str, name: str) -> caffe_pb2.SolverParameter:
+    """The `SolverParameter` in a text; arguments and errors are those of `parse_net`."""
+    return _parse(text, name, caffe_pb2.SolverParameter())
+
+
 def _read(path: Path, message: Any) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
