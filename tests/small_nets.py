@@ -113,6 +113,7 @@ def datum(value: int, *, size: int = 6) -> bytes:
 
 def write_records(path: Path, records: list[bytes]) -> None:
     """Write `records` to an LMDB in the folder `path`, with the keys 0000, 0001, …"""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with lmdb.open(str(path), map_size=1 << 20) as env, env.begin(write=True) as transaction:
         for i, record in enumerate(records):
             transaction.put(b"%04d" % i, record)

@@ -490,7 +490,13 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"base_lr": 0.02, "display": None},
         ["base_lr was 0.05, is 0.02", "display was 1, is not given"],
     ),
-    "another net": ({"net": '"other.prototxt"'}, ["net was restless.prototxt, is other.prototxt"]),
+    "another net": (
+        {"net": '"other.prototxt"'},
+        [
+            "net was restless.prototxt, is other.prototxt",
+            "layer 'sum': eltwise_param.coeff was [1.0, 0.1], is [1.0, 0.2]",
+        ],
+    ),
     "the same net elsewhere": ({"net": '"copy.prototxt"'}, []),
 }
 

@@ -169,7 +169,10 @@ def test_the_command(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figure, table = model.with_name("figure.svg"), model.with_name("table.csv")
     options = ["--figure", str(figure), "--bits", "3", "--csv", str(table)]
     assert cli.main(["inspect", str(model), *options]) == 0
-    *lines, figure_line, table_line = capsys.readouterr().out.splitlines()
+    described, sized = capsys.readouterr().out.split("\n\n")
+    lines = described.splitlines()
+    *sizes, figure_line, table_line = sized.splitlines()
+    assert [line.split()[0] for line in sizes] == ["layer", "ip", "other", "all"]
     assert (figure_line, table_line) == (f"figure: {figure}", f"table: {table}")
     assert b"<svg" in figure.read_bytes()
     rows = inspect_model(model)

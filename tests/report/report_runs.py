@@ -90,7 +90,7 @@ def write_run(
             "bits": 2,
             "seed": 1,
             "variant": "",
-            "options": {},
+            "options": {"data": "data/mnist"},
             "status": "done",
             "float_run": None,
             "accuracy": 0.625,

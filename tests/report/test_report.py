@@ -119,8 +119,8 @@ def test_the_summary(tmp_path: Path) -> None:
     assert float(two["difference_to_float"]) == pytest.approx(-0.5)
     assert two["paper"] == "99.12"
     assert float(two["difference_to_paper"]) == pytest.approx(95.5 - 99.12)
-    # From no float run: against the mean of them.
-    assert float(rows["lenet", "ul2q", "2", "channel"]["difference_to_float"]) == pytest.approx(-6)
+    # From no float run: against that of the same schedule and seed, 95.
+    assert float(rows["lenet", "ul2q", "2", "channel"]["difference_to_float"]) == pytest.approx(-5)
     assert rows["lenet", "float", "", ""]["difference_to_float"] == ""
     assert rows["lenet", "float", "", ""]["paper"] == "99.1"
     alone = rows["other", "ul2q", "2", ""]
@@ -416,8 +416,10 @@ def test_metrics_are_those_of_the_nets_layers(
     assert float(last["test_accuracy5"]) > wanted[0]
     monkeypatch.chdir("/")
     assert numbers() == wanted
-    # Without the net, names are all there is.
+    # run.json has the net's text; without it and the net, names are all there is.
     (workspace.folder / "nets" / "net.prototxt").unlink()
+    assert numbers() == wanted
+    (workspace.folder / "runs" / "mini" / "run.json").unlink()
     assert numbers() == [float(last["test_accuracy5"]), float(last["test_loss3/top-1"])]
 
 
@@ -429,13 +431,13 @@ def test_an_unfinished_sweep_run_shows_its_log(tmp_path: Path) -> None:
 
 
 def test_folders_in_folders_and_equal_names(tmp_path: Path) -> None:
-    for place in ("a/one", "a/two", "b/one", "c/d/e/too-deep"):
+    for place in ("a/one", "a/two", "b/one", "c/d/e/f/g/deep"):
         write_run(tmp_path / place, net=model(None))
     (tmp_path / "log.txt").write_text("no run")
     runs = read_runs([tmp_path, tmp_path / "a"])
-    assert [run.name for run in runs] == ["a/one", "b/one", "two"]
+    assert [run.name for run in runs] == ["a/one", "b/one", "deep", "two"]
     # Not seeds of one another: what tells them apart is not known.
-    assert [run.variant for run in runs] == ["a/one", "b/one", "two"]
+    assert [run.variant for run in runs] == ["a/one", "b/one", "deep", "two"]
 
 
 def test_the_newest_model_is_read(tmp_path: Path) -> None:

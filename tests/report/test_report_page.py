@@ -166,6 +166,7 @@ def test_the_tables(page: Page, report: Report) -> None:
         "method": "float",
         "bits": "",
         "variant": "",
+        "data": "mnist",
         "runs": "1",
         "accuracy, %": "99.10",
         "lowest to highest": "",

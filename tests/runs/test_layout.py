@@ -33,6 +33,7 @@ def test_snapshots_are_called_as_caffe_calls_them(workspace: Workspace, form: st
     assert find_snapshots("a+b") == find_snapshots("aab_iter_7") == []
     assert layout.has_training(Path())
     assert layout.is_run(Path()) == (form != "HDF5")
+    assert layout.iteration_of_model(weights) == 3
 
 
 def test_a_run_has_its_files_and_no_others(workspace: Workspace) -> None:
@@ -41,6 +42,7 @@ def test_a_run_has_its_files_and_no_others(workspace: Workspace) -> None:
     assert result.best is not None
     expected = {
         *(run / name for name in (layout.LOG, layout.SOLVER, layout.RUN_LOCK)),
+        *(run / name for name in (layout.RECORD, layout.CARD)),
         *layout.snapshot_files(run / "mini", 20, hdf5=False),
         *layout.best_files(run / "mini"),
     }
@@ -83,5 +85,6 @@ def test_a_sweep_has_its_files_and_no_others(workspace: Workspace) -> None:
     assert set(run.iterdir()) == {
         *(run / name for name in (layout.LOG, layout.QUANTIZATION_LOG, layout.SOLVER)),
         *(run / name for name in (layout.RUN_LOCK, layout.RECORD, layout.NET, layout.OUTPUT)),
+        run / layout.CARD,
         *layout.snapshot_files(run / run.name, 20, hdf5=False),
     }

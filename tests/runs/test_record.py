@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ul2q.runs.record import DONE, Record, RecordError, read_record, read_records
+from ul2q.runs.record import DONE, Record, read_record, read_records
+from ul2q.runs.run_file import RecordError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -33,7 +33,12 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "net", metavar="NET", type=prototxt, help="a net with a data layer for TEST"
     )
-    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
+    parser.add_argument(
+        "weights",
+        metavar="WEIGHTS",
+        type=Path,
+        help="its .caffemodel; or the folder of a run, for those of its best test, else the newest",
+    )
     parser.add_argument(
         "--iterations", metavar="N", type=int, help="batches (default: one pass over the LMDB)"
     )
@@ -55,10 +60,16 @@ def run(arguments: argparse.Namespace) -> None:
 
     from ul2q.data.data_folder import read_data_folder
     from ul2q.evaluation import TOP, EvaluationError, evaluate_net
+    from ul2q.runs.weights import weights_of_run
 
+    weights = arguments.weights
+    if weights.is_dir():
+        chosen = weights_of_run(weights)
+        weights = chosen.path
+        print(f"weights: {weights} ({chosen.reason})")
     with warnings_on_stderr():
         result = evaluate_net(
-            arguments.net, arguments.weights, iterations=arguments.iterations, data=arguments.data
+            arguments.net, weights, iterations=arguments.iterations, data=arguments.data
         )
     names: tuple[str, ...] = ()
     if result.data and (arguments.json or arguments.classes or arguments.confusion):

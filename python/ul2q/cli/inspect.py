@@ -26,9 +26,17 @@ def add_parser(commands: Commands) -> None:
     parser.description = (
         "For each blob of a .caffemodel: shape, moments, the Kolmogorov-Smirnov distance to a "
         "normal distribution, and the squared error of μL2Q at 1 to 8 bits as a share of the "
-        "variance."
+        "variance. Then for each layer: bits a weight, size at those bits and as floats, and with "
+        "--net the multiply-adds for one example."
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a .caffemodel of any Caffe's")
+    parser.add_argument(
+        "--net",
+        metavar="NET",
+        type=Path,
+        help="the net that computes with it, which says how it is quantised (default: as it was "
+        "when it was saved) and what it costs",
+    )
     parser.add_argument(
         "--figure",
         metavar="FILE",
@@ -44,8 +52,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q inspect`."""
-    from ul2q.models.inspection import inspect_model, model_table
+    from ul2q.models.inspection import inspect_model, model_table, size_and_cost, size_table
 
+    found = size_and_cost(arguments.model, arguments.net)
     rows = inspect_model(
         arguments.model,
         figure=arguments.figure,
@@ -54,6 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
         force=arguments.force,
     )
     print_table(*model_table(rows))
+    print()
+    print_table(*size_table(found))
     for name, path in (("figure", arguments.figure), ("table", arguments.csv)):
         if path:
             print(f"{name}: {path}")

@@ -32,7 +32,7 @@ def add_parser(commands: Commands) -> None:
         metavar="RUNS",
         type=Path,
         nargs="+",
-        help="a folder of `ul2q sweep`, of `ul2q train --run`, or one that holds such folders",
+        help="a folder of `ul2q sweep`, of `ul2q train --run`, or one that holds such at any depth",
     )
     parser.add_argument(
         "-o",
@@ -62,5 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     for one in report.runs:
         for note in (*([one.error] if one.error else []), *one.notes):
             print(f"{one.name}: {note}")
+    for folder, reason in report.left_out.items():
+        print(f"left out: {folder} ({reason})")
     print(f"figures and tables: {report.files}")
     print(f"page: {report.page}")

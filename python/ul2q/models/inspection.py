@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ul2q.models.caffemodel import WeightsError, read_blobs
+from ul2q.models.caffemodel import WeightsError, read_blobs, read_caffemodel
+from ul2q.models.cost import net_multiply_adds
 from ul2q.models.histograms import model_figure, moments
+from ul2q.models.size import model_size
+from ul2q.nets.prototxt import read_net
 from ul2q.quantizers import quantize
 from ul2q.util.figures import FiguresError, check_figure, write_figure
 from ul2q.util.output_file import refuse_existing, write_file
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ul2q.models.caffemodel import ModelBlob
+    from ul2q.models.size import ModelSize
     from ul2q.util.paths import StrPath
 
 BITS = range(1, 9)
@@ -178,6 +182,74 @@ def model_table(rows: Sequence[BlobRow]) -> tuple[list[str], list[list[str]]]:
             for row in rows
         ],
     )
+
+
+@dataclass(frozen=True)
+class SizeAndCost:
+    """What a model takes to store and to compute with.
+
+    Attributes:
+        size: of its parameters.
+        multiply_adds: of each layer for one example, by the layers' names; None without a net.
+    """
+
+    size: ModelSize
+    multiply_adds: dict[str, int] | None = None
+
+
+def size_and_cost(model: Path, net: Path | None = None) -> SizeAndCost:
+    """What a caffemodel takes to store, and what its net takes to compute.
+
+    Args:
+        model: the .caffemodel.
+        net: the net that computes with it, which says how the layers are quantised and what they
+            cost; None: the model says how it was quantised in training.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        WeightsError: the model is damaged, or has no layer of the net.
+        PrototxtError: the net is faulty, or does not tell the shape of its data.
+        caffe.CaffeError: Caffe refuses the net.
+    """
+    blobs = read_blobs(model)
+    if net is None:
+        return SizeAndCost(model_size(blobs, read_caffemodel(model).layer))
+    try:
+        size = model_size(blobs, read_net(net).layer)
+    except WeightsError as error:
+        raise WeightsError(f"{model} with {net}: {error}") from error
+    return SizeAndCost(size, net_multiply_adds(net))
+
+
+def size_table(found: SizeAndCost) -> tuple[list[str], list[list[str | None]]]:
+    """Headings and rows for people: a row for each layer, and the sum of all."""
+    headings = ["layer", "type", "weights", "bits a weight", "kB", "kB float", "compression"]
+    costs = found.multiply_adds
+    rows: list[list[str | None]] = []
+    for layer in found.size.layers:
+        row = [
+            *(layer.layer, layer.type, f"{layer.weights:,}" if layer.weights else None),
+            str(layer.weight_bits) if layer.weights else None,
+            *_kilobytes(layer.bits / 8000, layer.float_bits / 8000),
+        ]
+        rows.append(row + ([] if costs is None else [_thousands(costs.get(layer.layer))]))
+    size = found.size
+    mean = size.bits_per_weight
+    total = [
+        *("all", None, f"{size.weights:,}", None if mean is None else f"{mean:.2f}"),
+        *_kilobytes(size.kilobytes, size.float_kilobytes),
+    ]
+    rows.append(total + ([] if costs is None else [_thousands(sum(costs.values()))]))
+    return headings + ([] if costs is None else ["multiply-adds"]), rows
+
+
+def _kilobytes(taken: float, as_float: float) -> tuple[str, str, str]:
+    ratio = f"{as_float / taken:.1f}" if taken else "1.0"
+    return f"{taken:,.1f}", f"{as_float:,.1f}", ratio
+
+
+def _thousands(number: int | None) -> str | None:
+    return None if number is None else f"{number:,}"
 
 
 def _ks_distance(z: NDArray[np.float64]) -> float:

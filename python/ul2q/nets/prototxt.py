@@ -67,6 +67,11 @@ def parse_net(text: str, name: str) -> caffe_pb2.NetParameter:
     return _parse(text, name, caffe_pb2.NetParameter())
 
 
+def parse_solver(text: str, name: str) -> caffe_pb2.SolverParameter:
+    """The `SolverParameter` in a text; arguments and errors are those of `parse_net`."""
+    return _parse(text, name, caffe_pb2.SolverParameter())
+
+
 def read_text(path: Path, what: str = "a prototxt") -> str:
     """The text of a prototxt.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ul2q.models.histograms import histogram_figure
-from ul2q.report.paper import paper_net, paper_result, paper_results
+from ul2q.report.paper import paper_result, paper_results
 from ul2q.runs.log import LEARNING_RATE, TRAIN_LOSS
 from ul2q.runs.quantization_log import mse_columns
 from ul2q.runs.record import FLOAT
@@ -85,7 +85,7 @@ def accuracy_figure(groups: Sequence[Group]) -> Figure | None:
     axes.set_xticks([], minor=True)
     axes.set_xlabel("bits of a weight")
     axes.set_ylabel("test accuracy, %")
-    _finish(axes, groups[0].net)
+    _finish(axes, groups[0].title)
     return figure
 
 
@@ -98,7 +98,7 @@ def _draw_paper(
     axes: Axes, groups: Sequence[Group], lines: dict[tuple[str, str], list[Group]]
 ) -> set[int]:
     """Draw the paper's points, hollow and grey; return their widths."""
-    net = paper_net(groups[0].net)
+    net = groups[0].paper_net
     if net is None:
         return set()
     widths: set[int] = set()

@@ -8,7 +8,6 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from ul2q.report.html_text import inline_svg, table
-from ul2q.report.paper import paper_net
 from ul2q.report.runs import STATUSES
 from ul2q.report.views import View, layers_view, paper_view, runs_view, summary_view
 from ul2q.runs.record import DONE, WAITING
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ul2q.report.runs import Run
-    from ul2q.report.summary import Group
+    from ul2q.report.summary import FloatReference, Group
 
 _PAGE = Template("""\
 <!DOCTYPE html>
@@ -110,35 +109,43 @@ def page(
     net_pictures: Mapping[str, NetPictures],
     run_pictures: Mapping[Path, RunPictures],
     files: str,
+    left_out: Mapping[Path, str],
 ) -> str:
     """The report as HTML.
 
     Args:
         groups: the groups of all runs.
         runs: all runs.
-        net_pictures: the figures of each net, by its name.
+        net_pictures: the figures of each net, by the groups' title.
         run_pictures: the figures of each run, by its folder.
         files: the name of the folder with figures and tables.
+        left_out: the folders that are not in the report, and why.
     """
     anchors = {run.folder: f"run-{i}" for i, run in enumerate(runs, start=1)}
+    references = {run: one for group in groups for run, one in group.references.items()}
     parts = [
         _overview(runs, anchors),
         "<h2>Accuracy</h2>",
         _view(summary_view(groups)),
         "<p class=note>Accuracy in the last test: the mean over the seeds ± standard deviation, "
         "finished runs only. Less float, less paper: differences in percentage points; the float "
-        "run is the one whose weights the run began from, else the mean of the net's float runs."
-        "</p>",
+        "run is the one whose weights a run began from, else that of the same schedule and seed, "
+        "else the best; each run below says which. The paper’s figure stands beside runs on the "
+        "paper’s data alone.</p>",
         *_nets(groups, net_pictures),
         "<h2>Runs</h2>",
         _runs_table(runs, anchors),
-        *(_run(run, anchors[run.folder], run_pictures[run.folder]) for run in runs),
+        *(
+            _run(run, anchors[run.folder], run_pictures[run.folder], references.get(run.folder))
+            for run in runs
+        ),
         *_paper(groups),
         "<h2>Files</h2>",
         f"<p>The folder <code>{escape(files)}</code> holds each figure as PNG and SVG, and the "
         "tables whole: summary.csv, runs.csv, layers.csv, codes.csv, paper.csv.</p>",
+        *_left_out(left_out),
     ]
-    nets = ", ".join(dict.fromkeys(group.net for group in groups))
+    nets = ", ".join(dict.fromkeys(group.title for group in groups))
     return _PAGE.substitute(title=escape(f"Quantised training: {nets}"), body="\n".join(parts))
 
 
@@ -170,10 +177,10 @@ def _so_far(run: Run) -> str:
 
 def _nets(groups: Sequence[Group], pictures: Mapping[str, NetPictures]) -> list[str]:
     parts = []
-    for net in dict.fromkeys(group.net for group in groups):
-        drawn = [one for one in (pictures[net].accuracy, pictures[net].comparison) if one]
-        if len({group.net for group in groups}) > 1:
-            parts.append(f"<h3>{escape(net)}</h3>")
+    for title in dict.fromkeys(group.title for group in groups):
+        drawn = [one for one in (pictures[title].accuracy, pictures[title].comparison) if one]
+        if len({group.title for group in groups}) > 1:
+            parts.append(f"<h3>{escape(title)}</h3>")
         parts += map(_figure, drawn)
     return parts
 
@@ -191,7 +198,17 @@ def _runs_table(runs: Sequence[Run], anchors: Mapping[Path, str]) -> str:
     return table(view.headings, linked, view.numbers)
 
 
-def _run(run: Run, anchor: str, pictures: RunPictures) -> str:
+def _left_out(left_out: Mapping[Path, str]) -> list[str]:
+    if not left_out:
+        return []
+    by_reason: dict[str, list[str]] = {}
+    for folder, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(f"<code>{escape(str(folder))}</code>")
+    items = (f"<li>{', '.join(names)}: {escape(why)}</li>" for why, names in by_reason.items())
+    return ["<h2>Folders left out</h2>", f"<ul>{''.join(items)}</ul>"]
+
+
+def _run(run: Run, anchor: str, pictures: RunPictures, reference: FloatReference | None) -> str:
     parts = [f'<h3 id="{anchor}">{escape(run.name)}</h3>']
     if run.status != DONE:
         reason = f": {escape(run.error)}" if run.error else ""
@@ -199,6 +216,11 @@ def _run(run: Run, anchor: str, pictures: RunPictures) -> str:
         parts.append(f'<p><span class="bad">{state}</span>{_so_far(run)}{reason}</p>')
     if run.float_run:
         parts.append(f"<p>Began from the weights of {escape(run.float_run)}.</p>")
+    if reference is not None:
+        parts.append(
+            f"<p>Less float: compared with {escape(reference.run.name)}, the float run "
+            f"{escape(reference.reason)}.</p>"
+        )
     parts += (f'<p class="note">{escape(note.capitalize())}.</p>' for note in run.notes)
     if pictures.training:
         parts.append(_figure(pictures.training))
@@ -210,7 +232,7 @@ def _run(run: Run, anchor: str, pictures: RunPictures) -> str:
 
 
 def _paper(groups: Sequence[Group]) -> list[str]:
-    nets = [net.name for group in groups if (net := paper_net(group.net))]
+    nets = [net.name for group in groups if (net := group.paper_net)]
     if not nets:
         return []
     return [

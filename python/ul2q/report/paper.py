@@ -120,6 +120,12 @@ def paper_net(name: str) -> PaperNet | None:
     return None
 
 
+def is_papers_data(net: PaperNet, data: str) -> bool:
+    """Whether a data set of this name, however spelled, is the one that the paper took."""
+    names = {_letters(net.data)} | ({"ilsvrc2012"} if net.data == "ImageNet" else set())
+    return _letters(data) in names
+
+
 def paper_results(net: PaperNet) -> tuple[PaperResult, ...]:
     """The entries of Table IV for a net."""
     return tuple(result for result in RESULTS if result.net == net.name)

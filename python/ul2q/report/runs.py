@@ -5,33 +5,45 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
 from ul2q.models.caffemodel import read_caffemodel
+from ul2q.nets.data_layers import LMDB_OF_PHASE, data_layers, net_state
+from ul2q.nets.data_sets import data_set
 from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.metrics import Metrics
 from ul2q.nets.quantization import code_bits, method_name
 from ul2q.quantizers import methods
 from ul2q.report.errors import ReportError
+from ul2q.report.folders import find_runs
 from ul2q.report.layers import read_layers, weight_quantizers
 from ul2q.runs.early_stop import EarlyStop, read_early_stop
-from ul2q.runs.layout import HDF5_MODELS, LOG, QUANTIZATION_LOG, RECORD, is_run
+from ul2q.runs.layout import HDF5_MODELS, LOG, QUANTIZATION_LOG
 from ul2q.runs.log import Log, read_log
 from ul2q.runs.metrics import log_metrics
 from ul2q.runs.record import DONE, FAILED, FLOAT, RUNNING, STOPPED, WAITING, read_record
 from ul2q.runs.snapshots import newest_model
 from ul2q.runs.solver import recorded_solver, recorded_train_net
+from ul2q.runs.training_record import read_training_record
 from ul2q.util.paths import StrPath, as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from ul2q.report.layers import LayerWeights
     from ul2q.runs.record import Record
+    from ul2q.runs.training_record import TrainingRecord
 
+_NO_SCHEDULE = (
+    *("net", "net_param", "train_net", "train_net_param", "test_net", "test_net_param"),
+    *("train_state", "test_state", "test_iter", "test_interval", "test_initialization"),
+    *("test_compute_loss", "display", "snapshot", "snapshot_prefix", "snapshot_format"),
+    *("snapshot_after_train", "snapshot_diff", "random_seed", "weights", "debug_info"),
+    *("solver_mode", "device_id", "average_loss"),
+)
 # What is said of a run by its status; the last two are those of runs without a run.json.
 STATUSES = {
     WAITING: "not begun",
@@ -42,7 +54,6 @@ STATUSES = {
     "unfinished": "not finished",
     "unknown": "not known whether finished",
 }
-_DEPTH = 2  # how deep runs may lie in folders
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -69,6 +80,10 @@ class Run:
         log, quantization: log.csv and quantization.csv; None if there is none.
         metrics: which columns of log.csv are accuracies and losses.
         layers: the blobs of weights in its newest model.
+        data: the name of the data set that it trained on, as "mnist"; "" if that is not known.
+        began_from: the SHA-256 of the .caffemodel files that it began from.
+        schedule: the fields of its solver that decide how it trains, without the seed.
+        is_of_sweep: whether a sweep's record stands in its folder.
         notes: what is missing.
     """
 
@@ -92,6 +107,10 @@ class Run:
     metrics: Metrics = field(default_factory=Metrics)
     layers: tuple[LayerWeights, ...] = ()
     notes: tuple[str, ...] = ()
+    data: str = ""
+    began_from: tuple[str, ...] = ()
+    schedule: str = ""
+    is_of_sweep: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -102,8 +121,7 @@ class Run:
 def read_runs(folders: StrPath | Sequence[StrPath]) -> tuple[Run, ...]:
     """The runs in folders, ordered by net, method, bits, variant, seed and name.
 
-    A folder is a run if it holds a run.json, a log.csv or a .caffemodel; else the runs are looked
-    for in the folders that it holds, and in those that these hold.
+    Which folders are runs is said by `ul2q.report.folders.find_runs`.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -112,12 +130,7 @@ def read_runs(folders: StrPath | Sequence[StrPath]) -> tuple[Run, ...]:
             prototxt is damaged.
     """
     roots = as_paths(folders)
-    found: dict[Path, Path] = {}  # by what they really are, so that none is there twice
-    for folder in roots:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder")
-        for run in _run_folders(folder, _DEPTH):
-            found.setdefault(run.resolve(), run)
+    found = find_runs(roots).runs
     if not found:
         raise ReportError(
             f"{', '.join(map(str, roots))}: no runs there; give a folder of `ul2q sweep`, or "
@@ -126,15 +139,6 @@ def read_runs(folders: StrPath | Sequence[StrPath]) -> tuple[Run, ...]:
     names = _names(list(found))
     runs = [_read_run(folder, names[real]) for real, folder in found.items()]
     return tuple(sorted(_told_apart(runs), key=_order))
-
-
-def _run_folders(folder: Path, depth: int) -> list[Path]:
-    if is_run(folder):
-        return [folder]
-    if not depth:
-        return []
-    inside = sorted(child for child in folder.iterdir() if child.is_dir())
-    return [run for child in inside for run in _run_folders(child, depth - 1)]
 
 
 def _names(folders: Sequence[Path]) -> dict[Path, str]:
@@ -153,6 +157,7 @@ def _names(folders: Sequence[Path]) -> dict[Path, str]:
 def _read_run(folder: Path, name: str) -> Run:
     log, quantization = (read_log(folder / log) for log in (LOG, QUANTIZATION_LOG))
     solver = recorded_solver(folder) or caffe_pb2.SolverParameter()
+    record, training = read_record(folder), read_training_record(folder)
     model, model_iteration = newest_model(folder)
     weights = read_caffemodel(model) if model else None
     net = recorded_train_net(folder, solver) or weights
@@ -164,16 +169,44 @@ def _read_run(folder: Path, name: str) -> Run:
         log=log,
         quantization=quantization,
         layers=read_layers(model, weights) if model and weights else (),
+        data=_printable(_data_name(record, training, net)),
+        began_from=tuple(one.sha256 for one in training.weights) if training else (),
+        schedule=_schedule(solver),
+        is_of_sweep=record is not None,
     )
     stop = read_early_stop(folder)
     if log is not None:
         stop = stop if stop is not None and stop.iteration == log.iteration else None
         run = _with_log(run, log, stop)
-    if (record := read_record(folder)) is not None:
+    if record is not None:
         run = _recorded(run, record)
     elif net is not None:
         run = _identified(run, net, solver)
     return replace(run, notes=tuple(_notes(run, model, model_iteration, stop)))
+
+
+def _data_name(
+    record: Record | None, training: TrainingRecord | None, net: caffe_pb2.NetParameter | None
+) -> str:
+    """The name of the data set: of its import, or else of its folder; "" if neither is known."""
+    sources = []
+    if training is not None:
+        sources = training.data[:1]
+    elif record is not None and isinstance(folder := record.options.get("data"), str):
+        sources = [data_set(Path(folder) / LMDB_OF_PHASE[caffe_pb2.TRAIN])]
+    elif net is not None:
+        layers = data_layers(net, net_state(net, caffe_pb2.TRAIN))
+        sources = [data_set(Path(layer.data_param.source)) for layer in layers[:1]]
+    return next((one.name or Path(one.source).parent.name for one in sources), "")
+
+
+def _schedule(solver: caffe_pb2.SolverParameter) -> str:
+    """The fields of a solver that decide how it trains."""
+    param = caffe_pb2.SolverParameter()
+    param.CopyFrom(solver)
+    for name in _NO_SCHEDULE:
+        param.ClearField(name)
+    return str(param)
 
 
 def _with_log(run: Run, log: Log, stop: EarlyStop | None) -> Run:
@@ -287,18 +320,22 @@ def _told_apart(runs: Sequence[Run]) -> list[Run]:
 
     Only a sweep's runs are known to differ by nothing but the seed.
     """
-    kinds = Counter((run.net, run.method, run.bits, run.variant) for run in runs)
+    kinds = Counter(map(_kind, runs))
     return [
         run
-        if (run.folder / RECORD).is_file() or kinds[run.net, run.method, run.bits, run.variant] == 1
+        if run.is_of_sweep or kinds[_kind(run)] == 1
         else replace(run, variant=", ".join(filter(None, (run.variant, run.name))))
         for run in runs
     ]
 
 
+def _kind(run: Run) -> tuple[object, ...]:
+    return (run.net, run.data, run.method, run.bits, run.variant)
+
+
 def _order(run: Run) -> tuple[object, ...]:
     return (
-        *(run.net, run.method != FLOAT, run.method != "ul2q", run.method, run.bits or 0),
+        *(run.net, run.data, run.method != FLOAT, run.method != "ul2q", run.method, run.bits or 0),
         *(run.variant, -1 if run.seed is None else run.seed, run.name),
     )
 

@@ -40,7 +40,7 @@ def all_tables(groups: Sequence[Group], runs: Sequence[Run]) -> tuple[Table, ...
     """The tables summary, runs, layers, codes and paper; docs/report.md says what they hold."""
     return (
         _summary(groups),
-        _runs(runs),
+        _runs(groups, runs),
         _layers(runs),
         _codes(runs),
         Table(
@@ -53,12 +53,13 @@ def all_tables(groups: Sequence[Group], runs: Sequence[Run]) -> tuple[Table, ...
 
 def _summary(groups: Sequence[Group]) -> Table:
     columns = (
-        *("net", "method", "bits", "variant", "runs", "finished", "accuracy", "deviation"),
+        *("net", "data", "method", "bits", "variant", "runs", "finished", "accuracy", "deviation"),
         *("lowest", "highest", "difference_to_float", "paper", "difference_to_paper"),
     )
     rows = tuple(
         (
-            *(group.net, group.method, group.bits, group.variant or None, len(group.runs)),
+            *(group.net, group.data or None, group.method, group.bits, group.variant or None),
+            len(group.runs),
             sum(run.is_finished for run in group.runs),
             *(group.mean, group.deviation),
             min(group.accuracies, default=None),
@@ -79,16 +80,21 @@ def difference_to_paper(group: Group) -> float | None:
     return group.mean - group.paper.accuracy
 
 
-def _runs(runs: Sequence[Run]) -> Table:
+def _runs(groups: Sequence[Group], runs: Sequence[Run]) -> Table:
+    references = {run: one for group in groups for run, one in group.references.items()}
     columns = (
-        *("run", "net", "method", "bits", "seed", "variant", "status", "accuracy", "loss"),
-        *("iterations", "max_iterations", "seconds", "float_run", "error", "notes"),
+        *("run", "net", "data", "method", "bits", "seed", "variant", "status", "accuracy", "loss"),
+        *("iterations", "max_iterations", "seconds", "float_run", "compared_with", "compared_as"),
+        *("error", "notes"),
     )
     rows = tuple(
         (
-            *(run.name, run.net, run.method, run.bits, run.seed, run.variant or None, run.status),
+            *(run.name, run.net, run.data or None, run.method, run.bits, run.seed),
+            *(run.variant or None, run.status),
             *(run.accuracy, run.loss, run.iterations, run.max_iterations, run.seconds),
-            *(run.float_run, run.error, "; ".join(run.notes) or None),
+            run.float_run,
+            *((one.run.name, one.reason) if (one := references.get(run.folder)) else (None, None)),
+            *(run.error, "; ".join(run.notes) or None),
         )
         for run in runs
     )

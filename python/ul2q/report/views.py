@@ -35,12 +35,13 @@ class View:
 def summary_view(groups: Sequence[Group]) -> View:
     """The summary, with a row for each group."""
     headings = (
-        *("net", "method", "bits", "variant", "runs", "accuracy, %", "lowest to highest"),
+        *("net", "method", "bits", "variant", "data", "runs", "accuracy, %", "lowest to highest"),
         *("less float", "paper, %", "less paper"),
     )
     rows = [
         (
-            *(group.net, group.method, _text(group.bits), group.variant, _run_count(group)),
+            *(group.net, group.method, _text(group.bits), group.variant, group.data),
+            _run_count(group),
             _mean_and_deviation(group),
             _range(group.accuracies),
             _signed(group.difference),
@@ -49,7 +50,7 @@ def summary_view(groups: Sequence[Group]) -> View:
         )
         for group in groups
     ]
-    return View(headings, frozenset((2, 4, 5, 6, 7, 8, 9)), rows)
+    return View(headings, frozenset((2, 5, 6, 7, 8, 9, 10)), rows)
 
 
 def runs_view(runs: Sequence[Run]) -> View:

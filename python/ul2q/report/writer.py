@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from ul2q.report.artist import Artist
 from ul2q.report.errors import ReportError
+from ul2q.report.folders import find_runs
 from ul2q.report.page import page
 from ul2q.report.runs import read_runs
 from ul2q.report.summary import summarise
 from ul2q.report.tables import all_tables
 from ul2q.util.figures import require_matplotlib
 from ul2q.util.output_file import OutputExistsError, refuse_existing, write_file
+from ul2q.util.paths import as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +32,13 @@ class Report:
         runs: the runs, in the page's order.
         page: the HTML file.
         files: the folder with the figures and tables.
+        left_out: the folders that are not in the report, and why.
     """
 
     runs: tuple[Run, ...]
     page: Path
     files: Path
+    left_out: dict[Path, str]
 
 
 def write_report(
@@ -76,20 +80,21 @@ def write_report(
             f"{files} exists already; choose another folder by --files, or replace what stands "
             "there with --force (force=True)"
         )
-    runs = read_runs(folders)
+    runs, left_out = read_runs(folders), find_runs(as_paths(folders)).left_out
     groups = summarise(runs)
     artist = Artist()
     net_pictures = {}
-    for net in dict.fromkeys(group.net for group in groups):
-        net_pictures[net] = artist.net(net, [group for group in groups if group.net == net])
+    for title in dict.fromkeys(group.title for group in groups):
+        alike = [group for group in groups if group.title == title]
+        net_pictures[title] = artist.net(title, alike)
     run_pictures = {run.folder: artist.run(run) for run in runs}
     contents = {
         **artist.files,
         **{f"{table.name}.csv": table.csv() for table in all_tables(groups, runs)},
     }
-    text = page(groups, runs, net_pictures, run_pictures, files.name)
+    text = page(groups, runs, net_pictures, run_pictures, files.name, left_out)
     files.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_file(files / name, content, force=force)
     write_file(output, text.encode(), force=force)
-    return Report(runs, output, files)
+    return Report(runs, output, files, left_out)

@@ -14,8 +14,9 @@ QUANTIZATION_LOG = "quantization.csv"
 SOLVER = "solver.prototxt"
 EARLY_STOP = "early_stop.json"
 RUN_LOCK = ".run.lock"
-# What `ul2q sweep` adds to each run's folder:
 RECORD = "run.json"
+CARD = "README.md"
+# What `ul2q sweep` adds to each run's folder, beside its entries in run.json:
 NET = "train_test.prototxt"
 OUTPUT = "output.txt"
 # What it writes into its own, beside the runs' folders:
@@ -27,7 +28,7 @@ PROCESSES_LOCK = ".runs.lock"
 MODELS = "*.caffemodel"
 HDF5_MODELS = "*.caffemodel.h5"
 _SOLVER_STATES = "*.solverstate*"
-_MODEL_OF_ITERATION = re.compile(r"_iter_(\d+)\.caffemodel")
+_MODEL_OF_ITERATION = re.compile(r"_iter_(\d+)\.caffemodel(\.h5)?")
 _BEST = "_best"
 
 
@@ -66,6 +67,11 @@ def best_files(prefix: str | Path) -> tuple[Path, Path]:
 def is_best_model(path: Path) -> bool:
     """Whether a .caffemodel has the weights of the best test."""
     return path.name.endswith(f"{_BEST}.caffemodel")
+
+
+def prefix_of_best(path: Path) -> Path:
+    """The `snapshot_prefix` that a .caffemodel of the best test stands under."""
+    return path.with_name(path.name.removesuffix(f"{_BEST}.caffemodel"))
 
 
 def is_leftover(path: Path, prefix: str | Path) -> bool:

@@ -9,6 +9,7 @@ from ul2q.nets.metrics import Metrics, metrics_by_name, net_metrics
 from ul2q.nets.solver_nets import resolve_nets, solver_nets
 from ul2q.runs.log import column_of_test, split_test_column
 from ul2q.runs.solver import find_net, recorded_solver
+from ul2q.runs.training_record import read_training_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 def log_metrics(run: Path, columns: Sequence[str]) -> Metrics:
     """The columns that are metrics of the test nets, the first net's first.
 
-    They follow from the layers of the nets that the run's solver.prototxt names, if these are
-    still found, else from the columns' names.
+    They follow from the layers of the nets in the run's run.json, or of those that its
+    solver.prototxt names if these are still found, else from the columns' names.
 
     Args:
         run: its folder.
@@ -38,11 +39,13 @@ def log_metrics(run: Path, columns: Sequence[str]) -> Metrics:
 
 
 def _metrics_of_nets(run: Path) -> Metrics:
-    param = recorded_solver(run)
-    if param is None:
+    if (record := read_training_record(run)) is not None:
+        _, *tests = record.all_nets()
+    elif (param := recorded_solver(run)) is not None:
+        resolve_nets(param, lambda name, _: str(find_net(name, run)))
+        _, *tests = solver_nets(param)
+    else:
         return Metrics()
-    resolve_nets(param, lambda name, _: str(find_net(name, run)))
-    _, *tests = solver_nets(param)
     accuracies: list[str] = []
     losses: list[str] = []
     for i, (net, state) in enumerate(tests):

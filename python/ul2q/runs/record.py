@@ -1,15 +1,13 @@
-"""What a sweep knows of a run: run.json in the run's folder."""
+"""What a sweep knows of a run: the entries of run.json but for those of training."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ul2q.errors import UserError
 from ul2q.runs.layout import RECORD
-from ul2q.util.output_file import write_file
+from ul2q.runs.run_file import TRAINING, RecordError, read_run_file, write_run_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,13 +27,9 @@ _TYPES: dict[type | tuple[type, ...], tuple[str, ...]] = {
 }
 
 
-class RecordError(UserError, ValueError):
-    """A damaged run.json."""
-
-
 @dataclass
 class Record:
-    """A run of a sweep; run.json is an object of these fields, results.csv has most as columns.
+    """A run of a sweep; run.json has these fields, results.csv most of them as columns.
 
     Attributes:
         run: the name of the run and of its folder.
@@ -69,28 +63,30 @@ class Record:
     seconds: float = 0.0
     error: str | None = None
 
-    @property
-    def text(self) -> str:
-        """The content of run.json."""
-        return json.dumps(asdict(self), indent=2) + "\n"
-
     def save(self, runs: Path) -> None:
-        """Write run.json into the run's folder below `runs`."""
-        write_file(runs / self.run / RECORD, self.text.encode(), force=True)
+        """Write run.json in the run's folder below `runs`; what training has written there stays.
+
+        Raises:
+            RecordError: there is one that is damaged.
+        """
+        folder = runs / self.run
+        kept = (read_run_file(folder) or {}).get(TRAINING)
+        write_run_file(folder, asdict(self) | ({} if kept is None else {TRAINING: kept}))
 
 
 def read_record(folder: Path) -> Record | None:
-    """The record in a run's folder; None if there is none.
+    """What a sweep has recorded in a run's folder; None if none has.
 
     Raises:
         RecordError: it is damaged.
     """
-    path = folder / RECORD
-    if not path.is_file():
+    entries, path = read_run_file(folder), folder / RECORD
+    if entries is None or entries.keys() == {TRAINING}:
         return None
+    entries.pop(TRAINING, None)
     try:
-        record = Record(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        record = Record(**entries)
+    except TypeError as error:
         raise RecordError(f"{path} is damaged: {error}; mend it, or remove {folder}") from error
     for kind, names in _TYPES.items():
         for name in names:

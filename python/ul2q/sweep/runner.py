@@ -276,8 +276,8 @@ class _Sweep:
                 return
             if float_run is None or self._records[float_run].status == DONE:
                 self._pending.remove(name)
+                self._change(name, RUNNING)  # before the run's process writes its part of run.json
                 self._processes[name] = self._begin(self._plan[name])
-                self._change(name, RUNNING)
 
     def _begin(self, run: PlannedRun) -> subprocess.Popen[bytes]:
         folder = self._runs / run.name

@@ -65,17 +65,30 @@ class Arguments:
         if self.tensorboard:
             event_files.check_installed()
 
+    def command(self) -> str:
+        """The shell command that does what this call does."""
+        command = ["ul2q", "train", str(self.solver)]
+        for path in self.weights:
+            command += ["--weights", str(path)]
+        if self.snapshot is not None:
+            command += ["--snapshot", str(self.snapshot)]
+        return shlex.join([*command, *self._options(), *["--resume"] * self.resume])
+
     def command_to_go_on(self, snapshot: Path) -> str:
         """The shell command that goes on with the run from its solver state `snapshot`."""
-        command = ["ul2q", "train", str(self.solver)]
-        options = (("--run", self.run), ("--data", self.data), ("--epochs", self.epochs))
-        for name, value in options:
-            command += [name, str(value)] if value is not None else []
-        for setting in self.settings:
-            command += ["--set", setting]
-        command += ["--keep", str(self.keep)] if self.keep != KEPT else []
-        command += ["--best"] * self.best
-        command += ["--patience", str(self.patience)] if self.patience is not None else []
-        command += ["--tensorboard"] * self.tensorboard
+        command = ["ul2q", "train", str(self.solver), *self._options()]
         command += ["--snapshot", str(snapshot)] if self.run is None else ["--resume"]
         return shlex.join(command)
+
+    def _options(self) -> list[str]:
+        """The options, but for those that say what the run begins from."""
+        options: list[str] = []
+        named = (("--run", self.run), ("--data", self.data), ("--epochs", self.epochs))
+        for name, value in named:
+            options += [name, str(value)] if value is not None else []
+        for setting in self.settings:
+            options += ["--set", setting]
+        options += ["--keep", str(self.keep)] if self.keep != KEPT else []
+        options += ["--best"] * self.best
+        options += ["--patience", str(self.patience)] if self.patience is not None else []
+        return options + ["--tensorboard"] * self.tensorboard

@@ -24,6 +24,7 @@ from ul2q.training.net_tests import NetTests
 from ul2q.training.parameters import parameters_kept
 from ul2q.training.patience import why_to_stop
 from ul2q.training.progress import Reporter, Step
+from ul2q.training.recorder import RunRecorder
 from ul2q.training.result import TrainResult
 from ul2q.training.snapshot_writer import SnapshotWriter
 from ul2q.training.start import load_initial_weights, restore_first_intact
@@ -66,6 +67,9 @@ class SolverLoop:
         self._snapshots = SnapshotWriter(solver, plan, keep=arguments.keep, warn=progress.warning)
         self._tests = NetTests(solver, plan, progress, stop.check)
         self._logs: RunLogs | None = None
+        self._recorder: RunRecorder | None = None
+        self._weights: Sequence[Path] = ()
+        self._went_on_from: Snapshot | None = None
         self._losses: deque[float] = deque(maxlen=plan.param.average_loss)
         self._watch = DivergenceWatch()
         self._resumed_at: int | None = None
@@ -80,6 +84,7 @@ class SolverLoop:
             anew: whether logs that stand in the run's folder are begun anew.
         """
         load_initial_weights(self._solver, weights, self._plan.train_net, self._progress.warning)
+        self._weights = weights
         if anew:
             self._resumed_at = 0
 
@@ -87,6 +92,7 @@ class SolverLoop:
         """Go on from the first of these snapshots that is intact."""
         snapshot = restore_first_intact(self._solver, candidates, self._progress.warning)
         self._resumed_at = self._solver.iter
+        self._went_on_from = snapshot
         self._progress.note(f"going on from {snapshot.state}")
         self._snapshots.go_on_from(snapshot)
         if self._solver.iter > self._plan.param.max_iter:
@@ -103,15 +109,18 @@ class SolverLoop:
                 self._tests.keep_best(resume=bool(self._resumed_at))
             if self._arguments.run is not None:
                 self._open_logs(self._arguments.run)
+                self._begin_record(self._arguments.run)
             self._progress.start(self._solver.iter, last)
             while self._solver.iter < last and self._stopped_early is None:
                 self._iterate()
+                self._update_card()
                 self._stop.check()
             diverged = weights_not_finite(self._solver.net)
             if self._plan.param.snapshot_after_train and not diverged:
                 self._snapshots.write()
             with self._undone_by_a_stop():
                 self._finish()
+            self._update_card()
             if diverged:
                 raise TrainingError(
                     f"iteration {self._solver.iter}: the weights of layer {diverged!r} are not "
@@ -127,10 +136,13 @@ class SolverLoop:
             self._progress.close()
             if self._logs is not None:
                 self._logs.close()
+            if self._recorder is not None:
+                self._recorder.end(self._solver.iter, self._snapshots.newest, self._tests)
 
     def interrupted(self, signum: int) -> TrainingError | Interrupted:
         """Write a snapshot, and give the exception that ends the run."""
         self._snapshots.write()
+        self._update_card()
         iteration, snapshot = self._solver.iter, self._snapshots.current
         if snapshot is None:
             return TrainingError(
@@ -172,6 +184,22 @@ class SolverLoop:
         if self._resumed_at:
             self._watch = DivergenceWatch(self._logs.mean_loss_before(DivergenceWatch.SPAN))
 
+    def _begin_record(self, run: Path) -> None:
+        self._recorder = RunRecorder(
+            run,
+            self._solver,
+            self._plan,
+            self._arguments,
+            weights=self._weights,
+            snapshot=self._went_on_from,
+            warn=self._progress.warning,
+        )
+        self._update_card()
+
+    def _update_card(self) -> None:
+        if self._recorder is not None:
+            self._recorder.update(self._snapshots.newest, self._tests)
+
     def _iterate(self) -> None:
         iteration = self._solver.iter
         rate = float(self._solver.lr)
@@ -204,6 +232,7 @@ class SolverLoop:
             and not weights_not_finite(self._solver.net)
         ):
             self._snapshots.write()
+            self._update_card()
         self._report_loss(iteration, loss, rate, tested=tested)
         if self._watch(loss):
             self._progress.warning(

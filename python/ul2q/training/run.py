@@ -12,10 +12,10 @@ from ul2q.models.caffemodel import check_weights_file
 from ul2q.nets.layer_checks import place_of_error
 from ul2q.nets.phase_differences import phase_differences
 from ul2q.nets.solver_nets import solver_nets
+from ul2q.runs.changes import changes_since
 from ul2q.runs.layout import clear_refused, has_training
 from ul2q.runs.lock import run_lock
 from ul2q.runs.snapshots import find_snapshots, remove_leftovers
-from ul2q.runs.solver import changes_since, record_solver
 from ul2q.training.arguments import KEPT, Arguments
 from ul2q.training.errors import TrainingError
 from ul2q.training.finished import finished_result
@@ -133,9 +133,11 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
     if snapshot is None and not arguments.resume and run is not None:
         refuse_existing_logs(run)
     candidates = [snapshot_to_go_on_from(snapshot)] if snapshot is not None else []
-    if arguments.resume and run is not None:
-        if changes := changes_since(plan.effective, run):
+    if (arguments.resume or snapshot is not None) and run is not None:
+        changes = changes_since(plan.effective, run, data=plan.data, weights=arguments.weights)
+        if changes:
             progress.warning(f"{run} was run with other settings: {', '.join(changes)}")
+    if arguments.resume and run is not None:
         remove_leftovers(plan.param.snapshot_prefix)
         candidates = find_snapshots(plan.param.snapshot_prefix)
         finished = finished_result(plan, run, candidates, arguments)
@@ -154,8 +156,6 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
             loop.go_on_from(candidates)
         else:
             loop.begin(weights, anew=arguments.resume)
-        if run is not None:
-            record_solver(plan.effective, arguments.solver, run)
         try:
             loop.run()
         except StopRequested as request:

@@ -66,6 +66,11 @@ class SnapshotWriter:
         self._keeper.written(self._written)
 
     @property
+    def newest(self) -> Snapshot | None:
+        """The newest snapshot that is there of those that the run wrote or went on from."""
+        return self._keeper.newest
+
+    @property
     def current(self) -> Snapshot | None:
         """The snapshot of the present iteration; None if it has none."""
         if self._written is None or self._written.iteration != self._solver.iter:
@@ -97,6 +102,11 @@ class _Keeper:
         if self._keep:
             while len(self._mine) > self._keep:
                 self._remove(self._mine.pop(0))
+
+    @property
+    def newest(self) -> Snapshot | None:
+        """The newest of the run's snapshots; None if there is none."""
+        return self._mine[-1] if self._mine else None
 
     def _remove(self, snapshot: Snapshot) -> None:
         # The state first: it needs the weights, they do not need it.
