@@ -69,7 +69,8 @@ def gather_activation_averages(
     times as much, and so on. Each layer sees what those before it have quantised.
 
     Args:
-        net: a net in phase TEST with its weights; `solver.test_nets[0]` shares those of a solver.
+        net: a net in phase TEST with its weights. That of a solver is a test net of its, after
+            `solver.share_weights(net)`.
         batches: how many passes, for a net that reads data by itself; or the batches to give to its
             inputs, e.g. `({"data": x} for x in arrays)`.
 
@@ -211,14 +212,26 @@ def _forward_all(net: caffe.Net, batches: int | Iterable[Batch]) -> None:
     """Run a pass for each batch.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one does not fit the inputs.
     """
     passes = 0
     for batch in [{}] * batches if isinstance(batches, int) else batches:
-        net.forward(**{name: np.asarray(values) for name, values in batch.items()})
+        values = {name: np.asarray(array) for name, array in batch.items()}
+        if values:
+            given = {name: array.shape for name, array in values.items()}
+            wanted = {name: net.blobs[name].data.shape for name in net.inputs}
+            if given != wanted:
+                raise ValueError(f"a batch has {_shapes(given)}; the net takes {_shapes(wanted)}")
+        net.forward(**values)
         passes += 1
     if not passes:
         raise ValueError("there are no batches to gather averages from")
+
+
+def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """E.g. "'data' of 8 × 1 × 28 × 28"."""
+    words = [f"{name!r} of {' × '.join(map(str, shape))}" for name, shape in shapes.items()]
+    return ", ".join(words) or "no inputs"
 
 
 def _copies(net: caffe.Net) -> dict[str, list[Any]]:
