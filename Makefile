@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
+.PHONY: help train test lint architecture build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
   cuda test-gpu test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
@@ -69,6 +69,9 @@ lint: build ## formats, style and types; also the hook before a commit (warnings
 
 nets: build ## write the nets of prototxt/ that follow from the float ones
 	@$(BIN)/python dev/write_nets.py
+
+architecture: ## draw docs/architecture.svg from the tree
+	$(PYTHON) -m dev.architecture
 
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
@@ -183,7 +186,7 @@ check-pristine: $(VENV)/created ## what CI does with BVLC's own tree: build from
 	cmake -S . -B $(PRISTINE)/cmake $$(command -v ninja >/dev/null && echo -G Ninja) --log-level=NOTICE -DUL2Q_PYTHON=OFF -DUL2Q_WERROR=ON \
 	  -DCAFFE_SOURCE_DIR=$(CURDIR)/$(PRISTINE)/caffe -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python '-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DNDEBUG' $(CMAKE_ARGS); \
 	cmake --build $(PRISTINE)/cmake --parallel $$(nproc); \
-	$(PRISTINE)/cmake/cpp/caffe/caffe time -model prototxt/lenet/deploy_2bit.prototxt -iterations 1)
+	GLOG_minloglevel=1 $(PRISTINE)/cmake/cpp/caffe/caffe time -model prototxt/lenet/deploy_2bit.prototxt -iterations 1)
 
 EDIT := build/caffe-edit
 caffe-edit: $(VENV)/created ## BVLC's source as a git checkout in build/caffe-edit, each patch a commit

@@ -144,7 +144,7 @@ def test_the_layers_of_hdf5_are_compared_too(
 BAD_CALLS: list[tuple[dict[str, Any], tuple[str, str] | None, type[Exception], list[str]]] = [
     ({"net": Path("gone")}, None, FileNotFoundError, ["gone"]),
     ({"weights": Path("gone")}, None, FileNotFoundError, ["gone"]),
-    ({"weights": NET}, None, UserError, ["net.prototxt", "damaged"]),
+    ({"weights": NET}, None, UserError, ["net.prototxt", "is a prototxt", ".caffemodel"]),
     ({"weights": Path("x.solverstate")}, None, UserError, ["x.solverstate", ".caffemodel"]),
     ({"weights": Path("nan.caffemodel")}, None, UserError, ["nan.caffemodel", "'ip'", "NaN"]),
     ({"iterations": 0}, None, UserError, ["at least 1", "0"]),
@@ -160,7 +160,12 @@ BAD_CALLS: list[tuple[dict[str, Any], tuple[str, str] | None, type[Exception], l
         UserError,
         ["no weights for layer 'more';"],
     ),
-    ({}, ("num_output: 4", "num_output: 5"), caffe.CaffeError, ["ip"]),
+    (
+        {},
+        ("num_output: 4", "num_output: 5"),
+        UserError,
+        ["mini.caffemodel", "net.prototxt", "'ip': blob 0 is 5×64, the file's 4×64"],
+    ),
     ({}, ("batch_size: 5", "batch_size: 0"), UserError, ["'data'", "batch_size", "at least 1"]),
     ({}, ("phase: TEST", "phase: TRAIN"), UserError, ["--iterations"]),
     ({}, ('name: "mini"', 'input: "x"'), UserError, ["net.prototxt", "data layer"]),

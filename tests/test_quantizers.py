@@ -772,11 +772,29 @@ def test_methods_names_what_quantize_takes() -> None:
 
 
 def test_the_package_offers_what_it_lists() -> None:
-    assert set(dir(ul2q)) == set(ul2q.__all__)
+    modules = {"data", "evaluation", "models", "nets", "report", "runs", "statistics", "training"}
+    assert modules | set(ul2q.__all__) <= set(dir(ul2q))
+    assert not any(name.startswith("_") and name != "__version__" for name in dir(ul2q))
     for name in ul2q.__all__:
         assert getattr(ul2q, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'quantise'"):
         _ = ul2q.quantise
+
+
+def test_modules_load_when_they_are_asked_for() -> None:
+    code = """
+import sys
+import ul2q
+assert not {"numpy", "caffe"} & set(sys.modules)
+loaded = ul2q.data
+assert "numpy" not in sys.modules
+for name in dir(ul2q):
+    assert getattr(ul2q, name) is not None, name
+assert loaded is sys.modules["ul2q.data"]
+assert ul2q.training.train and ul2q.evaluation.evaluate and ul2q.statistics.record_statistics
+"""
+    got = run_python("-W", "error", "-c", code)
+    assert got.returncode == 0, got.stderr
 
 
 def test_quantize_runs_without_caffe() -> None:
@@ -791,3 +809,9 @@ def test_quantize_runs_without_caffe() -> None:
     assert "/libul2q_core.so" in libraries
     for name in ("/libcaffe.so", "/libul2q.so", "/libprotobuf.so", "/libglog.so"):
         assert name not in libraries
+
+
+def test_a_result_shows_itself_in_one_line() -> None:
+    q = quantize(np.array([[1, 2, 3], [4, 5, 6]], np.float32), 1, "binary")
+    assert repr(q) == "Quantized(shape=(2, 3), method='binary', bits=1, loss=2.91667)"
+    assert q.method == "binary"

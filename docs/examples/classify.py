@@ -1,40 +1,33 @@
-"""Classifies images with a trained net: the deploy prototxt, its weights, image files.
+"""Classifies images with a trained net: its train_test prototxt, its weights, image files.
 
-python docs/examples/classify.py deploy.prototxt weights.caffemodel image.png...
+python docs/examples/classify.py train_test.prototxt weights.caffemodel image.png...
+
+The net's TEST data layer and the folder of its LMDB say what is done to the pixels: the order of
+the channels, the mean, the scale. `ul2q predict` does the same and more.
 """
 
 from __future__ import annotations
 
 import sys
 
-import caffe
-import numpy as np
-from numpy.typing import NDArray
+from ul2q.prediction import BadImage, Prediction, load_predictor
 
 
-def classify(deploy: str, weights: str, images: list[str]) -> NDArray[np.float32]:
-    """Return the output of the net, N × classes."""
-    net = caffe.Net(deploy, caffe.TEST, weights=weights)
-    (name,) = net.inputs
-    _, channels, height, width = net.blobs[name].shape
-    net.blobs[name].reshape(len(images), channels, height, width)
-    net.reshape()
-
-    transformer = caffe.io.Transformer({name: (1, channels, height, width)})
-    transformer.set_transpose(name, (2, 0, 1))
-    loaded = [caffe.io.load_image(image, color=channels == 3) for image in images]
-    inputs = np.stack([transformer.preprocess(name, image) for image in loaded])
-
-    outputs = net.forward(**{name: inputs})
-    return outputs[net.outputs[0]].copy()
+def classify(net: str, weights: str, images: list[str]) -> list[Prediction | BadImage]:
+    """The best class of each image, or what is wrong with it."""
+    predictor = load_predictor(net, weights)
+    return list(predictor.predict(predictor.find(images), top=1))
 
 
 def main(arguments: list[str]) -> None:
     """Print the class of each image."""
-    deploy, weights, *images = arguments
-    scores = classify(deploy, weights, images)
-    for image, row in zip(images, scores, strict=True):
-        print(f"{image}: class {row.argmax()} ({row.max():.3f})")
+    net, weights, *images = arguments
+    for one in classify(net, weights, images):
+        if isinstance(one, BadImage):
+            print(one.reason)
+        else:
+            (best,) = one.candidates
+            print(f"{one.image}: class {best.label}, {best.name} ({best.score:.3f})")
 
 
 if __name__ == "__main__":

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import caffe
 from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.models.caffemodel import check_weights_file
-from ul2q.models.weights import load_weights
+from ul2q.models.weights import activations_without_averages, load_weights, told
 from ul2q.nets import data_layers
-from ul2q.nets.layer_types import ACTIVATION
+from ul2q.nets.class_scores import ClassCounts, score_blobs
+from ul2q.nets.layer_checks import check_layers, place_of_error
+from ul2q.nets.metrics import Metrics, net_metrics
 from ul2q.nets.net_outputs import at_layer_not_finite, mean_outputs, not_finite
 from ul2q.nets.prototxt import read_net
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from ul2q.util.paths import StrPath
+
+TOP = 5  # places among which the image's own class is looked for, too
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +34,64 @@ class EvaluationError(UserError, ValueError):
     """A net that cannot be evaluated as it stands."""
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a test of a net gives.
+
+    Attributes:
+        outputs: the mean of every output over the batches.
+        metrics: which of them are accuracies and losses.
+        iterations: how many batches there were.
+        data: the databases that were read.
+        counts: which class the images were taken for; None if the net has no Accuracy layer.
+    """
+
+    outputs: dict[str, float]
+    metrics: Metrics
+    iterations: int
+    data: tuple[Path, ...]
+    counts: ClassCounts | None
+
+    def class_names(self, known: Sequence[str] = ()) -> list[str]:
+        """A name for each class: those that are known, if there is one for each, or the labels."""
+        classes = len(self.counts.ranks) if self.counts else 0
+        return list(known) if len(known) == classes else [str(label) for label in range(classes)]
+
+    def as_json(self, known: Sequence[str] = ()) -> dict[str, Any]:
+        """All numbers, as the module `json` writes them; `known` are the names of the classes."""
+        result: dict[str, Any] = {
+            "outputs": self.outputs,
+            "iterations": self.iterations,
+            "data": [str(source) for source in self.data],
+        }
+        if self.counts is None:
+            return result
+        totals = self.counts.confusion.sum(axis=1).tolist()
+        rows = zip(self.class_names(known), totals, self.counts.class_accuracies(), strict=True)
+        return {
+            **result,
+            "images": self.counts.images,
+            "accuracy": self.counts.accuracy(),
+            "top5_accuracy": self.counts.accuracy(TOP),
+            "classes": [
+                {"name": name, "images": total, "accuracy": accuracy}
+                for name, total, accuracy in rows
+            ],
+            "confusion": self.counts.confusion.tolist(),
+        }
+
+
 def evaluate(
-    net: Path, weights: Path, *, iterations: int | None = None, data: Path | None = None
+    net: StrPath, weights: StrPath, *, iterations: int | None = None, data: StrPath | None = None
 ) -> dict[str, float]:
-    """The mean of every output of a net in phase TEST over `iterations` batches.
+    """The mean of every output of a net in phase TEST: the `outputs` of `evaluate_net`."""
+    return evaluate_net(net, weights, iterations=iterations, data=data).outputs
+
+
+def evaluate_net(
+    net: StrPath, weights: StrPath, *, iterations: int | None = None, data: StrPath | None = None
+) -> Evaluation:
+    """Test a net on its test data: the mean of every output over `iterations` batches, and more.
 
     An output of several numbers gives one entry each: `name[0]`, `name[1]`, …
 
@@ -52,14 +113,18 @@ def evaluate(
             and the length of a pass is not known; or an output is NaN or infinite.
         caffe.CaffeError: Caffe refuses the net.
     """
+    net = Path(net)
+    weights = Path(weights)
+    data = None if data is None else Path(data)
     if iterations is not None and iterations < 1:
         raise EvaluationError(f"iterations must be at least 1, it is {iterations}")
-    check_weights_file(weights)
     param = read_net(net)
+    check_weights_file(weights)
     state = data_layers.net_state(param, caffe_pb2.TEST)
+    check_layers(param, state, str(net))
     if data is not None:
         data_layers.use_folder(param, state, data)
-    data_layers.sources(param, state)
+    sources = data_layers.sources(param, state)
     if param.input or any(layer.type == "Input" for layer in param.layer):
         raise EvaluationError(
             f"{net} takes its input from outside, as a deploy net does: give one with a data layer"
@@ -67,30 +132,43 @@ def evaluate(
     if iterations is None:
         iterations = _one_pass(net, param, state)
     caffe.set_mode_cpu()
-    built = caffe.Net.from_proto(param, caffe.TEST)
-    load_weights(built, weights, complete=True)
-    if unfitted := _activations_without_averages(built):
+    built = _build(param, net)
+    not_taken = load_weights(built, weights, complete=True, net_name=str(net))
+    if foreign := [one for one in not_taken if one.layer not in built.params]:
+        _log.warning("%s", told(foreign, weights, str(net)))
+    if unfitted := activations_without_averages(built):
         _log.warning(
-            "%s has no averages for the activations of %s: they are fitted to each batch",
+            "%s has no averages for the activations of %s: they are fitted to each batch; "
+            "`ul2q calibrate` gathers them",
             weights,
             ", ".join(map(repr, unfitted)),
         )
-    outputs = mean_outputs(built, iterations)[0]
+    blobs, counts = score_blobs(param, state), ClassCounts()
+    outputs = mean_outputs(
+        built, iterations, after_batch=lambda: counts.add(built, blobs) if blobs else None
+    )[0]
     if wrong := not_finite(outputs):
         raise EvaluationError(
             f"{net} with {weights}: output {wrong}{at_layer_not_finite(built)}; these weights "
             "have diverged, or the data do not fit them"
         )
-    return outputs
+    return Evaluation(
+        outputs=outputs,
+        metrics=net_metrics(param, state),
+        iterations=iterations,
+        data=tuple(sources),
+        counts=counts if counts.images else None,
+    )
 
 
-def _activations_without_averages(net: caffe.Net) -> list[str]:
-    """The QuantizedActivation layers that no training pass has fitted: the weight is 0."""
-    return [
-        name
-        for name, layer in zip(net._layer_names, net.layers, strict=True)
-        if layer.type == ACTIVATION and not layer.blobs[1].data.any()
-    ]
+def _build(param: caffe_pb2.NetParameter, path: Path) -> caffe.Net:
+    try:
+        return caffe.Net.from_proto(param, caffe.TEST)
+    except caffe.CaffeFileNotFoundError:
+        raise
+    except caffe.CaffeError as error:
+        place = place_of_error(str(error), [str(path)]) or f"{path}: "
+        raise caffe.CaffeError(f"{place}{error}") from error
 
 
 def _one_pass(path: Path, net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Quantized:
     """An array as a layer quantises it.
 
@@ -27,6 +27,7 @@ class Quantized:
         shift: β, the centre of the levels; a float or an array as `scale`.
         bits: bits a code.
         loss: mean squared error, mean((values - array)**2).
+        method: the name of the method.
     """
 
     values: NDArray[Any]
@@ -35,6 +36,14 @@ class Quantized:
     shift: Any
     bits: int
     loss: float
+    method: str
+
+    def __repr__(self) -> str:
+        """A line without the arrays; their shape is that of `values`."""
+        return (
+            f"Quantized(shape={self.values.shape}, method={self.method!r}, bits={self.bits}, "
+            f"loss={self.loss:.6g})"
+        )
 
 
 @dataclass(frozen=True)
@@ -154,10 +163,12 @@ def quantize(
         None if seed is None else _integer("seed", seed, 0, 2**64 - 1),
     )
     if channel_axis is None:
-        return Quantized(values, codes, float(scales[0]), float(shifts[0]), code_bits, loss)
+        return Quantized(values, codes, float(scales[0]), float(shifts[0]), code_bits, loss, method)
     shape = [1] * w.ndim
     shape[channel_axis] = -1
-    return Quantized(values, codes, scales.reshape(shape), shifts.reshape(shape), code_bits, loss)
+    return Quantized(
+        values, codes, scales.reshape(shape), shifts.reshape(shape), code_bits, loss, method
+    )
 
 
 def dequantize(

@@ -10,7 +10,8 @@ import pydoc
 import re
 import sys
 import types
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import caffe
@@ -20,8 +21,7 @@ from caffe import params as P  # noqa: N812
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.small_nets import LINEAR, solver_message
 
 # net_spec
 
@@ -94,6 +94,21 @@ def test_a_message_can_be_pickled() -> None:
     assert type(read) is caffe_pb2.LayerParameter
 
 
+# Each field and value of quantization.proto, as protoc finds it, with the comment above it.
+PROTO = Path(__file__).parents[2] / "cpp" / "caffe" / "proto" / "quantization.proto"
+QUANTIZATION_COMMENTS = [
+    f"{name}: {' '.join(re.sub(r'^ *//', '', comment, flags=re.MULTILINE).split())}"
+    for comment, name in re.findall(
+        r"((?:^ +//.*\n)+) +([A-Z0-9_]+) = \d+", PROTO.read_text(encoding="utf-8"), re.MULTILINE
+    )
+]
+
+
+def test_each_value_has_a_comment() -> None:
+    enums = caffe.proto.caffe_pb2.QuantizerParameter.DESCRIPTOR.enum_types
+    assert len(QUANTIZATION_COMMENTS) == sum(len(enum.values) for enum in enums) > 0
+
+
 def test_the_layers_are_listed_and_documented() -> None:
     assert dir(L) == sorted(caffe.layer_type_list())
     assert {"Quantizer", "Pooling", "Convolution"} <= set(dir(caffe.params))
@@ -110,10 +125,16 @@ def test_the_layers_are_listed_and_documented() -> None:
         "bias_term: bool, default True",
         "engine: one of DEFAULT, CAFFE, CUDNN, default DEFAULT",
         "weight_filler: dict of FillerParameter's fields",
+        "Fields of weight and bias:",
     ):
         assert line in text
+    words = " ".join(text.split())
+    for entry in QUANTIZATION_COMMENTS:
+        assert entry in words
     text = pydoc.plain(pydoc.render_doc(L.QuantizedActivation))
     assert "quantization_param, e.g. dict(activation=dict(bits=8)), is required." in text
+    assert "Fields of activation:" in text
+    assert "moving_average_fraction: float, default 0.95. activation only." in text
     copy.copy(L)
     assert not hasattr(L, "__wrapped__")
 
@@ -222,3 +243,20 @@ def test_blobs_show_their_shape(net: Any) -> None:
     net.blobs["data"].reshape(3, 2, 6, 6)
     net.reshape()
     assert "3 × 1000 × 4 × 4" in repr(net)
+
+
+def test_a_layer_shows_itself(net: Any) -> None:
+    assert repr(net.layers[0]) == "<caffe.Layer 'data', Input>"
+    assert repr(net.layers[1]) == (
+        "<caffe.Layer '<1>', QuantizedConvolution, 2+8 bits, 1000 × 2 × 3 × 3, 1000>"
+    )
+
+
+def test_a_solver_shows_itself(tmp_path: Path) -> None:
+    settings = solver_message(tmp_path, LINEAR.replace("\n", 'name: "line"\n', 1), max_iter=1500)
+    solver = caffe.get_solver(settings)
+    solver.step(2)
+    assert repr(solver) == "<caffe.SGDSolver of net 'line', iteration 2 of 1,500>"
+    settings.ClearField("max_iter")
+    settings.type = "Adam"
+    assert repr(caffe.get_solver(settings)) == "<caffe.AdamSolver of net 'line', iteration 0>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 import logging
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 import ul2q
 from tests.processes import run_python
+from ul2q.data import import_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,20 +91,30 @@ def test_the_example_that_trains(tmp_path: Path) -> None:
     assert (tmp_path / "out_iter_3.solverstate").exists()
 
 
-def test_the_example_that_classifies(tmp_path: Path) -> None:
-    deploy = ul2q.prototxt_path("lenet/deploy_2bit.prototxt")
-    caffe.set_random_seed(2)
-    net = caffe.Net(str(deploy), caffe.TEST)
-    net.save(str(tmp_path / "lenet.caffemodel"))
+def test_the_example_that_classifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CifarNet's channels, mean and scale; not R, G, B of 0 to 1, of which it knows nothing."""
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(3)
-    pixels = rng.integers(0, 256, size=(3, 28, 28)).astype(np.uint8)
-    for i, image in enumerate(pixels):
-        Image.fromarray(image).save(tmp_path / f"{i}.png")
-    names = [f"{i}.png" for i in range(3)]
-    lines = run_example("classify.py", deploy, "lenet.caffemodel", *names, cwd=tmp_path)
-    for name, image, line in zip(names, pixels, lines.splitlines(), strict=True):
-        scores = net.forward(data=image[np.newaxis, np.newaxis] / np.float32(255))["prob"][0]
-        assert line == f"{name}: class {scores.argmax()} ({scores.max():.3f})"
+    for part, name, i in itertools.product(("train", "test"), "abcdefghij", range(2)):
+        Path(part, name).mkdir(parents=True, exist_ok=True)
+        image = rng.integers(0, 256, size=(2, 2, 3), dtype=np.uint8)
+        Image.fromarray(image.repeat(16, axis=0).repeat(16, axis=1)).save(
+            Path(part, name, f"{i}.png")
+        )
+    import_folder(Path("train"), Path("test"), Path("data/cifar10"), jobs=1)
+    path = ul2q.prototxt_path("cifarnet/train_test_2bit.prototxt")
+    net = caffe.Net(str(path), caffe.TEST)
+    for blobs in net.params.values():
+        blobs[0].data[...] = rng.normal(0, 0.05, blobs[0].shape)
+    net.save("cifarnet.caffemodel")
+    net.forward()  # 100 images: the 20 of test_lmdb, five times
+    # The import takes the classes in turns: a's first, b's first, …
+    names = [f"test/{name}/{i}.png" for i, name in itertools.product(range(2), "abcdefghij")]
+    lines = run_example("classify.py", path, "cifarnet.caffemodel", *names, cwd=tmp_path)
+    ranked = net.blobs["ip1"].data[:20].argmax(axis=1)
+    assert len(set(ranked)) > 1
+    for name, label, line in zip(names, ranked, lines.splitlines(), strict=True):
+        assert line.startswith(f"{name}: class {label}, {'abcdefghij'[label]} (")
 
 
 def test_the_example_that_builds_a_quantised_net(tmp_path: Path) -> None:

@@ -364,6 +364,41 @@ def test_detect_script(
     np.testing.assert_allclose(out.filter(like="class"), want, rtol=1e-4)
 
 
+@pytest.mark.parametrize("script", ["classify", "detect"])
+@pytest.mark.parametrize("form", ["data.npy", "mean.binaryproto"])
+def test_scripts_subtract_a_mean_image(
+    means_net: tuple[str, str], picture: tuple[str, Any], tmp_path: Path, script: str, form: str
+) -> None:
+    name, image = picture
+    mean = (
+        np.array([0.1, 0.7, 0.4], np.float32)[:, np.newaxis, np.newaxis].repeat(4, 1).repeat(6, 2)
+    )
+    if form.endswith(".npy"):
+        np.save(tmp_path / form, mean)
+    else:
+        blob = caffe.io.array_to_blobproto(mean[np.newaxis])
+        (tmp_path / form).write_bytes(blob.SerializeToString())
+    options = [f"--mean_file={form}", "--raw_scale=3", *net_options(means_net)]
+    if script == "classify":
+        options += ["--center_only", "--images_dim=8,10"]
+        image = image[2:6, 2:8]
+        run = run_script("classify", name, "out.npy", *options, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        got = np.load(tmp_path / "out.npy")
+    else:
+        window = WINDOWS[0]
+        table = pd.DataFrame([window], columns=["ymin", "xmin", "ymax", "xmax"])
+        table.insert(0, "filename", name)
+        table.to_csv(tmp_path / "windows.csv", index=False)
+        options += ["--crop_mode=list", "--context_pad=0"]
+        run = run_script("detect", "windows.csv", "out.csv", *options, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        got = pd.read_csv(tmp_path / "out.csv").filter(like="class")
+        image = image[window[0] : window[2], window[1] : window[3]]
+    want = softmax_of_means([3 * image[:, :, ::-1] - mean[:, 0, 0]])
+    np.testing.assert_allclose(got, want, rtol=1e-4)
+
+
 def test_draw_net_script(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(DRAWN, encoding="utf-8")
     run = run_script("draw_net", "net.prototxt", "net.raw", "--rankdir=TB", cwd=tmp_path)

@@ -551,3 +551,8 @@ def test_layers_of_caffes_own_can_be_called() -> None:
     for call in (layer.reshape, layer.setup):
         with pytest.raises(caffe.CaffeError, match=re.escape("takes 1 bottom")):
             call([], [y])
+
+
+def test_a_layer_shows_its_class() -> None:
+    net = make_net(python_layer("a", "Scale", param_str="2"))
+    assert repr(net.layer_dict["a"]) == "<caffe.Layer Scale, Python>"

@@ -79,6 +79,7 @@ SOLVERS: list[dict[str, Any]] = [
     {"type": '"AdaGrad"', "momentum": 0},
     {"type": '"AdaDelta"', "momentum": 0.9, "base_lr": 1},
     {"snapshot_format": "HDF5"},
+    {"warmup_iter": 6},
 ]
 
 

@@ -34,8 +34,10 @@ IMAGENET = "data imagenet --train train --val val --val-labels labels --jobs 1"
 
 CALLS = {
     "data cifar10 --from cifar --limit 30": ("cifar10", 30, 30, "3×32×32", 10),
+    "data cifar10 --from cifar --limit 30 --gray": ("cifar10", 30, 30, "1×32×32", 10),
     f"{FOLDER}": ("folder", 6, 4, "3×4×5", 2),
     f"{FOLDER} --limit 3 --size 6x7": ("folder", 3, 3, "3×6×7", 2),
+    f"{FOLDER} --gray": ("folder", 6, 4, "1×4×5", 2),
     f"{IMAGENET}": ("imagenet", 6, 1, "3×256×256", 2),
     f"{IMAGENET} --size 3x2 --resize crop --seed 5": ("imagenet", 6, 1, "3×3×2", 2),
 }
@@ -79,7 +81,7 @@ def test_images_that_are_left_out_are_told(capsys: pytest.CaptureFixture[str]) -
     [
         ("data cifar10", 2, "--from"),
         ("data cifar10 --from gone", 1, "gone: no such file or folder"),
-        ("data folder --train train", 2, "--test"),
+        ("data folder --train train", 1, "--test DIR (test), or draw it from the training set"),
         (f"{FOLDER} --size 32", 2, "'32' is not HEIGHTxWIDTH in pixels"),
         (f"{FOLDER} --size 0x3", 2, "'0x3' is not HEIGHTxWIDTH"),
         (f"{FOLDER} --size 3x-3", 2, "'3x-3' is not HEIGHTxWIDTH"),

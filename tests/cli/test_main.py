@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ul2q.cli
-from tests.processes import UL2Q
-from ul2q.cli import commands, main
+from tests.processes import UL2Q, run_python
+from ul2q.cli import command_parser, commands, main
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -33,7 +33,7 @@ BAD_CALLS = [
     ("train solver.prototxt --data gone", ["gone/train_lmdb", "ul2q data fashion-mnist"]),
     ("train unknown.prototxt", ["SDG", "SGD"]),
     ("test net.prototxt gone.caffemodel", ["gone.caffemodel"]),
-    ("test net.prototxt net.prototxt", ["net.prototxt", "damaged"]),
+    ("test net.prototxt net.prototxt", ["net.prototxt", "is a prototxt", ".caffemodel"]),
     ("test net.prototxt solver.prototxt --iterations -1", ["at least 1", "-1"]),
     ("data mnist --from gone", ["gone"]),
     ("data fashion-mnist --from gone", ["gone"]),
@@ -76,6 +76,70 @@ def test_errors_are_one_line(
 def test_wrong_usage_is_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(line.split()) == 2
     assert capsys.readouterr().err.startswith("usage: ul2q")
+
+
+WRONG_USAGE = [
+    ("trian", "usage: ul2q [", "invalid choice: 'trian'; did you mean 'train'?"),
+    ("xyz", "usage: ul2q [", "invalid choice: 'xyz' (choose from "),
+    ("data cifar", "usage: ul2q data [", "did you mean 'cifar10'?"),
+    (
+        "train s.prototxt --epoch=3 --runs x",
+        "usage: ul2q train [",
+        "--runs x; did you mean '--run'",
+    ),
+    ("test a b --iteration 3 c", "usage: ul2q test [", "unrecognized arguments: c"),
+    ("data mnist --from x --forse", "usage: ul2q data mnist [", "did you mean '--force'"),
+    ("data imagenet --resize strech", "usage: ul2q data imagenet [", "did you mean 'stretch'"),
+    ("--verzion", "usage: ul2q [", ""),
+]
+
+
+@pytest.mark.parametrize(("line", "usage", "words"), WRONG_USAGE)
+def test_wrong_usage_shows_the_commands_own_usage_and_near_names(
+    line: str, usage: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.split()) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(usage)
+    assert words in message
+
+
+def _parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of all commands, and of commands of commands, by what is typed."""
+    found = {parser.prog: parser}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                found |= _parsers(inner)
+    return found
+
+
+@pytest.mark.parametrize("name", _parsers(command_parser()))
+def test_the_help_ends_with_examples_that_the_command_takes(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")  # where argparse wraps all else
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main([*name.split()[1:], "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    _, examples = text.split("\nexamples:\n")
+    called: list[object] = []
+    for command in commands():
+        monkeypatch.setattr(command, "run", called.append)
+    lines = examples.splitlines()
+    for line in lines:
+        assert line.startswith(f"  {name} ") or line == f"  {name}"
+        if not line.endswith("--help"):
+            assert main(shlex.split(line.partition(" > ")[0])[1:]) == 0
+    assert called
+
+
+def test_the_package_is_a_command(tmp_path: Path) -> None:
+    run = run_python("-m", "ul2q", "train", cwd=tmp_path)
+    assert run.returncode == 2
+    assert run.stderr.startswith("usage: ul2q train [")
+    assert run_python("-m", "ul2q", "--version").stdout.startswith("ul2q ")
 
 
 @pytest.mark.parametrize("line", ["--help", "train --help", "data mnist --help", "test --help"])
@@ -126,8 +190,8 @@ def test_the_help_follows_the_way_of_a_net(capsys: pytest.CaptureFixture[str]) -
     assert main(["--help"]) == 0
     listed = re.findall(r"^    ([\w-]+)", capsys.readouterr().out, re.MULTILINE)
     known = [
-        *("data", "train", "sweep", "test", "quantize"),
-        *("methods", "inspect", "simulate", "report", "import-fork"),
+        *("nets", "data", "train", "sweep", "test", "predict", "quantize", "deploy-net"),
+        *("methods", "inspect", "simulate", "report", "import-fork", "completion"),
     ]
     assert [name for name in listed if name in known] == known
     assert len(listed) == len(commands())

@@ -1,5 +1,6 @@
 """The import of class folders: a dozen images written by hand."""
 
+import json
 import os
 import shutil
 import signal
@@ -339,3 +340,18 @@ def test_a_stopped_command_leaves_no_half_import(
     import_folder(*source, tmp_path / "out", limit=2, size=(4, 5), jobs=1)
     assert len(read_image_set(tmp_path / "out")) == 4
     assert {path.name for path in tmp_path.iterdir()} == {"source", "out"}
+
+
+def test_the_hash_of_a_listing_is_called_so(source: Source, tmp_path: Path) -> None:
+    output = tmp_path / "data"
+    import_folder(*source, output)
+    path = output / "import.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    assert "sha256" not in manifest
+    listing = manifest.pop("sha256_of_listing")
+    assert set(listing) == {"train", "test"}
+    # One of before, which called it as that of a file's bytes, is known again.
+    path.write_text(json.dumps({**manifest, "sha256": listing}), encoding="utf-8")
+    before = path.stat().st_mtime_ns
+    import_folder(*source, output)
+    assert path.stat().st_mtime_ns == before

@@ -33,7 +33,7 @@ def _given(options: Iterable[Option]) -> list[str]:
     line: list[str] = []
     for option in options:
         line.append(option.flags[-1])
-        if option.settings.get("action") != "store_true":
+        if option.settings.get("action") not in ("store_true", argparse.BooleanOptionalAction):
             choices = option.settings.get("choices", ("5",))
             line.append("3x4" if option.argument == "size" else choices[-1])
     return line
@@ -70,10 +70,11 @@ def test_what_is_not_given_is_left_to_the_function(
     assert main(["data", importer.name, *_given(required)]) == 1
     assert capsys.readouterr().err == "ul2q: error: no data\n"
     (arguments,) = given
-    more = {"resize"} if importer.name == "imagenet" else set()
+    more = {"imagenet": {"resize"}, "folder": {"test"}}.get(importer.name, set())
     names = {option.argument for option in required}
     assert set(arguments) == names | more | {"output", "progress"}
     assert all(arguments[name] == Path("5") for name in names)
+    assert arguments.get("test") is None
     assert arguments["output"] == Path("data", importer.name)
 
 

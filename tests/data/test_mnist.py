@@ -416,3 +416,20 @@ def test_the_package_is_light_and_offers_its_names() -> None:
     assert all(getattr(ul2q.data, name) is not None for name in ul2q.data.__all__)
     with pytest.raises(AttributeError, match="no attribute 'import_cifar100'"):
         _ = ul2q.data.import_cifar100
+
+
+def test_a_limit_takes_the_first_of_each_class(
+    tmp_path: Path, source: Path, read_import: Any
+) -> None:
+    labels = bytes([5, 5, 4, 5, 4])
+    make_source(source, {NAMES[1]: idx((5,), labels)})
+    dataset = import_mnist(source, tmp_path / "out", limit=3)
+    assert (dataset.train_count, dataset.test_count) == (3, 3)
+    train = [(image_bytes(5, 0)[12 * i : 12 * (i + 1)], labels[i]) for i in (0, 2, 4)]
+    assert read_import(tmp_path / "out") == train + expected_import()[5:]
+    assert import_mnist(source, tmp_path / "out", limit=3) == dataset
+    for limit in (None, 2):
+        with pytest.raises(DataError, match="--force"):
+            import_mnist(source, tmp_path / "out", limit=limit)
+    with pytest.raises(DataError, match="limit 0; it must be 1 image or more"):
+        import_mnist(source, tmp_path / "new", limit=0)

@@ -14,7 +14,9 @@ LEFT_OUT = {"build", "data", "dist", "runs"}
 PAGES = sorted(
     path
     for path in ROOT.rglob("*.md")
-    if not any(part in LEFT_OUT or part.startswith(".") for part in path.relative_to(ROOT).parts)
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    and path.relative_to(ROOT).parts[0] not in LEFT_OUT
+    and not path.is_relative_to(ROOT / "python/ul2q/prototxt")  # a copy that the build makes
 )
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?(?: \"[^\"]*\")?\)")

@@ -10,7 +10,7 @@ import pytest
 from caffe.proto import caffe_pb2
 
 from ul2q.models.caffemodel import WeightsError
-from ul2q.models.weights import load_weights
+from ul2q.models.weights import load_weights, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +52,73 @@ def test_weights_of_2013_are_loaded(model: Path, tmp_path: Path) -> None:
 def test_what_a_file_of_2013_holds_is_told(model: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weights for layer 'other'; it holds 'ip'"):
         load_weights(net(tmp_path, "other"), model, complete=False)
+
+
+def pair(folder: Path, *layers: tuple[str, int]) -> caffe.Net:
+    """A net of one InnerProduct after the other, of these names and outputs."""
+    text = NET.partition('layer { name: "%s"')[0]
+    bottom = "x"
+    for name, outputs in layers:
+        text += (
+            f'layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" '
+            f"inner_product_param {{ num_output: {outputs} }} }}\n"
+        )
+        bottom = name
+    path = folder / "pair.prototxt"
+    path.write_text(text, encoding="utf-8")
+    return caffe.Net(str(path), caffe.TEST)
+
+
+@pytest.mark.parametrize("suffix", [".caffemodel", ".caffemodel.h5"])
+def test_what_is_not_taken_is_told(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"w{suffix}"
+    trained = pair(tmp_path, ("ip1", 4), ("ip2", 5), ("ip3_old", 2))
+    for index, blob in enumerate(blob for blobs in trained.params.values() for blob in blobs):
+        blob.data[...] = index + 1
+    (trained.save if suffix == ".caffemodel" else trained.save_hdf5)(path)
+    ip2 = 5 if suffix == ".caffemodel.h5" else 6
+    loaded = pair(tmp_path, ("ip1", 4), ("ip2", ip2), ("ip3", 2))
+    kept = loaded.params["ip2"][0].data.copy()
+    not_taken = load_weights(loaded, path, complete=False)
+    expected = [
+        "'ip3': the file has none; did you mean 'ip3_old'?",
+        "'ip2': blob 0 is 6×4, the file's 5×4",
+        "'ip3_old': the net has none",
+    ]
+    assert list(map(str, not_taken)) == [one for one in expected if ip2 == 6 or "ip2'" not in one]
+    assert np.all(loaded.params["ip1"][0].data == 1)
+    assert np.array_equal(loaded.params["ip2"][0].data, kept) == (ip2 == 6)
+    text = told(not_taken, path, "net.prototxt")
+    assert text.startswith(f"{path} and net.prototxt differ in these layers")
+    assert all(str(one) in text for one in not_taken)
+
+
+def test_weights_of_which_nothing_fits_name_both_files(tmp_path: Path) -> None:
+    path = tmp_path / "w.caffemodel"
+    pair(tmp_path, ("ip1_old", 4), ("wide", 7)).save(path)
+    loaded = pair(tmp_path, ("ip1", 4), ("wide", 8))
+    with pytest.raises(WeightsError) as raised:
+        load_weights(loaded, path, complete=False, net_name="net.prototxt")
+    for words in (
+        str(path),
+        "net.prototxt",
+        "no weights for layer 'ip1'; it holds 'ip1_old', 'wide'",
+        "'wide': blob 0 is 8×4, the file's 7×4",
+        "did you mean 'ip1_old'?",
+    ):
+        assert words in str(raised.value)
+
+
+def test_a_layer_of_the_same_name_without_weights_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "w.caffemodel"
+    trained = pair(tmp_path, ("ip1", 4), ("ip2", 5))
+    trained.params["ip1"][0].data[...] = 3
+    trained.save(path)
+    text = (tmp_path / "pair.prototxt").read_text(encoding="utf-8")
+    relu = 'layer { name: "ip2" type: "ReLU" bottom: "ip1" top: "ip2" }\n'
+    other = tmp_path / "relu.prototxt"
+    other.write_text(text[: text.index('layer { name: "ip2"')] + relu, encoding="utf-8")
+    loaded = caffe.Net(str(other), caffe.TEST)
+    (foreign,) = load_weights(loaded, path, complete=True)
+    assert str(foreign) == "'ip2': the net has none"
+    assert np.all(loaded.params["ip1"][0].data == 3)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import ul2q
 from ul2q.cli import main
+from ul2q.nets.bundled import prototxt_path
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.prototxt_text import Document
 from ul2q.nets.quantization import NetQuantization, OptionsError
@@ -65,7 +66,9 @@ def without_heading(text: str) -> str:
 @pytest.mark.parametrize("path", FLOAT_NETS, ids=lambda path: str(path.relative_to(NETS)))
 def test_the_float_nets_of_the_package_become_its_2_bit_ones(path: Path) -> None:
     options = NetQuantization(weight_bits=2, last_bits=8)
-    quantised = default_output(path, options)
+    packaged = prototxt_path(path.relative_to(NETS).as_posix())
+    assert default_output(packaged, options).parent == Path()  # nothing goes into the package
+    quantised = path.with_name(default_output(path, options).name)
     assert quantised.name == path.name.replace("_float", "_2bit")
     assert without_heading(quantize_net(path, options).text) == without_heading(
         quantised.read_text(encoding="utf-8")
@@ -409,7 +412,105 @@ WIRINGS = {
     ),
     "in place while training": (
         conv("a", "data") + layer("d", "Dropout", "a", "a", TRAIN) + conv("b", "a"),
-        ["a: data -> a", "d: a -> a include { phase: TRAIN }", "a_q: a -> a_q", "b: a_q -> b"],
+        [
+            "a: data -> a",
+            "a_q: a -> a_q",
+            "d: a_q -> a_q include { phase: TRAIN }",
+            "b: a_q -> b",
+        ],
+    ),
+    "a dropout": (
+        conv("a", "data") + relu + layer("d", "Dropout", "a") + conv("b", "d"),
+        ["a: data -> a", "r: a -> a", "a_q: a -> a_q", "d: a_q -> d", "b: d -> b"],
+    ),
+    "a dropout in place": (
+        conv("a", "data") + relu + layer("d", "Dropout", "a", "a") + conv("b", "a"),
+        ["a: data -> a", "r: a -> a", "a_q: a -> a_q", "d: a_q -> a_q", "b: a_q -> b"],
+    ),
+    "two dropouts and shapes": (
+        conv("a", "data")
+        + layer("d", "Dropout", "a", "a")
+        + layer("f", "Flatten", "a")
+        + layer("e", "Dropout", "f")
+        + layer("g", "Reshape", "e")
+        + conv("b", "g"),
+        [
+            "a: data -> a",
+            "a_q: a -> a_q",
+            "d: a_q -> a_q",
+            "f: a_q -> f",
+            "e: f -> e",
+            "g: e -> g",
+            "b: g -> b",
+        ],
+    ),
+    "a dropout for each phase": (
+        conv("a", "data")
+        + layer("d", "Dropout", "a", "d", TRAIN)
+        + layer("d", "Dropout", "a", "d", TEST)
+        + conv("b", "d"),
+        [
+            "a: data -> a",
+            "a_q: a -> a_q",
+            "d: a_q -> d include { phase: TRAIN }",
+            "d: a_q -> d include { phase: TEST }",
+            "b: d -> b",
+        ],
+    ),
+    "a dropout of the input": (
+        layer("d", "Dropout", "data") + conv("a", "d"),
+        ["d: data -> d", "a: d -> a"],
+    ),
+    "a dropout of one of two readers": (
+        conv("a", "data") + layer("d", "Dropout", "a") + conv("b", "d") + conv("c", "a"),
+        ["a: data -> a", "a_q: a -> a_q", "d: a_q -> d", "b: d -> b", "c: a_q -> c"],
+    ),
+    "a dropout with a layer in place behind it": (
+        conv("a", "data") + layer("d", "Dropout", "a", "a") + relu + conv("b", "a"),
+        ["a: data -> a", "d: a -> a", "r: a -> a", "a_q: a -> a_q", "b: a_q -> b"],
+    ),
+    "a dropout with readers before a layer in place": (
+        conv("a", "data")
+        + layer("d", "Dropout", "a", "a")
+        + conv("b", "a")
+        + relu
+        + conv("c", "a"),
+        [
+            "a: data -> a",
+            "d: a -> a",
+            "a_q: a -> a_q",
+            "b: a_q -> b",
+            "r: a -> a",
+            "a_q2: a -> a_q2",
+            "c: a_q2 -> c",
+        ],
+    ),
+    "a dropout that is pooled": (
+        conv("a", "data")
+        + layer("d", "Dropout", "a", "a")
+        + layer("p", "Pooling", "a")
+        + conv("b", "p"),
+        ["a: data -> a", "d: a -> a", "p: a -> p", "p_q: p -> p_q", "b: p_q -> b"],
+    ),
+    "a dropout before the phases part": (
+        conv("a", "data", fields=TRAIN)
+        + layer("d", "Dropout", "a", "a", TRAIN)
+        + conv("a", "data", fields=TEST)
+        + conv("b", "a"),
+        [
+            "a: data -> a include { phase: TRAIN }",
+            "d: a -> a include { phase: TRAIN }",
+            "a: data -> a include { phase: TEST }",
+            "a_q: a -> a_q",
+            "b: a_q -> b",
+        ],
+    ),
+    "a dropout behind a quantised activation": (
+        conv("a", "data")
+        + layer("q", "QuantizedActivation", "a", "x", "quantization_param { activation { } }")
+        + layer("d", "Dropout", "x", "x")
+        + conv("b", "x"),
+        ["a: data -> a", "q: a -> x", "d: x -> x", "b: x -> b"],
     ),
     "a reader for each phase": (
         conv("a", "data") + conv("b", "a", fields=TRAIN) + conv("b", "a", fields=TEST),
@@ -455,10 +556,10 @@ WIRINGS = {
         + layer("p", "Pooling", "a"),
         [
             "a: data -> a",
-            "a_q: a -> a_q include { phase: TEST }",
-            "d: a -> a include { phase: TRAIN }",
+            "a_q: a -> a_q",
+            "d: a_q -> a_q include { phase: TRAIN }",
             "b: a_q -> b include { phase: TEST }",
-            "p: a -> p",
+            "p: a_q -> p",
         ],
     ),
     "names to be quoted": (
@@ -500,6 +601,8 @@ def check_against_source(source: str, result: str) -> None:
         copy = stripped.layer.add()
         copy.CopyFrom(one)
         copy.bottom[:] = [blobs.get(blob, blob) for blob in one.bottom]
+        if one.type == "Dropout":  # which moves with its blob where it is in place
+            copy.top[:] = [blobs.get(blob, blob) for blob in one.top]
         if one.HasField("quantization_param") and one.type != "QuantizedActivation":
             copy.type = one.type.removeprefix("Quantized")
     for one in (*stripped.layer, *old.layer):
@@ -508,6 +611,58 @@ def check_against_source(source: str, result: str) -> None:
     for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST):
         outputs = {blobs.get(blob, blob) for blob in unread(new, phase)}
         assert outputs == set(unread(old, phase))
+
+
+def check_reads(old: caffe_pb2.NetParameter, new: caffe_pb2.NetParameter, phase: int) -> None:
+    """Layers read what they read, but quantised: quantised layers all but the input.
+
+    Each blob is followed as the list of layers that made it what it is; those that add a
+    QuantizedActivation are passed over to compare.
+    """
+    traces = [list(traced(net, phase)) for net in (old, new)]
+    kept = [one for one in traces[1] if not is_added(one[0], old)]
+    plain = [(one.name, [without_added(t, old) for t in read]) for one, read in kept]
+    assert plain == [(one.name, read) for one, read in traces[0]]
+    for one, read in kept:
+        if one.type.startswith(("QuantizedConv", "QuantizedInner")):
+            assert all(is_input(trace) or "QuantizedActivation" in kinds(trace) for trace in read)
+
+
+def traced(net: caffe_pb2.NetParameter, phase: int) -> Any:
+    """Each layer of a phase with the trace of each bottom: (kind, name, traces of its bottoms)."""
+    blobs: dict[str, Any] = {}
+    for one in net.layer:
+        if any(rule.phase != phase for rule in one.include):
+            continue
+        read = [blobs[blob] for blob in one.bottom]
+        yield one, read
+        blobs |= dict.fromkeys(one.top, (one.type, one.name, tuple(read)))
+
+
+def is_added(one: caffe_pb2.LayerParameter, old: caffe_pb2.NetParameter) -> bool:
+    return one.type == "QuantizedActivation" and one.name not in {it.name for it in old.layer}
+
+
+def without_added(trace: Any, old: caffe_pb2.NetParameter) -> Any:
+    kind, name, read = trace
+    if kind == "QuantizedActivation" and name not in {it.name for it in old.layer}:
+        return without_added(read[0], old)
+    kind = kind.removeprefix("Quantized")
+    return (kind, name, tuple(without_added(one, old) for one in read))
+
+
+PASSING = ("Dropout", "Flatten", "QuantizedActivation")  # the values stay on their levels
+
+
+def kinds(trace: Any) -> list[str]:
+    """The layers that only pass values on, back from a bottom, and the one behind them."""
+    kind, _, read = trace
+    return [kind, *(kinds(read[0]) if kind in PASSING else [])]
+
+
+def is_input(trace: Any) -> bool:
+    kind, _, read = trace
+    return kind == "Input" or (kind in PASSING and is_input(read[0]))
 
 
 def unread(net: caffe_pb2.NetParameter, phase: int) -> list[str]:
@@ -535,8 +690,11 @@ def nets(draw: st.DrawFn) -> str:
     for i in range(draw(st.integers(1, 8))):
         bottom = draw(st.sampled_from(sorted(blobs)))
         rule = blobs[bottom] or draw(st.sampled_from(["", "", "", TRAIN, TEST]))
-        kind = draw(st.sampled_from(["Convolution", "InnerProduct", "ReLU", "Pooling", "Eltwise"]))
-        if kind == "ReLU" and bottom != "data" and draw(st.booleans()):
+        kinds = ["Convolution", "InnerProduct", "ReLU", "Pooling", "Eltwise", "Dropout", "Flatten"]
+        kind = draw(st.sampled_from(kinds))
+        if kind == "Flatten" and bottom == "data":  # an input still, in the phases without a ReLU
+            continue
+        if kind in ("ReLU", "Dropout") and bottom != "data" and draw(st.booleans()):
             text += layer(f"l{i}", kind, bottom, bottom, rule)
             continue
         bottoms = f"{bottom} {bottom}" if kind == "Eltwise" else bottom
@@ -555,8 +713,8 @@ def test_any_net_keeps_its_layers_and_outputs(net: str) -> None:
         assert "InnerProduct" not in net
         return
     check_against_source(net, text)
-    for one in (one for one in parsed(text).layer if one.type.startswith("QuantizedConv")):
-        assert one.bottom[0] == "data" or "_q" in one.bottom[0]
+    for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST):
+        check_reads(parsed(net), parsed(text), phase)
     assert rewrite(text, WITH_ACTIVATIONS) == text
 
 
@@ -600,8 +758,8 @@ def test_codes_have_a_sign_where_values_may_be_negative(chain: str, signed: bool
     net = DATA + conv("a", "data") + chain
     last = parsed(net).layer[-1].top[0]
     net += conv("out", last)
-    *_, activation, _ = parsed(rewrite(net, WITH_ACTIVATIONS)).layer
-    assert activation.type == "QuantizedActivation"
+    layers = parsed(rewrite(net, WITH_ACTIVATIONS)).layer
+    (activation,) = (one for one in layers if one.type == "QuantizedActivation")
     assert activation.quantization_param.activation.signed == signed
     for method, knows_unsigned in (("clip", True), ("binary", False)):
         options = NetQuantization(
@@ -609,7 +767,8 @@ def test_codes_have_a_sign_where_values_may_be_negative(chain: str, signed: bool
             activation_bits=8 if knows_unsigned else None,
             activation_method=method,
         )
-        *_, activation, _ = parsed(rewrite(net, options)).layer
+        layers = parsed(rewrite(net, options)).layer
+        (activation,) = (one for one in layers if one.type == "QuantizedActivation")
         assert activation.quantization_param.activation.signed == (signed or not knows_unsigned)
 
 
@@ -667,7 +826,7 @@ BAD_NETS = {
         'layer {\n type: "Convolution" weights_compress: "ULQ" }',
         [":2:22:", "weights_compress", "import-fork"],
     ),
-    "a solver": ("base_lr: 0.1", [":1:1:", "base_lr"]),
+    "a solver": ("base_lr: 0.1", [":1:1:", "this is a solver"]),
     "unknown field": (conv("a", "data", fields="weight: 1"), ["no field 'weight'"]),
     "layers in a list": ('layer: [{ name: "a" }, { name: "b" }]', [":1:1:", "list"]),
     "a blob that nobody writes": (conv("a", "dat"), ["'a'", "'dat'"]),

@@ -19,6 +19,7 @@ from google.protobuf import text_format
 from PIL import Image
 
 from ul2q import cli, prototxt_path, quantize
+from ul2q.cli import deploy_net as deploy_net_command
 from ul2q.cli import quantize as quantize_command
 from ul2q.cli import train as train_command
 from ul2q.data import import_folder
@@ -549,7 +550,7 @@ def test_the_documented_commands_name_what_there_is(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[Any] = []
-    for command_file in (train_command, quantize_command):
+    for command_file in (train_command, quantize_command, deploy_net_command):
         monkeypatch.setattr(command_file, "run", called.append)
     assert cli.main(shlex.split(command, comments=True)) == 0
     (arguments,) = called

@@ -334,7 +334,11 @@ def test_string_of_another_value(value: str) -> None:
 def test_read_refuses_what_is_no_text(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="gone"):
         Document.read(tmp_path / "gone.prototxt")
-    path = tmp_path / "net.caffemodel"
+    weights = tmp_path / "net.caffemodel"
+    weights.write_bytes(b"name")
+    with pytest.raises(PrototxtError, match=r"net\.caffemodel holds weights; give a prototxt"):
+        Document.read(weights)
+    path = tmp_path / "net.prototxt"
     path.write_bytes(b"name\xff")
-    with pytest.raises(PrototxtError, match=r"net\.caffemodel: .*byte 4"):
+    with pytest.raises(PrototxtError, match=r"net\.prototxt: .*byte 4"):
         Document.read(path)

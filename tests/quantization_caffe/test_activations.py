@@ -51,6 +51,17 @@ def test_an_output_of_the_net_gets_a_new_name() -> None:
     assert "'y_q' now" in str(imported.warnings[-1])
 
 
+def test_an_activation_behind_a_dropout_is_warned_of() -> None:
+    dropout = (
+        'layer { name: "d" type: "Dropout" bottom: "x" top: "y" activations_compress: "Clip" }'
+    )
+    relu = 'layer { name: "r" type: "ReLU" bottom: "y" top: "z" activations_compress: "Clip" }'
+    notes = [str(note) for note in import_text(dropout, relu).warnings if "'d'" in note.text]
+    (note,) = notes  # the ReLU reads what is quantised
+    assert "layer 'y_q' stands behind layer 'd' (Dropout), which drops values" in note
+    assert "put it before 'd', or" in note
+
+
 def wiring(text: str) -> list[tuple[str, list[str], list[str], str]]:
     return [
         (layer.type, list(layer.bottom), list(layer.top), "".join(map(str, layer.include)).strip())

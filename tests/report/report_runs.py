@@ -63,6 +63,7 @@ def write_run(
     solver: str | None = SOLVER,
     net: caffe_pb2.NetParameter | None = None,
     record: dict[str, Any] | None = None,
+    early_stop: str | None = None,
 ) -> Path:
     """A run's folder; `record` is what differs from a finished 2-bit run in run.json.
 
@@ -75,6 +76,7 @@ def write_run(
         ("log.csv", log),
         ("quantization.csv", quantization),
         ("solver.prototxt", solver),
+        ("early_stop.json", early_stop),
     ):
         if text is not None:
             (folder / name).write_text(text, encoding="utf-8")

@@ -275,6 +275,33 @@ SINGLE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             ),
         },
     ),
+    "stopped early": (
+        {
+            "log": LOG[: LOG.index("30,")],
+            "net": model(None),
+            "early_stop": '{"iteration": 20, "reason": "the last test was no better"}',
+        },
+        {
+            "status": "done",
+            "accuracy": 0.5,
+            "iterations": 20,
+            "notes": (
+                "stopped early, after iteration 20: the last test was no better",
+                "the weights are those after iteration 30, of 20 done",
+            ),
+        },
+    ),
+    "gone on with after an early stop": (
+        {
+            "log": LOG[: LOG.index("30,")],
+            "net": model(None),
+            "early_stop": '{"iteration": 10, "reason": "the last test was no better"}',
+        },
+        {
+            "status": "unfinished",
+            "notes": ("the weights are those after iteration 30, of 20 done",),
+        },
+    ),
     "without a solver": (
         {"solver": None, "net": model(None, "vgg7-64-float")},
         {"status": "unknown", "net": "vgg7-64", "method": "float", "bits": None, "seed": None},

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ul2q.runs.log import LogWriter, RunLogError, column_of_test, read_log, split_test_column
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COLUMNS = ["iteration", "seconds", "learning_rate", 'test_a,"b"']
 HEADER = 'iteration,seconds,learning_rate,"test_a,""b"""\n'
@@ -24,6 +21,17 @@ def test_each_row_is_in_the_file_at_once(tmp_path: Path) -> None:
     log.write({"iteration": 10, "seconds": 1.23456, "learning_rate": float(np.float32(0.1))})
     assert path.read_text() == HEADER + "10,1.235,0.1,\n"
     log.close()
+
+
+def test_a_full_disk_is_told_with_the_log(tmp_path: Path) -> None:
+    log = LogWriter(tmp_path / "log.csv", COLUMNS)
+    log._file.close()
+    log._file = Path("/dev/full").open("a", encoding="utf-8", buffering=1)  # noqa: SIM115
+    with pytest.raises(OSError, match="No space left") as raised:
+        log.write({"iteration": 0, "seconds": 0})
+    assert raised.value.filename == str(tmp_path / "log.csv")
+    with pytest.raises(OSError, match="No space left"):  # what is not written yet
+        log.close()
 
 
 @pytest.mark.parametrize("value", [1 / 3, 1e-30, 3e38, 0.0, -2.5, float("inf"), float("nan")])

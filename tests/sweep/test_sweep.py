@@ -24,6 +24,7 @@ import pytest
 
 from tests.conftest import write_lmdb
 from ul2q.cli import main
+from ul2q.evaluation import evaluate
 from ul2q.runs.progress import read_progress
 from ul2q.runs.record import DONE, FAILED, RUNNING, WAITING, Record
 from ul2q.sweep.display import Lines, LiveTable
@@ -177,6 +178,50 @@ def test_a_run_whose_last_test_is_not_finite_has_failed(
     out, err = capsys.readouterr()
     assert "100.00" not in out
     assert f"1 of 1 runs failed: {RUNS[0]}" in err
+
+
+@pytest.mark.usefixtures("workspace")
+def test_results_are_those_of_the_weights_wherever_training_ends() -> None:
+    assert sweep("--only", RUNS[0], spec=SPEC + "set: {max_iter: 18}\n") == 0
+    (row,) = results()
+    weights = Path("runs", RUNS[0], f"{RUNS[0]}_iter_18.caffemodel")
+    reached = evaluate(Path("net.prototxt"), weights)
+    assert np.float32(row["accuracy"]) == np.float32(reached["accuracy"])
+    assert np.float32(row["loss"]) == np.float32(reached["loss"])
+
+
+def test_a_run_out_of_patience_is_done(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its last test is what it came to, and its last weights are where others begin."""
+    workspace.solver(
+        base_lr=3, lr_policy='"fixed"', max_iter=60, test_interval=2, test_iter=3, snapshot=2
+    )
+    spec = SPEC.replace("ul2q: [1, 2]", "ul2q: 2") + "patience: 2\n"
+    spec = spec.replace("from: float", "from: float, set: {base_lr: 0}")
+    assert sweep(spec=spec) == 0
+    rows = {row["run"]: row for row in results()}
+    assert list(rows) == [RUNS[0], RUNS[2]]
+    for run, row in rows.items():
+        stop = json.loads(Path("runs", run, "early_stop.json").read_text(encoding="utf-8"))
+        assert row["status"] == DONE
+        assert int(row["iterations"]) == stop["iteration"] < 60
+        with Path("runs", run, "log.csv").open(newline="", encoding="utf-8") as file:
+            last = list(csv.DictReader(file))[-1]
+        assert (last["iteration"], last["test_accuracy"]) == (row["iterations"], row["accuracy"])
+        assert "stopped early" in Path("runs", run, "output.txt").read_text(encoding="utf-8")
+
+    def weights(run: str) -> Any:
+        model = Path("runs", run, f"{run}_iter_{rows[run]['iterations']}.caffemodel")
+        net = str(Path("runs", run, "train_test.prototxt"))
+        return caffe.Net(net, caffe.TEST, weights=str(model)).params["ip"][0].data.copy()
+
+    assert np.array_equal(weights(RUNS[0]), weights(RUNS[2]))  # which learned nothing
+    capsys.readouterr()
+    assert sweep(spec=spec) == 0
+    assert begun(capsys.readouterr().out) == []
+    assert sweep(spec=spec.replace("patience: 2", "patience: 3")) == 1
+    assert "patience was 2, is 3" in capsys.readouterr().err
 
 
 def test_lenet_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,6 +467,29 @@ def test_results_stand_in_the_order_of_the_file() -> None:
     # What the file has no longer comes last.
     assert sweep("--only", float_, spec=spec.replace("[2, 1], binary: ", "1")) == 0
     assert [row["run"] for row in results()] == [float_, one, binary, two]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_dry_run_knows_a_run_that_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--only", RUNS[0]) == 0
+    entries = record(RUNS[0]) | {"status": RUNNING}
+    Path("runs", RUNS[0], "run.json").write_text(json.dumps(entries), encoding="utf-8")
+
+    def status() -> str:
+        capsys.readouterr()
+        assert sweep("--dry-run") == 0
+        return capsys.readouterr().out.splitlines()[1].split()[-1]
+
+    assert status() == "stopped"
+    with locked(Path("runs"), print):
+        assert status() == "running"
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_refused_sweep_leaves_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(spec=SPEC.replace("solver.prototxt}", "solver.prototxt, data: gone}")) == 1
+    assert "gone/train_lmdb is no LMDB" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize("name", ["log.csv", "mini_iter_20.solverstate"])

@@ -12,6 +12,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from ul2q import NetQuantization, quantize_net
+from ul2q.nets.prototxt import parse_net, read_net, read_solver
 from ul2q.sweep import spec as spec_module
 from ul2q.sweep.plan import SweepError, plan_runs, select
 from ul2q.sweep.spec import parse_spec, read_spec
@@ -70,6 +71,8 @@ FAULTS = [
     (SPEC + "quantized: {fit: }", "s.yaml:4: quantized.fit", ["empty"]),
     (SPEC + "quantized: {last_bits: x}", "s.yaml:4: quantized.last_bits", ["whole number"]),
     (SPEC + "quantized: {layers: {ip: x}}", "s.yaml:4: quantized.layers.ip", ["whole number"]),
+    (SPEC + "patience: 0", "s.yaml:4: patience", ["at least 1", "0"]),
+    (SPEC + "float: {patience: long}", "s.yaml:4: float.patience", ["whole number", "'long'"]),
     (SPEC + "variants: {a: {bit: 2}}", "s.yaml:4: variants.a.bit", ["'bits'"]),
     (SPEC + "variants: {a: {bits: 3}}", "s.yaml:4: variants.a.bits", ["3", "1, 2"]),
     (SPEC + "variants: {a: {methods: clip}}", "s.yaml:4: variants.a.methods", ["'clip'", "ul2q"]),
@@ -97,7 +100,7 @@ LATE_FAULTS = [
     ("quantized: {fit: best}", "s.yaml:3: methods: run mini-ul2q-1bit-seed1", ["best", "exact"]),
     ("variants: {a: {layers: {pi: 2}}}", "s.yaml:4: variants.a", ["seed1-a", "'pi'", "'ip'"]),
     ("variants: {a: {rounding: stochastic}}", "s.yaml:4: variants.a", ["rounding"]),
-    ("set: {max_iter: 21}", "solver.prototxt", ["21", "test_interval, 5"]),
+    ("set: {test_interval: 0}", "solver.prototxt", ["test_interval", "at least 1", "is 0"]),
     ("set: {snapshot_after_train: false}", "solver.prototxt", ["snapshot_after_train"]),
 ]
 
@@ -181,6 +184,37 @@ def test_the_plan_is_what_the_file_says(workspace: Workspace) -> None:
 
 
 @pytest.mark.usefixtures("workspace")
+def test_patience_goes_from_the_file_to_nets_and_variants() -> None:
+    text = """\
+nets:
+  a: {net: net.prototxt, solver: solver.prototxt}
+  b: {net: net.prototxt, solver: solver.prototxt, patience: 4, float: {patience: 5}}
+methods: {float: , ul2q: 2}
+patience: 2
+quantized: {patience: 3}
+variants: {v: {patience: 6}}
+"""
+    runs = plan_runs(parse_spec(text, "s.yaml"))
+    assert {run.name: run.patience for run in runs} == {
+        "a-float-seed1": 2,
+        "a-ul2q-2bit-seed1": 3,
+        "a-ul2q-2bit-seed1-v": 6,
+        "b-float-seed1": 5,
+        "b-ul2q-2bit-seed1": 4,
+        "b-ul2q-2bit-seed1-v": 6,
+    }
+    assert all(run.options["patience"] == run.patience for run in runs)
+    # Runs of a file without it have the options that they had before there was any.
+    assert all("patience" not in run.options for run in plan_runs(parse_spec(SPEC, "s.yaml")))
+
+
+def test_patience_without_a_test_is_refused(workspace: Workspace) -> None:
+    workspace.solver(test_iter=None, test_interval=None)
+    with pytest.raises(SweepError, match=r"^solver\.prototxt: patience needs tests.*test_iter"):
+        plan_runs(parse_spec(SPEC + "patience: 2", "s.yaml"))
+
+
+@pytest.mark.usefixtures("workspace")
 def test_the_nets_are_those_of_ul2q_quantize() -> None:
     text = SPEC + (
         "quantized: {last_bits: 8}\n"
@@ -239,5 +273,31 @@ def test_the_specs_of_the_results_can_be_planned(
 ) -> None:
     monkeypatch.chdir(ROOT)
     runs = plan_runs(read_spec(path))
-    assert {run.bits for run in runs} == {None, 1, 2, 4, 8}
+    assert {run.bits for run in runs} == (
+        {None, 2} if path.stem == "readme" else {None, 1, 2, 4, 8}
+    )
     assert {run.test_images for run in runs} == {10000}
+
+
+def test_readmes_results_are_of_the_nets_and_solvers_that_it_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What `make train` and README's commands train, at five seeds."""
+    monkeypatch.chdir(ROOT)
+    runs = plan_runs(read_spec(Path("docs/results/readme.yaml")))
+    assert {(run.net, run.bits, run.seed) for run in runs} == {
+        (net, bits, seed)
+        for net in ("mnist", "fashion-mnist")
+        for bits in (None, 2)
+        for seed in range(1, 6)
+    }
+    for run in runs:
+        assert run.data == Path("data", run.net)
+        kind = "float" if run.bits is None else "2bit"
+        net = read_net(Path(f"prototxt/lenet/train_test_{kind}.prototxt"))
+        assert parse_net(run.net_text, run.name) == net
+        solver = read_solver(Path(f"prototxt/lenet/solver_{kind}.prototxt"))
+        solver.random_seed = run.seed
+        solver.ClearField("net")
+        solver.ClearField("snapshot_prefix")
+        assert run.solver == solver

@@ -62,6 +62,7 @@ def plain_tests(solver: Path, at: list[int], net: str, batches: int) -> dict[int
         {},
         {"test_interval": 3, "test_initialization": "false"},
         {"lr_policy": '"poly"', "power": 1.0},
+        {"lr_policy": '"cosine"', "warmup_iter": 5},
         {"lr_policy": '"multistep"', "stepvalue": [4, 9]},
         {"type": '"Adam"', "momentum2": 0.99, "base_lr": 0.01},
         {"solver_type": "NESTEROV"},
@@ -113,13 +114,15 @@ def test_log_has_the_test_outputs_and_rates(workspace: Workspace) -> None:
     [
         ({"test_interval": 5}, [0, 5, 10], [0, 4, 5, 8, 10]),
         ({"test_interval": 5, "test_initialization": "false"}, [5, 10], [0, 4, 5, 8, 10]),
-        ({"test_interval": 4}, [0, 4, 8], [0, 4, 8]),
-        ({"test_interval": 20}, [0], [0, 4, 8]),
+        ({"test_interval": 4}, [0, 4, 8, 10], [0, 4, 8, 10]),
+        ({"test_interval": 4, "display": 0}, [0, 4, 8, 10], [0, 4, 8, 10]),
+        ({"test_interval": 20}, [0, 10], [0, 4, 8, 10]),
+        ({"test_interval": 20, "test_initialization": "false"}, [10], [0, 4, 8, 10]),
         ({"test_interval": 10, "display": 0}, [0, 10], [0, 10]),
         ({"test_interval": 10, "display": 5}, [0, 10], [0, 5, 10]),
     ],
 )
-def test_tests_come_when_solve_makes_them(
+def test_tests_come_when_solve_makes_them_and_at_the_end(
     workspace: Workspace, fields: dict[str, Any], tested: list[int], logged: list[int]
 ) -> None:
     result = train(workspace.solver(**({"max_iter": 10, "display": 4} | fields)), run=Path("run"))
@@ -513,6 +516,8 @@ def test_a_loss_that_is_not_finite_ends_the_run(workspace: Workspace, value: str
     assert not list(Path("run").glob("*.solverstate"))
 
 
+SOLVER_TEXT = 'net: "net.prototxt" max_iter: 3 base_lr: 1 lr_policy: "fixed"'
+
 BAD_FILES: list[tuple[str, str, list[str]]] = [
     (
         "max_itr: 5",
@@ -527,37 +532,42 @@ BAD_FILES: list[tuple[str, str, list[str]]] = [
     ('net: "net.prototxt" lr_policy: "fixed"', "", ["max_iter", "at least 1", "0"]),
     ('net: "net.prototxt" max_iter: 3 lr_policy: "fix"', "", ["'fix'", "fixed, step"]),
     (
-        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" solver_mode: GPU',
+        SOLVER_TEXT + " solver_mode: GPU",
         "",
         ["solver.prototxt: solver_mode GPU", "without CUDA"],
     ),
     (
-        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" type: "SGD" solver_type: SGD',
+        SOLVER_TEXT + ' type: "SGD" solver_type: SGD',
         "",
         ["solver_type"],
     ),
     (
-        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" test_iter: 4',
+        SOLVER_TEXT + " test_iter: 4",
         "",
         ["test_interval", "at least 1"],
     ),
     (
-        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" iter_size: 0',
+        SOLVER_TEXT + " warmup_iter: -2",
+        "",
+        ["solver.prototxt", "warmup_iter must be at least 0", "-2"],
+    ),
+    (
+        SOLVER_TEXT + " iter_size: 0",
         "",
         ["iter_size", "at least 1"],
     ),
     (
-        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed" test_iter: 0 test_interval: 1',
+        SOLVER_TEXT + " test_iter: 0 test_interval: 1",
         "",
         ["test_iter", "at least 1"],
     ),
     (
-        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed"',
+        SOLVER_TEXT,
         'layer {\n  nam: "x" }',
         ["net.prototxt:2:3", "LayerParameter", "'nam'", "'name'"],
     ),
     (
-        'net: "net.prototxt" max_iter: 3 lr_policy: "fixed"',
+        SOLVER_TEXT,
         'layer { name: "x" type: "Convolutoin" top: "x" }',
         ["Convolutoin"],
     ),
@@ -591,12 +601,20 @@ BAD_CALLS: list[tuple[dict[str, Any], type[Exception], list[str]]] = [
     ({"solver": Path("none.prototxt")}, FileNotFoundError, ["none.prototxt"]),
     ({"weights": [Path("none.caffemodel")]}, FileNotFoundError, ["none.caffemodel"]),
     ({"weights": [Path("a.solverstate")]}, UserError, ["a.solverstate", ".caffemodel"]),
-    ({"weights": [Path("net.prototxt")]}, UserError, ["net.prototxt", "damaged"]),
+    (
+        {"weights": [Path("net.prototxt")]},
+        UserError,
+        ["net.prototxt", "is a prototxt", ".caffemodel"],
+    ),
     ({"weights": [Path("other.caffemodel")]}, UserError, ["'ip'", "'stranger'"]),
     ({"snapshot": Path("none.solverstate")}, FileNotFoundError, ["none.solverstate"]),
     ({"snapshot": Path("other.caffemodel")}, UserError, ["other.caffemodel", "--weights"]),
     ({"snapshot": Path("x.caffemodel.h5")}, UserError, ["x.caffemodel.h5", "--weights"]),
-    ({"snapshot": Path("net.prototxt")}, UserError, ["net.prototxt", "damaged"]),
+    (
+        {"snapshot": Path("net.prototxt")},
+        UserError,
+        ["net.prototxt", "is a prototxt", ".solverstate"],
+    ),
     ({"snapshot": Path("orphan.solverstate")}, FileNotFoundError, ["gone.caffemodel"]),
     ({"snapshot": Path("a"), "weights": [Path("b")]}, UserError, ["--snapshot", "--weights"]),
     ({"run": Path("run")}, UserError, ["run/log.csv", "another --run", "--resume", "--snapshot"]),

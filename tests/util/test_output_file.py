@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ul2q.util.output_file import OutputExistsError, refuse_existing, write_file
+from ul2q.util.output_file import OutputExistsError, new_folder, refuse_existing, write_file
 
 
 def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
@@ -58,7 +58,36 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "old"
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as raised:
         write_file(path, b"new", force=True)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(path))
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == b"old"
+
+
+def test_a_new_folder_goes_again_with_its_parents(tmp_path: Path) -> None:
+    def refuse(path: Path, *made: Path) -> None:
+        with new_folder(path):
+            assert path.is_dir()
+            for file in made:
+                file.touch()
+            raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        refuse(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    # Not what was there before, nor what something stands in.
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError, match="refused"):
+        refuse(tmp_path / "a" / "b" / "c", tmp_path / "a" / "b" / "kept")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / name for name in ("a", "a/b", "a/b/kept")]
+    with new_folder(tmp_path / "d"):
+        pass
+    assert (tmp_path / "d").is_dir()
+
+
+def test_no_folder_where_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError, match="file is a file"), new_folder(path):
+            pass

@@ -9,6 +9,7 @@
 #include "bindings/caffe/settings.hpp"
 #include "ul2q/core/channels.hpp"
 #include "ul2q/core/kernels/moments.hpp"
+#include "ul2q/layers/quantized_activation_layer.hpp"
 #include "ul2q/layers/quantized_blob.hpp"
 
 namespace py = pybind11;
@@ -121,6 +122,17 @@ std::optional<Activation> LastActivation(const LayerPart& self) {
                               : quantized->quantized_activation();
 }
 
+void GatherAverages(const LayerPart& self, bool on) {
+  const auto layer = self.Get();
+  auto* quantized = dynamic_cast<QuantizedActivationLayer<Dtype>*>(layer.get());
+  if (quantized == nullptr) {
+    throw py::type_error("layer '" + layer->layer_param().name() + "' is a " +
+                         layer->type() +
+                         "; only a QuantizedActivation has averages to gather");
+  }
+  quantized->gather_averages(on);
+}
+
 }  // namespace
 
 void BindQuantized(py::module_* m) {
@@ -173,6 +185,12 @@ void BindQuantized(py::module_* m) {
       py::is_method(layer_class),
       "How the layer quantised its top in its last forward pass; None if "
       "there was none, or for any but a QuantizedActivation layer.");
+  layer_class.attr("gather_averages") = py::cpp_function(
+      &GatherAverages, py::name("gather_averages"), py::is_method(layer_class),
+      py::arg("on"),
+      "Whether forward passes in phase TEST, too, add what fits their batch to "
+      "the averages of a QuantizedActivation layer. "
+      "ul2q.gather_activation_averages does all that is needed.");
   layer_class.attr("quantized_blobs") = py::cpp_function(
       &QuantizedBlobs, py::name("quantized_blobs"), py::is_method(layer_class),
       "The parameters that the layer quantises, as they are now (rounded to "

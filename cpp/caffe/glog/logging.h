@@ -16,11 +16,13 @@
 #include <utility>
 
 #include "support/caffe_error.hpp"
+#include "support/check_words.hpp"
 
 namespace ul2q {
 
 /// Collects the message of a failed check and throws it when the full
-/// expression ends.
+/// expression ends. The comparison that failed goes behind the message; where
+/// there is none, CheckWords says what the comparison means.
 ///
 /// When the check fails while another exception unwinds the stack, a second
 /// one would terminate the process: the message is logged instead.
@@ -28,10 +30,14 @@ class FatalMessage {
  public:
   FatalMessage(const char* file, int line)
       : file_(file), line_(line), exceptions_(std::uncaught_exceptions()) {}
+  FatalMessage(const char* file, int line, const char* condition)
+      : FatalMessage(file, line) {
+    check_ = condition;
+  }
   FatalMessage(const char* file, int line, const google::CheckOpString& failed)
       : FatalMessage(file, line) {
     const std::unique_ptr<std::string> text(failed.str_);
-    stream_ << "Check failed: " << *text << " ";
+    check_ = *text;
   }
   FatalMessage(const FatalMessage&) = delete;
   FatalMessage& operator=(const FatalMessage&) = delete;
@@ -41,7 +47,14 @@ class FatalMessage {
       return;  // composing the message threw
     }
     const char* slash = std::strrchr(file_, '/');
-    CaffeError error(stream_.str(), slash ? slash + 1 : file_, line_);
+    std::string message = stream_.str();
+    if (message.empty()) {
+      message = CheckWords(check_);
+    }
+    if (message.empty()) {
+      message = "Check failed: " + std::exchange(check_, "");
+    }
+    CaffeError error(message, slash ? slash + 1 : file_, line_, check_);
     if (exceptions_ > 0) {
       google::LogMessage(file_, line_, google::GLOG_ERROR).stream()
           << error.message();
@@ -56,6 +69,7 @@ class FatalMessage {
   const char* file_;
   int line_;
   int exceptions_;
+  std::string check_;  // the comparison that failed; "" for LOG(FATAL)
   std::ostringstream stream_;
 };
 
@@ -72,6 +86,13 @@ T&& CheckNotNull(const char* file, int line, const char* what, T&& pointer) {
 
 #undef COMPACT_GOOGLE_LOG_FATAL
 #define COMPACT_GOOGLE_LOG_FATAL ::ul2q::FatalMessage(__FILE__, __LINE__)
+#undef CHECK
+#define CHECK(condition)                                   \
+  static_cast<void>(0),                                    \
+      __builtin_expect(static_cast<bool>(condition), true) \
+          ? static_cast<void>(0)                           \
+          : google::LogMessageVoidify() &                  \
+                ::ul2q::FatalMessage(__FILE__, __LINE__, #condition).stream()
 #undef CHECK_OP
 #define CHECK_OP(name, op, val1, val2) \
   CHECK_OP_LOG(name, op, val1, val2, ::ul2q::FatalMessage)

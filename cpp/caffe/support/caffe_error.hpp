@@ -12,27 +12,37 @@ namespace ul2q {
 /// A failed CHECK or LOG(FATAL) of Caffe's, or a layer's refusal of its input.
 ///
 /// what() is the message, which names the layer that was running (LayerScope),
-/// followed by " [file:line]". The default visibility makes it one type in
-/// every shared object that throws or catches it.
+/// followed by " [file:line]", or by " [file:line: check]" with the comparison
+/// that did not hold. The default visibility makes it one type in every shared
+/// object that throws or catches it.
 class __attribute__((visibility("default"))) CaffeError
     : public std::runtime_error {
  public:
-  CaffeError(const std::string& message, const char* file, int line)
-      : CaffeError(Described{LayerScope::Describe(message)}, file, line) {}
+  CaffeError(const std::string& message, const char* file, int line,
+             const std::string& check = "")
+      : CaffeError(Described{LayerScope::Describe(message)},
+                   std::string(file) + ":" + std::to_string(line) +
+                       (check.empty() ? "" : ": " + check)) {}
 
   /// The message without the place.
   const std::string& message() const noexcept { return message_; }
+
+  /// The same error with the name of a file in front.
+  CaffeError In(const std::string& path) const {
+    return CaffeError(Described{path + ": " + message_}, place_);
+  }
 
  private:
   struct Described {
     std::string message;
   };
-  CaffeError(Described described, const char* file, int line)
-      : std::runtime_error(described.message + " [" + file + ":" +
-                           std::to_string(line) + "]"),
-        message_(std::move(described.message)) {}
+  CaffeError(Described described, std::string place)
+      : std::runtime_error(described.message + " [" + place + "]"),
+        message_(std::move(described.message)),
+        place_(std::move(place)) {}
 
   std::string message_;
+  std::string place_;
 };
 
 /// A file or folder that is not there, named by the user or inside a prototxt.

@@ -25,6 +25,19 @@ void CheckReadable(const std::string& path, const char* file, int line) {
       file, line);
 }
 
+void NamingFile(const std::string& path, const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const FileNotFound&) {
+    throw;
+  } catch (const CaffeError& error) {
+    if (error.message().find(path) != std::string::npos) {
+      throw;
+    }
+    throw error.In(path);
+  }
+}
+
 std::string LastSystemError() { return std::generic_category().message(errno); }
 
 }  // namespace ul2q

@@ -1,6 +1,7 @@
 #ifndef UL2Q_SUPPORT_FILES_HPP_
 #define UL2Q_SUPPORT_FILES_HPP_
 
+#include <functional>
 #include <string>
 
 namespace ul2q {
@@ -9,6 +10,10 @@ namespace ul2q {
 /// read. `file` and `line` are the caller's.
 void CheckReadable(const std::string& path, const char* file = __builtin_FILE(),
                    int line = __builtin_LINE());
+
+/// Runs `read`, which takes something from the file at `path`: a CaffeError of
+/// it names the file.
+void NamingFile(const std::string& path, const std::function<void()>& read);
 
 /// The text of errno's present value.
 std::string LastSystemError();

@@ -74,4 +74,12 @@ std::string DidYouMean(const std::string& name,
   return text.empty() ? text : text + "?";
 }
 
+std::string Listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "" : ", ") + name;
+  }
+  return text;
+}
+
 }  // namespace ul2q

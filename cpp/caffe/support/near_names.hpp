@@ -17,6 +17,9 @@ std::vector<std::string> NearNames(const std::string& name,
 std::string DidYouMean(const std::string& name,
                        const std::vector<std::string>& known);
 
+/// The names with ", " between them.
+std::string Listed(const std::vector<std::string>& names);
+
 }  // namespace ul2q
 
 #endif  // UL2Q_SUPPORT_NEAR_NAMES_HPP_

@@ -129,6 +129,72 @@ std::vector<Tokenizer::Token> Tokens(const std::string& text) {
   return tokens;
 }
 
+/// A block whose end has not come yet.
+struct OpenBlock {
+  std::string field;
+  int line;          // from 1
+  std::string name;  // what its field `name` says, e.g. a layer's; or ""
+};
+
+/// The blocks that are open before tokens[place].
+std::vector<OpenBlock> OpenBlocks(const std::vector<Tokenizer::Token>& tokens,
+                                  std::size_t place) {
+  std::vector<OpenBlock> open;
+  std::string field;
+  for (std::size_t i = 0; i < place && i < tokens.size(); ++i) {
+    const Tokenizer::Token& token = tokens[i];
+    const bool is_value = i > 0 && tokens[i - 1].text == ":";
+    if (token.type == Tokenizer::TYPE_IDENTIFIER && !is_value) {
+      field = token.text;
+    } else if (token.type == Tokenizer::TYPE_STRING && field == "name" &&
+               !open.empty()) {
+      Tokenizer::ParseString(token.text, &open.back().name);
+    } else if (token.text == "{" || token.text == "<") {
+      open.push_back({field, token.line + 1, ""});
+    } else if ((token.text == "}" || token.text == ">") && !open.empty()) {
+      open.pop_back();
+    }
+  }
+  return open;
+}
+
+/// That a brace is missing before tokens[place], or "" if that is not what is
+/// wrong: the text ends within a block, or the field that comes is none of the
+/// block's but one of a block's around it.
+std::string MissingBrace(const std::string& error, const Descriptor& root,
+                         const std::vector<Tokenizer::Token>& tokens,
+                         std::size_t place) {
+  static const std::regex kField(
+      "Message type \".*\" has no field named \"(.*)\"\\.");
+  const std::vector<OpenBlock> open = OpenBlocks(tokens, place);
+  const OpenBlock* unclosed = nullptr;
+  std::string before;
+  std::smatch match;
+  if (place >= tokens.size()) {
+    unclosed = open.empty() ? nullptr : &open.back();
+  } else if (std::regex_match(error, match, kField)) {
+    const Descriptor* type = &root;
+    for (const OpenBlock& block : open) {
+      if (type == nullptr) {
+        break;
+      }
+      if (type->FindFieldByName(match[1]) != nullptr) {
+        unclosed = &block;  // the innermost one counts
+      }
+      const FieldDescriptor* field = type->FindFieldByName(block.field);
+      type = field == nullptr ? nullptr : field->message_type();
+    }
+    before = " before '" + match[1].str() + "'";
+  }
+  if (unclosed == nullptr) {
+    return "";
+  }
+  const std::string name =
+      unclosed->name.empty() ? "" : " '" + unclosed->name + "'";
+  return "a } is missing" + before + ": the { of " + unclosed->field + name +
+         " in line " + std::to_string(unclosed->line) + " is not closed";
+}
+
 /// The name of the innermost layer whose braces enclose tokens[place], or "".
 std::string EnclosingLayer(const std::vector<Tokenizer::Token>& tokens,
                            std::size_t place) {
@@ -183,15 +249,18 @@ std::string ParsePrototxt(google::protobuf::io::ZeroCopyInputStream* input,
   auto token = std::find_if(tokens.begin(), tokens.end(), [=](const auto& t) {
     return std::tie(t.line, t.column) >= std::tie(line, column);
   });
-  const std::string suggestion =
-      Suggestion(error.message(), *message->GetDescriptor());
+  const Descriptor& root = *message->GetDescriptor();
+  const std::string suggestion = Suggestion(error.message(), root);
   if (!suggestion.empty() && token != tokens.begin()) {
     --token;  // protobuf finds out about an unknown name one token late
     line = token->line;
     column = token->column;
   }
+  const std::string brace =
+      MissingBrace(error.message(), root, tokens, token - tokens.begin());
   std::ostringstream out;
-  out << line + 1 << ":" << column + 1 << ": " << error.message() << suggestion;
+  out << line + 1 << ":" << column + 1 << ": "
+      << (brace.empty() ? error.message() + suggestion : brace);
   const std::string layer = EnclosingLayer(tokens, token - tokens.begin());
   if (!layer.empty()) {
     out << " (in layer '" << layer << "')";

@@ -41,16 +41,19 @@ using caffe::NetParameter;
 
 TEST(CheckTest, ThrowsItsMessageAndPlace) {
   const int one = 1;
+  const int datum_height = 8, crop_size = 30;  // as BVLC calls them
   const int* const null = nullptr;
   const std::string word = "word";
   const struct {
     std::function<void()> action;
     std::string message;
   } cases[] = {
-      {[&] { CHECK(one == 2) << "is " << one; }, "Check failed: one == 2 is 1"},
-      {[&] { CHECK_EQ(one, 2) << "words"; },
-       "Check failed: one == 2 (1 vs. 2) words"},
-      {[&] { CHECK_GE(one, 2); }, "Check failed: one >= 2 (1 vs. 2) "},
+      {[&] { CHECK(one == 2) << "is " << one; }, "is 1"},
+      {[&] { CHECK_EQ(one, 2) << "words"; }, "words"},
+      {[&] { CHECK(one == 2); }, "Check failed: one == 2"},
+      {[&] { CHECK_GE(one, 2); }, "Check failed: one >= 2 (1 vs. 2)"},
+      {[&] { CHECK_GE(datum_height, crop_size); },
+       "transform_param.crop_size is larger than the image's height"},
       {[&] { CHECK_STREQ(word.c_str(), "other") << "words"; },
        "CHECK_STREQ failed: word.c_str() == \"other\" (word vs. other)words"},
       {[&] { CHECK_NOTNULL(null); }, "'null' must be non NULL"},
@@ -81,6 +84,15 @@ TEST(CheckTest, NamesItsLine) {
   const int line = __LINE__ + 1;
   const auto check = [] { CHECK(false); };
   ExpectWords(MessageOf<CaffeError>(check), {":" + std::to_string(line) + "]"});
+}
+
+TEST(CheckTest, PutsTheComparisonBehindTheWords) {
+  const int one = 1;
+  const int line = __LINE__ + 1;
+  const auto check = [&] { CHECK_EQ(one, 2) << "words"; };
+  EXPECT_EQ(MessageOf<CaffeError>(check),
+            "words [test_support.cpp:" + std::to_string(line) +
+                ": one == 2 (1 vs. 2)]");
 }
 
 TEST(CheckTest, PassesWhatHolds) {
@@ -122,8 +134,7 @@ TEST(CheckTest, DoesNotThrowWhileAnotherExceptionIsOnItsWay) {
     const ChecksWhenItGoes goes;
     throw std::runtime_error("the first");
   });
-  ExpectWords(testing::internal::GetCapturedStderr(),
-              {"Check failed: false while unwinding"});
+  ExpectWords(testing::internal::GetCapturedStderr(), {"while unwinding"});
   EXPECT_EQ(message, "the first");
 }
 

@@ -18,9 +18,11 @@
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/solver_factory.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/math_functions.hpp"
 #include "core/reference.hpp"
 #include "nets.hpp"
 #include "support.hpp"
+#include "ul2q/layers/quantized_activation_layer.hpp"
 
 namespace ul2q {
 namespace {
@@ -406,6 +408,33 @@ TYPED_TEST(QuantizedActivationTest, WarnsOnceBeforeAnyTraining) {
   Rig<TypeParam> trained(Parameter("bits: 8"));
   trained.Forward(x);
   EXPECT_EQ(warnings.count, 1);
+}
+
+TYPED_TEST(QuantizedActivationTest, GathersAveragesInTesting) {
+  const std::string options =
+      "method: FIXED_POINT bits: 4 rounding: STOCHASTIC";
+  Rig<TypeParam> train(Parameter(options));
+  Rig<TypeParam> test(Parameter(options, caffe::TEST));
+  auto& layer =
+      dynamic_cast<caffe::QuantizedActivationLayer<TypeParam>&>(test.layer());
+  WarningCount warnings;
+  layer.gather_averages(true);
+  for (const unsigned seed : {1, 2, 3}) {
+    const auto x = Normal<TypeParam>(TestFixture::kCount, seed);
+    train.Forward(x);
+    caffe::Caffe::set_random_seed(5);
+    const unsigned drawn = caffe::caffe_rng_rand();
+    caffe::Caffe::set_random_seed(5);
+    test.Forward(x);
+    EXPECT_EQ(drawn, caffe::caffe_rng_rand()) << "drew random numbers";
+    EXPECT_EQ(train.averages(), test.averages());
+    EXPECT_EQ(train.weight(), test.weight());
+  }
+  EXPECT_EQ(warnings.count, 0);
+  layer.gather_averages(false);
+  const auto averages = test.averages();
+  test.Forward(Normal<TypeParam>(TestFixture::kCount, 4));
+  EXPECT_EQ(averages, test.averages());
 }
 
 TYPED_TEST(QuantizedActivationTest, TakesAveragesSetByHand) {

@@ -135,7 +135,7 @@ void QuantizedActivationLayer<Dtype>::AddToAverage(const Fit& batch) {
 
 template <typename Dtype>
 bool QuantizedActivationLayer<Dtype>::LacksAverage() {
-  if (this->phase_ == TRAIN || this->blobs_[kWeight]->cpu_data()[0] != 0) {
+  if (averages() || this->blobs_[kWeight]->cpu_data()[0] != 0) {
     return false;
   }
   if (!has_warned_) {
@@ -172,7 +172,7 @@ template <typename Dtype>
 typename QuantizedActivationLayer<Dtype>::Fit
 QuantizedActivationLayer<Dtype>::FitFor(const Dtype* x, int n) {
   try {
-    if (this->phase_ == TRAIN) {
+    if (averages()) {
       AddToAverage(quantizer_->FitTo(x, n));
     } else if (LacksAverage()) {
       return quantizer_->FitTo(x, n);
@@ -292,7 +292,7 @@ void QuantizedActivationLayer<Dtype>::FitOnDevice(const Blob<Dtype>& bottom) {
     RefuseValues("held NaN or infinite values in an earlier pass");
   }
   const auto layout = ul2q::ChannelLayout::Whole(bottom.count());
-  if (this->phase_ == TRAIN) {
+  if (averages()) {
     device.Fit(layout, bottom.gpu_data());
     if (this->blobs_[kAverages]->data()->head() != SyncedMemory::HEAD_AT_GPU) {
       Average();  // from a filler, a file or a script; no copy

@@ -48,9 +48,11 @@ namespace caffe {
  * nearest to the average that the method can have; FIXED_POINT's is a power of
  * two.
  *
- * Phase TEST uses the averages and leaves them. Where there are none yet, each
- * batch is quantised by a fit of its own, which is not kept, and the layer
- * warns once.
+ * Phase TEST uses the averages and leaves them, unless `gather_averages(true)`
+ * asks it to average as a training pass does: a net can so gather averages of
+ * what testing sees, without dropout and with BatchNorm's own averages. Where
+ * there are none yet, each batch is quantised by a fit of its own, which is not
+ * kept, and the layer warns once.
  *
  * The gradient passes where the bottom lay within the outermost levels
  * (`gradient: CLIPPED`, the default here), or everywhere (IDENTITY).
@@ -82,6 +84,10 @@ class QuantizedActivationLayer : public NeuronLayer<Dtype>,
   std::optional<QuantizedActivation<Dtype>> quantized_activation()
       const override;
 
+  /// Whether passes in phase TEST, too, add what fits their batch to the
+  /// averages; they round to the nearest all the same.
+  void gather_averages(bool on) { is_gathering_ = on; }
+
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                    const vector<Blob<Dtype>*>& top) override;
@@ -102,8 +108,10 @@ class QuantizedActivationLayer : public NeuronLayer<Dtype>,
   void SetUpAverages();
   /// Lets no solver touch the averages.
   void FixAverages();
-  /// How the `n` values x are to be quantised; in TRAIN, averages what fits
-  /// them. Throws CaffeError where they are not finite.
+  /// Whether a forward pass adds what fits its batch to the averages.
+  bool averages() const { return this->phase_ == TRAIN || is_gathering_; }
+  /// How the `n` values x are to be quantised; averages what fits them, where
+  /// that is asked for. Throws CaffeError where they are not finite.
   Fit FitFor(const Dtype* x, int n);
   Fit Average() const;
   void AddToAverage(const Fit& batch);
@@ -137,6 +145,7 @@ class QuantizedActivationLayer : public NeuronLayer<Dtype>,
 #endif
   Blob<Dtype> input_;  ///< in place: the bottom of the last forward pass
   bool has_warned_ = false;
+  bool is_gathering_ = false;  ///< in phase TEST
 };
 
 }  // namespace caffe

@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import CommandParser
+from ul2q.cli.common import CommandParser, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     UL2Q_TRACEBACK is 1); 2: wrong usage; 130 and 143: stopped by SIGINT, SIGTERM.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = command_parser().parse_args(argv)
     except SystemExit as end:
         return int(end.code or 0)
     try:
@@ -56,14 +56,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("UL2Q_TRACEBACK") == "1" or not isinstance(error, _user_errors()):
             raise
-        print(f"ul2q: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"ul2q: error: {message_of(error)}", file=sys.stderr)
         return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ul2q", description="Train Caffe nets with low-bit weights (μL2Q)."
+def command_parser() -> CommandParser:
+    """The parser of `ul2q` with those of all commands."""
+    parser = CommandParser(prog="ul2q", description="Train Caffe nets with low-bit weights (μL2Q).")
+    parser.examples = (
+        "ul2q nets --copy lenet",
+        "ul2q data fashion-mnist",
+        "ul2q train prototxt/lenet/solver_2bit.prototxt --data data/fashion-mnist --run runs/lenet",
+        "ul2q COMMAND --help",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     parsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)

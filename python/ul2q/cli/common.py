@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from ul2q.nets.bundled import find_prototxt
+from ul2q.util.near_names import near_names
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -15,23 +18,50 @@ Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The parser of a command.
+    """The parser of a command, and of `ul2q` itself.
 
     Attributes:
         late_epilog: makes the last paragraph of the help when it is printed, of what the library
             knows: no other call has to load that.
+        examples: command lines that the help ends with, as they are typed.
     """
 
     late_epilog: Callable[[], str] | None = None
+    examples: Sequence[str] = ()
 
     def format_help(self) -> str:
         """The help text."""
         if self.late_epilog is not None:
             self.epilog = self.late_epilog()
-        return super().format_help()
+        text = super().format_help()
+        if self.examples:  # not wrapped, so that a line can be copied
+            text += "\nexamples:\n" + "".join(f"  {line}\n" for line in self.examples)
+        return text
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse; what is not known ends in an error with this parser's usage, not its parent's."""
+        namespace, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            near = near_names(unknown[0].partition("=")[0], options)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return namespace, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is no choice, with near names."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        near = near_names(str(value), known) or f" (choose from {', '.join(map(repr, known))})"
+        raise argparse.ArgumentError(action, f"invalid choice: {str(value)!r}{near}")
 
 
 _Options = TypeVar("_Options")
+
+
+def prototxt(text: str) -> Path:
+    """The file that an argument names: a path, or a name of the package's nets."""
+    return find_prototxt(Path(text))
 
 
 def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
@@ -54,6 +84,14 @@ def options_of(kind: type[_Options], arguments: argparse.Namespace) -> _Options:
     dataclass: Any = kind
     known = {field.name for field in fields(dataclass)}
     return kind(**{name: value for name, value in vars(arguments).items() if name in known})
+
+
+def message_of(error: Exception) -> str:
+    """An error in one line; the system's without its number, with the file behind."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.strerror}: {error.filename}"
+    return " ".join(text.split())
 
 
 @contextmanager

@@ -13,10 +13,20 @@ if TYPE_CHECKING:
 
 ORDER = 10  # in `ul2q --help`
 
+EXAMPLES = {
+    "fashion-mnist": "ul2q data fashion-mnist",
+    "mnist": "ul2q data mnist --from downloads/mnist",
+    "cifar10": "ul2q data cifar10 --from cifar-10-python.tar.gz",
+    "folder": "ul2q data folder --train photos/train --test photos/test --size 32x32",
+    "imagenet": "ul2q data imagenet --train train --val val --val-labels val.txt --resize crop",
+}
+"""A call of each importer, by its name."""
+
 
 def add_parser(commands: Commands) -> None:
     """Add `ul2q data`, with a command for each importer."""
     parser = commands.add_parser("data", help="turn a data set into LMDBs")
+    parser.examples = tuple(EXAMPLES.values())
     sets = parser.add_subparsers(required=True, metavar="SET")
     for importer in IMPORTERS:
         command = sets.add_parser(
@@ -26,6 +36,7 @@ def add_parser(commands: Commands) -> None:
             argument_default=argparse.SUPPRESS,
         )
         command.set_defaults(command=run, importer=importer)
+        command.examples = (EXAMPLES[importer.name],)
         importer.add_arguments(command)
 
 

@@ -21,6 +21,10 @@ def add_parser(commands: Commands) -> None:
         "import-fork", help="take over a net of the fork Quantization-caffe"
     )
     parser.set_defaults(command=run)
+    parser.examples = (
+        "ul2q import-fork train_val.prototxt",
+        "ul2q import-fork deploy.prototxt fork.caffemodel -o converted",
+    )
     parser.add_argument("net", metavar="NET", type=Path, help="a net's prototxt for the fork")
     parser.add_argument("weights", metavar="WEIGHTS", type=Path, nargs="?", help="its .caffemodel")
     parser.add_argument(

@@ -19,6 +19,10 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q inspect`."""
     parser = commands.add_parser("inspect", help="describe the weights of a trained net")
     parser.set_defaults(command=run)
+    parser.examples = (
+        "ul2q inspect lenet.caffemodel",
+        "ul2q inspect lenet.caffemodel --figure lenet.svg --bits 2 --csv lenet.csv",
+    )
     parser.description = (
         "For each blob of a .caffemodel: shape, moments, the Kolmogorov-Smirnov distance to a "
         "normal distribution, and the squared error of μL2Q at 1 to 8 bits as a share of the "

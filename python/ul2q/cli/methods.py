@@ -14,7 +14,9 @@ ORDER = 60  # in `ul2q --help`
 
 def add_parser(commands: Commands) -> None:
     """Add `ul2q methods`."""
-    commands.add_parser("methods", help="list the quantisation methods").set_defaults(command=run)
+    parser = commands.add_parser("methods", help="list the quantisation methods")
+    parser.set_defaults(command=run)
+    parser.examples = ("ul2q methods",)
 
 
 def run(_: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import options_of, print_table
+from ul2q.cli.common import options_of, print_table, prototxt
 
 if TYPE_CHECKING:
     from ul2q.cli.common import Commands
@@ -18,12 +18,17 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q quantize`."""
     parser = commands.add_parser("quantize", help="turn a float net into a quantised one")
     parser.set_defaults(command=run)
+    parser.examples = (
+        "ul2q quantize lenet/train_test_float.prototxt --weight-bits 2 --last-bits 8",
+        "ul2q quantize net.prototxt --weight-bits 4 --layer conv1=8 --layer ip2=float",
+        "ul2q quantize net.prototxt --method ternary --granularity channel --activation-bits 8",
+    )
     parser.late_epilog = _methods
     parser.description = (
         "Give Convolution, Deconvolution, InnerProduct, Embed, LSTM and RNN layers their quantised "
         "type and a quantization_param. All else in the prototxt stays, comments too."
     )
-    parser.add_argument("net", metavar="NET", type=Path, help="the float net's prototxt")
+    parser.add_argument("net", metavar="NET", type=prototxt, help="the float net's prototxt")
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, help="(default: beside NET, NET_2bit.prototxt)"
     )
@@ -70,6 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q quantize`."""
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import default_output, quantize_net
+    from ul2q.util.console import print_warning
     from ul2q.util.output_file import write_file
 
     arguments.layers = dict(arguments.layers)
@@ -77,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
     result = quantize_net(arguments.net, options)
     output = arguments.output or default_output(arguments.net, options)
     write_file(output, result.text.encode(), force=arguments.force)
+    for warning in result.warnings:
+        print_warning(str(warning))
     print_table(
         ("layer", "type", "bits", "method"),
         [

@@ -17,6 +17,10 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q report`."""
     parser = commands.add_parser("report", help="make a page of training runs")
     parser.set_defaults(command=run)
+    parser.examples = (
+        "ul2q report runs/lenet",
+        "ul2q report runs/lenet runs/cifarnet -o both.html --force",
+    )
     parser.description = (
         "Write one HTML page on runs: accuracy against bit width beside the paper's, training "
         "curves, weights before and after quantisation, codes and losses of each layer; beside "

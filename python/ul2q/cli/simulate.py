@@ -18,6 +18,11 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q simulate`."""
     parser = commands.add_parser("simulate", help="compare the methods on simulated data")
     parser.set_defaults(command=run)
+    parser.examples = (
+        "ul2q simulate",
+        "ul2q simulate --methods ul2q fixed_point --bits 2 3 4 --data normal -o simulation",
+        "ul2q simulate --data lenet.caffemodel:conv2 --no-figures",
+    )
     parser.description = (
         "The squared error of each method at each width on each of the data, and the step λ of "
         "least error for N(0, 1) beside the paper's Table I. Methods of one width are run at it."

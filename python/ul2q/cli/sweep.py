@@ -20,6 +20,11 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q sweep`."""
     parser = commands.add_parser("sweep", help="train nets × methods × bits × seeds")
     parser.set_defaults(command=run)
+    parser.examples = (
+        "ul2q sweep docs/results/lenet.yaml --dry-run",
+        "ul2q sweep lenet.yaml --runs runs/lenet --jobs 2 --table lenet.md",
+        "ul2q sweep lenet.yaml --only 'lenet-ul2q-2bit-*' --retry-failed",
+    )
     parser.description = (
         "Do the runs that a file asks for. Those that are done are not done again; those that were "
         "interrupted go on from their newest snapshots. docs/sweep.md describes the file."

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, print_outputs
+from ul2q.cli.common import add_data_option, print_outputs, prototxt
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +20,12 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q train`."""
     parser = commands.add_parser("train", help="run a solver")
     parser.set_defaults(command=run)
-    parser.add_argument("solver", metavar="SOLVER", type=Path, help="the solver's prototxt")
+    parser.examples = (
+        "ul2q train lenet/solver_2bit.prototxt --data data/fashion-mnist --run runs/lenet",
+        "ul2q train lenet/solver_2bit.prototxt --run runs/lenet --resume",
+        "ul2q train solver.prototxt --weights float.caffemodel --epochs 10 --set base_lr=0.0001",
+    )
+    parser.add_argument("solver", metavar="SOLVER", type=prototxt, help="the solver's prototxt")
     parser.add_argument(
         "--weights",
         metavar="F",
@@ -67,6 +72,13 @@ def add_parser(commands: Commands) -> None:
         help="keep the weights of the best test, too, as <snapshot_prefix>_best.caffemodel",
     )
     parser.add_argument(
+        "--patience",
+        metavar="N",
+        type=int,
+        help="stop after N tests in a row that are no better than the best; keeps its weights as "
+        "--best does",
+    )
+    parser.add_argument(
         "--tensorboard",
         action="store_true",
         help="write the log's numbers into --run DIR for TensorBoard, too (needs tensorboardX)",
@@ -91,11 +103,14 @@ def run(arguments: argparse.Namespace) -> None:
         epochs=arguments.epochs,
         keep=arguments.keep,
         best=arguments.best,
+        patience=arguments.patience,
         tensorboard=arguments.tensorboard,
         progress=reporter(sys.stdout),
     )
     if result.finished:
         print(f"finished already: {result.iterations} iterations")
+    if result.stopped_early:
+        print(f"stopped early, after iteration {result.iterations}: {result.stopped_early}")
     for name, path in (
         ("snapshot", result.snapshot),
         ("weights", result.weights),
@@ -107,8 +122,6 @@ def run(arguments: argparse.Namespace) -> None:
     if result.best:
         value = f"{result.best.output} {result.best.value:.4f}"
         print(f"best: {result.best_weights} ({value} after iteration {result.best.iteration})")
-    if result.tested_at not in (None, result.iterations):
-        print(f"last test: after iteration {result.tested_at} of {result.iterations}")
     for i, outputs in reversed(list(enumerate(result.test))):
         shown = outputs
         if i == 0 and result.accuracy in outputs:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ul2q.data.importer import DECODING, Importer, Option, height_and_width
+from ul2q.data.importer import DECODING, GRAY, Importer, Option, height_and_width
 
 if TYPE_CHECKING:
     from ul2q.data.cifar import import_cifar10
@@ -91,6 +91,7 @@ IMPORTERS = (
                 help="cifar-10-python.tar.gz, cifar-10-binary.tar.gz, or the folder it was "
                 "unpacked to",
             ),
+            GRAY,
         ),
     ),
     Importer(
@@ -98,16 +99,22 @@ IMPORTERS = (
         "images sorted into a folder for each class",
         module="folder",
         function="import_folder",
-        source="`DIR/CLASS/IMAGE`",
-        description="Import DIR/CLASS/IMAGE; the classes' names, sorted, are labelled 0, 1, …",
+        source="`DIR/CLASS/IMAGE`; the test set from `--test DIR`, or drawn by `--split 0.1`",
+        description="Import DIR/CLASS/IMAGE; the classes' names, sorted, are labelled 0, 1, …. The "
+        "test set is that of --test, or is drawn from the training set by --split.",
         options=(
             Option("--train", metavar="DIR", type=Path, required=True, help="the training set"),
             Option(
                 "--test",
                 metavar="DIR",
                 type=Path,
-                required=True,
                 help="the test set, of the same classes",
+            ),
+            Option(
+                "--split",
+                metavar="SHARE",
+                type=float,
+                help="draw this share of each class's images for the test set instead, as 0.1",
             ),
             Option(
                 "--size",
@@ -117,6 +124,7 @@ IMPORTERS = (
             ),
             *DECODING,
         ),
+        adapt=lambda arguments: {"test": None, **arguments},
     ),
     Importer(
         "imagenet",

@@ -13,6 +13,7 @@ import pickle
 import tarfile
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,15 +21,16 @@ import numpy as np
 from ul2q.data.dataset import Dataset, file_hashes
 from ul2q.data.errors import DataError
 from ul2q.data.image_set import Identity, Item, Split, standing_image_set, write_image_set
+from ul2q.data.images import to_gray
 from ul2q.data.selection import alternating, shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ul2q.data.lmdb_writer import Progress
+    from ul2q.util.paths import StrPath
 
 _CLASSES = (
     "airplane",
@@ -73,15 +75,16 @@ _VERSIONS = (_PYTHON, _BINARY)
 
 
 def import_cifar10(
-    source: Path,
-    output: Path,
+    source: StrPath,
+    output: StrPath,
     *,
+    gray: bool = False,
     limit: int | None = None,
     seed: int = 0,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Import CIFAR-10 as uint8 images of 3 x 32 x 32, the channels in the order B, G, R.
+    """Import CIFAR-10 as uint8 images of 3 x 32 x 32, B, G, R, or as grey ones of 1 x 32 x 32.
 
     That is the order of Caffe's tools for image files, and of `import_folder`; BVLC's
     convert_cifar_data leaves R, G, B. The training set is shuffled, the test set keeps its order.
@@ -93,6 +96,7 @@ def import_cifar10(
         source: cifar-10-python.tar.gz, cifar-10-binary.tar.gz, or the folder that one of them was
             unpacked to.
         output: the folder to be written; missing parents are made.
+        gray: one channel, the luma.
         limit: import that many images of each set at most, the first of each class in turn.
         seed: of the training set's order; 0 or more.
         force: replace an earlier import, which stays intact until the new one is complete.
@@ -104,8 +108,11 @@ def import_cifar10(
             holds something else and `force` is not set, or holds files that no import has written.
         OSError: the LMDBs cannot be written, as on a full disk.
     """
+    source = Path(source)
+    output = Path(output)
     found = _find(source)
-    identity = Identity("cifar10", found.hashes, {"limit": limit, "seed": seed}, _CLASSES)
+    options = {"limit": limit, "seed": seed, **({"gray": True} if gray else {})}
+    identity = Identity("cifar10", found.hashes, options, _CLASSES)
     if not force and (standing := standing_image_set(output, identity)):
         return standing
     version, contents = found.read()
@@ -119,8 +126,8 @@ def import_cifar10(
     return write_image_set(
         output,
         identity,
-        Split(train.items(train_order, source), len(train_order)),
-        Split(test.items(test_order, source), len(test_order)),
+        Split(train.items(train_order, source, gray=gray), len(train_order)),
+        Split(test.items(test_order, source, gray=gray), len(test_order)),
         force=force,
         progress=progress,
     )
@@ -130,9 +137,10 @@ class _Batch(NamedTuple):
     images: NDArray[np.uint8]  # of shape N x 3 (R, G, B) x 32 x 32
     labels: NDArray[np.int64]  # of shape N
 
-    def items(self, order: list[int], source: Path) -> Iterator[Item]:
+    def items(self, order: list[int], source: Path, *, gray: bool) -> Iterator[Item]:
         for i in order:
-            yield Item(str(source), int(self.labels[i]), self.images[i, ::-1])
+            image = self.images[i, ::-1]
+            yield Item(str(source), int(self.labels[i]), to_gray(image) if gray else image)
 
 
 def _joined(batches: list[_Batch]) -> _Batch:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRAIN, TEST, MANIFEST = "train_lmdb", "test_lmdb", "import.json"
+# What import.json calls the SHA-256 of each source's bytes, and those of a listing of files: their
+# names, labels, sizes and times. Listings were under the files' name, too, and are still known.
+OF_FILES, OF_LISTING = "sha256", "sha256_of_listing"
 
 _NONE: Mapping[str, object] = {}
 
@@ -51,14 +54,17 @@ def write_manifest(
     hashes: Mapping[str, str],
     dataset: Dataset,
     options: Mapping[str, object] = _NONE,
+    *,
+    hashes_of: str = OF_FILES,
 ) -> None:
     """Write import.json: the data set's name, its sources' hashes, counts and image shape.
 
     Beside them stand the options of the import, as JSON has them, and what was left out.
+    `hashes_of` is the name of the hashes, which says what they are of.
     """
     manifest = {
         "dataset": name,
-        "sha256": dict(hashes),
+        hashes_of: dict(hashes),
         "train_count": dataset.train_count,
         "test_count": dataset.test_count,
         "shape": list(dataset.shape),
@@ -74,6 +80,8 @@ def standing_import(
     hashes: Mapping[str, str],
     classes: tuple[str, ...],
     options: Mapping[str, object] = _NONE,
+    *,
+    hashes_of: str = OF_FILES,
 ) -> Dataset | None:
     """The import of `name` from sources with these hashes by these options, if it stands.
 
@@ -98,7 +106,7 @@ def standing_import(
         )
         same = (
             manifest["dataset"] == name
-            and manifest["sha256"] == hashes
+            and manifest[hashes_of if hashes_of in manifest else OF_FILES] == hashes
             and manifest["options"] == options
         )
     except (OSError, ValueError, KeyError, TypeError):  # no import.json, or not one of ours

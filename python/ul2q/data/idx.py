@@ -10,6 +10,7 @@ import gzip
 import math
 import struct
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +19,10 @@ from ul2q.data.errors import DataError
 
 if TYPE_CHECKING:
     import io
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from ul2q.util.paths import StrPath
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UINT8 = 0x08
@@ -28,7 +30,7 @@ _OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0
 _MAX_AXES = 32  # what every NumPy release can hold
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
+def read_idx(path: StrPath) -> NDArray[np.uint8]:
     """Read an IDX file of uint8 elements, gzipped or not (told by its first bytes, not its name).
 
     Returns:
@@ -39,6 +41,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         DataError: the file is damaged, cut short or longer than its header says, or holds
             something other than uint8 elements.
     """
+    path = Path(path)
     try:
         with path.open("rb") as raw:
             data = _content(raw)

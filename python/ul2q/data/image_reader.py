@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     _Connection: TypeAlias = Connection[Any, Any]
 
 Decoded = NDArray[np.uint8] | ImageError
-"""An image, 3 (B, G, R) x height x width, or why there is none."""
+"""An image, channels x height x width, or why there is none."""
 
 Reader = Callable[[Iterable[str]], Iterator[Decoded]]
 
@@ -50,12 +50,13 @@ def all_cores() -> int:
 
 
 @contextlib.contextmanager
-def image_reader(jobs: int, resize: Resize | None) -> Iterator[Reader]:
+def image_reader(jobs: int, resize: Resize | None, *, gray: bool = False) -> Iterator[Reader]:
     """Yield a function that decodes image files by `read_image`, in the order of their paths.
 
     Args:
         jobs: how many processes decode; 1: this one.
         resize: the size of all images; None: as they are.
+        gray: whether images are to have one channel.
 
     Raises:
         DataError: `jobs` is less than 1.
@@ -64,7 +65,7 @@ def image_reader(jobs: int, resize: Resize | None) -> Iterator[Reader]:
     if jobs < 1:
         raise DataError(f"{jobs} jobs; there must be 1 or more")
     if jobs == 1:
-        yield lambda paths: (_decoded(path, resize) for path in paths)
+        yield lambda paths: (_decoded(path, resize, gray=gray) for path in paths)
         return
     workers: list[_Worker] = []
     threads = ThreadPoolExecutor(jobs)
@@ -73,7 +74,7 @@ def image_reader(jobs: int, resize: Resize | None) -> Iterator[Reader]:
     def read(paths: list[str]) -> list[Decoded]:
         worker = idle.get()
         try:
-            return worker.read(paths, resize)
+            return worker.read(paths, resize, gray=gray)
         finally:
             idle.put(worker)
 
@@ -96,10 +97,10 @@ def serve(descriptor: int) -> None:
     connection: _Connection = Connection(descriptor)
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
-            paths, resize = connection.recv()
+            paths, resize, gray = connection.recv()
             answer: list[Decoded] | Exception
             try:
-                answer = [_decoded(path, resize) for path in paths]
+                answer = [_decoded(path, resize, gray=gray) for path in paths]
             except Exception as error:  # raised by `_Worker.read`
                 answer = error
             connection.send(answer)
@@ -109,9 +110,9 @@ class _Worker(NamedTuple):
     process: subprocess.Popen[bytes]
     connection: _Connection
 
-    def read(self, paths: list[str], resize: Resize | None) -> list[Decoded]:
+    def read(self, paths: list[str], resize: Resize | None, *, gray: bool) -> list[Decoded]:
         try:
-            self.connection.send((paths, resize))
+            self.connection.send((paths, resize, gray))
             answer: list[Decoded] | Exception = self.connection.recv()
         except (EOFError, ConnectionError):
             status = self.process.wait()
@@ -137,9 +138,9 @@ def _start() -> _Worker:
     return _Worker(process, ours)
 
 
-def _decoded(path: str, resize: Resize | None) -> Decoded:
+def _decoded(path: str, resize: Resize | None, *, gray: bool) -> Decoded:
     try:
-        return read_image(path, resize)
+        return read_image(path, resize, gray=gray)
     except ImageError as error:
         return error
 

@@ -1,11 +1,19 @@
-"""Write a data set of colour images: the LMDBs, the training set's mean, and the class names."""
+"""Write a data set of images: the LMDBs, the training set's mean, and the class names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from ul2q.data.dataset import MANIFEST, TEST, TRAIN, Dataset, standing_import, write_manifest
+from ul2q.data.dataset import (
+    MANIFEST,
+    OF_FILES,
+    TEST,
+    TRAIN,
+    Dataset,
+    standing_import,
+    write_manifest,
+)
 from ul2q.data.errors import DataError
 from ul2q.data.images import ImageError
 from ul2q.data.lmdb_writer import Progress, Record, fill_lmdb
@@ -33,12 +41,14 @@ class Identity:
         hashes: SHA-256, in hexadecimal, of the sources.
         options: all that changes the result, as JSON has it.
         classes: the name of each label, 0 first.
+        hashes_of: what the hashes are of, by their name in import.json.
     """
 
     name: str
     hashes: Mapping[str, str]
     options: Mapping[str, object]
     classes: tuple[str, ...]
+    hashes_of: str = OF_FILES
 
 
 class Item(NamedTuple):
@@ -72,7 +82,12 @@ def standing_image_set(output: Path, identity: Identity) -> Dataset | None:
         DataError: it is the same by its import.json, but a file of it is damaged or missing.
     """
     dataset = standing_import(
-        output, identity.name, identity.hashes, identity.classes, identity.options
+        output,
+        identity.name,
+        identity.hashes,
+        identity.classes,
+        identity.options,
+        hashes_of=identity.hashes_of,
     )
     if dataset is None:
         return None
@@ -145,7 +160,14 @@ def write_image_set(
             encoding="utf-8",
             errors="surrogateescape",
         )
-        write_manifest(folder, identity.name, identity.hashes, dataset, identity.options)
+        write_manifest(
+            folder,
+            identity.name,
+            identity.hashes,
+            dataset,
+            identity.options,
+            hashes_of=identity.hashes_of,
+        )
     return dataset
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.data.errors import DataError
@@ -11,22 +12,23 @@ from ul2q.data.selection import alternating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from ul2q.data.dataset import Dataset
     from ul2q.data.lmdb_writer import Progress
+    from ul2q.util.paths import StrPath
 
 IMAGENET_SIZE = Resize(256, 256)
 """The size that BVLC's examples/imagenet/create_imagenet.sh resizes to."""
 
 
 def import_imagenet(
-    train: Path,
-    val: Path,
-    val_labels: Path,
-    output: Path,
+    train: StrPath,
+    val: StrPath,
+    val_labels: StrPath,
+    output: StrPath,
     *,
     resize: Resize = IMAGENET_SIZE,
+    gray: bool | None = None,
     limit: int | None = None,
     seed: int = 0,
     skip_bad: bool = False,
@@ -49,6 +51,7 @@ def import_imagenet(
         val_labels: the text file with their labels.
         output: the folder to be written; missing parents are made.
         resize: the size of all images.
+        gray: as for `import_folder`.
         limit: as for `import_folder`.
         seed: as for `import_folder`.
         skip_bad: as for `import_folder`.
@@ -61,6 +64,10 @@ def import_imagenet(
         DataError: as for `import_folder`; or the labels do not go with the images.
         OSError: something cannot be read or written.
     """
+    train = Path(train)
+    val = Path(val)
+    val_labels = Path(val_labels)
+    output = Path(output)
     classes, training = list_classes(train)
     images = _list_images(val)
     validation = [
@@ -77,6 +84,7 @@ def import_imagenet(
         output,
         roots=(train, val),
         resize=resize,
+        gray=gray,
         seed=seed,
         skip_bad=skip_bad,
         jobs=jobs,

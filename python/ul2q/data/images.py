@@ -1,4 +1,4 @@
-"""Decode an image file into what Caffe's Data layer takes: uint8, B, G, R x height x width."""
+"""Decode an image file into what Caffe's Data layer takes: uint8, channels x height x width."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ul2q.data.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Pillow's modes of 8 bits a channel or fewer.
+# Pillow's modes of 8 bits a channel or fewer; those without colour.
 _MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
+_GREY_MODES = ("1", "L", "LA", "La")
 
 
 class ImageError(DataError):
@@ -43,14 +44,20 @@ class Resize:
             raise DataError(f"size {self.height} x {self.width}; each must be 1 pixel or more")
 
 
-def read_image(path: str, resize: Resize | None) -> NDArray[np.uint8]:
+def read_image(path: str, resize: Resize | None, *, gray: bool = False) -> NDArray[np.uint8]:
     """Read an image file of any format that Pillow knows.
 
-    Grey images get three equal channels, transparency is dropped, and an orientation in the EXIF
-    data is not heeded. Resizing is bilinear, by Pillow's filter, which averages when it shrinks.
+    Transparency is dropped, and an orientation in the EXIF data is not heeded. Resizing is
+    bilinear, by Pillow's filter, which averages when it shrinks.
+
+    Args:
+        path: the file.
+        resize: the size that it is brought to; None: as it is.
+        gray: whether there is to be one channel, by `to_gray`; else a grey image gets three equal
+            ones.
 
     Returns:
-        3 x height x width, in the order B, G, R of Caffe's own tools.
+        3 x height x width, in the order B, G, R of Caffe's own tools; or 1 x height x width.
 
     Raises:
         ImageError: the image is damaged, not an image, empty, or has more than 8 bits a channel.
@@ -66,7 +73,32 @@ def read_image(path: str, resize: Resize | None) -> NDArray[np.uint8]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file system's error, which says nothing about the image
         raise ImageError(f"{path}: damaged, or not an image ({_reason(error)})") from error
-    return np.ascontiguousarray(np.asarray(pixels)[:, :, ::-1].transpose(2, 0, 1))
+    image = np.ascontiguousarray(np.asarray(pixels)[:, :, ::-1].transpose(2, 0, 1))
+    return to_gray(image) if gray else image
+
+
+def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The luma of an image, 0.299 R + 0.587 G + 0.114 B, rounded as Pillow does.
+
+    Args:
+        image: 3 x height x width, in the order B, G, R.
+
+    Returns:
+        1 x height x width. Of three equal channels it is one of them.
+    """
+    blue, green, red = image.astype(np.uint32)
+    luma = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16  # shares of 65536
+    return np.asarray(luma[np.newaxis], np.uint8)
+
+
+def is_gray(path: str) -> bool | None:
+    """Whether an image file says of itself that it has no colour; None if it cannot be read."""
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            return image.mode in _GREY_MODES
+    except Exception:  # who decodes it says what is wrong
+        return None
 
 
 def _decoded(path: str) -> Image.Image:

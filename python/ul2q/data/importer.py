@@ -47,12 +47,12 @@ class Importer(NamedTuple):  # a dataclass would load `inspect`, a quarter of a 
         name: that of the command, `ul2q data NAME`, and of the folder in data/ that it writes.
         help: a line for the list of commands.
         module: the module of `ul2q.data` with the function.
-        function: the name of the function, which takes `output`, `force`, `progress` and what
-            `options` name by keyword, and returns a Dataset.
+        function: the name of the function, which takes `output`, `limit`, `force`, `progress` and
+            what `options` name by keyword, and returns a Dataset.
         source: what is read, for the table in docs/data.md.
         options: those that no other importer need have.
         is_image_set: whether the training set's mean and the classes' names are written, too, and
-            subsets can be taken: the function takes `limit` and `seed`.
+            the training set is shuffled: the function takes `seed`.
         description: more than `help` says, for `ul2q data NAME --help`.
         adapt: makes the function's arguments of the options' values, where they are not the same.
     """
@@ -80,8 +80,8 @@ class Importer(NamedTuple):  # a dataclass would load `inspect`, a quarter of a 
             help=f"the folder for {written if self.is_image_set else 'train_lmdb and test_lmdb'} "
             "(default: %(default)s)",
         )
-        subset = (_LIMIT, _SEED) if self.is_image_set else ()
-        return (*self.options, output, *subset, _FORCE)
+        order = (_SEED,) if self.is_image_set else ()
+        return (*self.options, output, _LIMIT, *order, _FORCE)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options of `ul2q data NAME`."""
@@ -139,10 +139,18 @@ _LIMIT = Option("--limit", metavar="N", type=int, help="N images of each set, th
 _SEED = Option("--seed", metavar="S", type=int, help="of the training set's order (default: 0)")
 _FORCE = Option("--force", action="store_true", help="replace what stands there")
 
+GRAY = Option("--gray", action="store_true", help="one channel, the luma")
+"""The option of importers of colour images, which take `gray`."""
+
 DECODING = (
+    Option(
+        "--gray",
+        action=argparse.BooleanOptionalAction,
+        help="one channel, the luma, or three (default: one if all images are grey, else three)",
+    ),
     Option("--skip-bad", action="store_true", help="leave damaged images out"),
     Option(
         "--jobs", metavar="N", type=int, help="processes that decode (default: one a processor)"
     ),
 )
-"""The options of importers of image files, which take `skip_bad` and `jobs`."""
+"""The options of importers of image files, which take `gray`, `skip_bad` and `jobs`."""

@@ -7,13 +7,15 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from ul2q.data.dataset import OF_LISTING
 from ul2q.data.errors import DataError
 from ul2q.data.image_reader import Reader, all_cores, image_reader
 from ul2q.data.image_set import Identity, Item, Split, standing_image_set, write_image_set
+from ul2q.data.images import is_gray
 from ul2q.data.selection import alternating, shuffled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ul2q.data.dataset import Dataset
@@ -79,11 +81,13 @@ def import_listed(
     *,
     roots: tuple[Path, Path],
     resize: Resize | None,
+    gray: bool | None,
     seed: int,
     skip_bad: bool,
     jobs: int | None,
     force: bool,
     progress: Progress | None,
+    options: Mapping[str, object] | None = None,
 ) -> Dataset:
     """Import image files as the data set `name`: the training set shuffled, the test set as it is.
 
@@ -95,25 +99,35 @@ def import_listed(
         output: as for `import_folder`.
         roots: the folders that train's and test's files are in.
         resize: the size of all images; None: all have the same already.
+        gray: as for `import_folder`.
         seed: as for `import_folder`.
         skip_bad: as for `import_folder`.
         jobs: as for `import_folder`.
         force: as for `import_folder`.
         progress: as for `import_folder`.
+        options: those that change the result beyond the arguments above, for import.json.
 
     Raises:
         DataError, OSError: as for `import_folder`.
     """
+    if gray is None:
+        gray = _all_are_gray(image.path for image in (*train, *test))
     order = [train[i] for i in shuffled(range(len(train)), seed)]
     identity = Identity(
         name,
         {"train": _listing_hash(order, roots[0]), "test": _listing_hash(test, roots[1])},
-        {"resize": asdict(resize) if resize else None, "skip_bad": skip_bad},
+        {
+            "resize": asdict(resize) if resize else None,
+            "skip_bad": skip_bad,
+            **({"gray": True} if gray else {}),
+            **(options or {}),
+        },
         classes,
+        OF_LISTING,
     )
     if not force and (standing := standing_image_set(output, identity)):
         return standing
-    with image_reader(all_cores() if jobs is None else jobs, resize) as read:
+    with image_reader(all_cores() if jobs is None else jobs, resize, gray=gray) as read:
         return write_image_set(
             output,
             identity,
@@ -123,6 +137,17 @@ def import_listed(
             force=force,
             progress=progress,
         )
+
+
+def _all_are_gray(paths: Iterable[str]) -> bool:
+    """Whether all images are grey that can be read; it is known at the first one with colour."""
+    any_gray = False
+    for path in paths:
+        found = is_gray(path)
+        if found is False:
+            return False
+        any_gray |= found is True
+    return any_gray
 
 
 def _items(images: Sequence[Listed], read: Reader) -> Iterator[Item]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lmdb
@@ -18,7 +19,7 @@ from ul2q.data.errors import DataError
 from ul2q.data.staging import staged_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ul2q.util.paths import StrPath
 
 Record = tuple[NDArray[np.uint8], int]
 """An image, uint8, channels x height x width, and its label, a signed 32-bit integer."""
@@ -35,7 +36,7 @@ _FIRST_MAP_SIZE = 16 * 2**20  # bytes
 
 
 def write_lmdb(
-    path: Path,
+    path: StrPath,
     records: Iterable[Record],
     *,
     total: int,
@@ -56,6 +57,7 @@ def write_lmdb(
             or `path` cannot be used (see `staged_folder`).
         OSError: the database cannot be written, as on a full disk.
     """
+    path = Path(path)
     with staged_folder(path, force=force, replaceable=_FILES) as folder:
         fill_lmdb(folder, records, total=total, what=path.name, progress=progress)
 
@@ -106,12 +108,13 @@ def fill_lmdb(
     return written
 
 
-def count_records(path: Path) -> int:
+def count_records(path: StrPath) -> int:
     """The number of records in an LMDB folder.
 
     Raises:
         DataError: the folder holds no LMDB, or one that is cut short.
     """
+    path = Path(path)
     try:
         # lock=False: closing a lock file would drop the locks that this process holds on it, if
         # it also trains from this database.

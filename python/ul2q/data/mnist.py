@@ -19,6 +19,7 @@ from ul2q.data.dataset import (
 from ul2q.data.errors import DataError
 from ul2q.data.idx import read_idx
 from ul2q.data.lmdb_writer import Progress, Record, fill_lmdb
+from ul2q.data.selection import alternating
 from ul2q.data.staging import remove_leftovers, staged_folder
 
 if TYPE_CHECKING:
@@ -26,22 +27,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ul2q.util.paths import StrPath
+
 FASHION_MNIST_SOURCE = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the four files."""
 
-_DIGITS = tuple("0123456789")
-_CLOTHES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+CLASSES = {
+    "mnist": tuple("0123456789"),
+    "fashion-mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+}
+"""The names of the labels of each data set, 0 first."""
+
 _FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -51,7 +58,12 @@ _FILES = (
 
 
 def import_mnist(
-    source: Path, output: Path, *, force: bool = False, progress: Progress | None = None
+    source: StrPath,
+    output: StrPath,
+    *,
+    limit: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Import the MNIST digits into `output`/train_lmdb and `output`/test_lmdb, in MNIST's order.
 
@@ -62,28 +74,35 @@ def import_mnist(
         source: the folder with the four IDX files, gzipped or not, spelt as
             train-images-idx3-ubyte or as train-images.idx3-ubyte.
         output: the folder to be written; missing parents are made.
+        limit: import that many images of each set at most, the first of each class in turn.
         force: replace an earlier import, which stays intact until the new one is complete.
         progress: called after every thousand records or so.
 
     Raises:
         FileNotFoundError: `source`, or one of its files, is missing.
-        DataError: a file is damaged, or the four do not go together; or `output` holds something
-            else and `force` is not set, or holds files that no import has written.
+        DataError: a file is damaged, or the four do not go together; `limit` is less than 1; or
+            `output` holds something else and `force` is not set, or holds files that no import has
+            written.
         OSError: the LMDBs cannot be written, as on a full disk.
     """
-    return _import("mnist", _DIGITS, source, output, force, progress)
+    source = Path(source)
+    output = Path(output)
+    return _import("mnist", source, output, limit, force, progress)
 
 
 def import_fashion_mnist(
-    output: Path,
+    output: StrPath,
     *,
-    source: Path = FASHION_MNIST_SOURCE,
+    source: StrPath = FASHION_MNIST_SOURCE,
+    limit: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Import Fashion-MNIST as `import_mnist` does MNIST."""
+    output = Path(output)
+    source = Path(source)
     try:
-        return _import("fashion-mnist", _CLOTHES, source, output, force, progress)
+        return _import("fashion-mnist", source, output, limit, force, progress)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{error}; `apt-get install dataset-fashion-mnist` puts the files into "
@@ -95,6 +114,13 @@ class _Split(NamedTuple):
     images: NDArray[np.uint8]  # of shape N x H x W
     labels: NDArray[np.uint8]  # of shape N
 
+    def first(self, limit: int | None) -> _Split:
+        """At most `limit` images in their order, the first of each class in turn."""
+        if limit is None:
+            return self
+        chosen = sorted(alternating(self.labels.tolist(), limit))
+        return _Split(self.images[chosen], self.labels[chosen])
+
     def records(self) -> Iterator[Record]:
         for image, label in zip(self.images, self.labels, strict=True):
             yield image[np.newaxis], int(label)
@@ -102,15 +128,17 @@ class _Split(NamedTuple):
 
 def _import(
     name: str,
-    classes: tuple[str, ...],
     source: Path,
     output: Path,
+    limit: int | None,
     force: bool,
     progress: Progress | None,
 ) -> Dataset:
+    classes = CLASSES[name]
     files = _find_files(source)
     hashes = file_hashes(files)
-    if not force and (standing := standing_import(output, name, hashes, classes)):
+    options = {} if limit is None else {"limit": limit}
+    if not force and (standing := standing_import(output, name, hashes, classes, options)):
         remove_leftovers(output)
         return standing
     paths = list(files.values())
@@ -122,6 +150,7 @@ def _import(
             f"{paths[2]}: images of {_size(test.images)} pixels, but those in {paths[0]} have "
             f"{_size(train.images)}; both must be the same"
         )
+    train, test = train.first(limit), test.first(limit)
     dataset = Dataset(
         train=output / TRAIN,
         test=output / TEST,
@@ -134,7 +163,7 @@ def _import(
         for what, split in ((TRAIN, train), (TEST, test)):
             total = len(split.labels)
             fill_lmdb(folder / what, split.records(), total=total, what=what, progress=progress)
-        write_manifest(folder, name, hashes, dataset)
+        write_manifest(folder, name, hashes, dataset, options)
     return dataset
 
 

@@ -47,3 +47,27 @@ def shuffled(indices: Sequence[int], seed: int) -> list[int]:
         raise DataError(f"seed {seed}; it must be 0 or more")
     draws = np.random.PCG64(seed).random_raw(len(indices))
     return [indices[i] for i in np.argsort(draws, kind="stable")]
+
+
+def drawn(labels: Sequence[int], share: float, seed: int) -> set[int]:
+    """The indices of a share of each class's images, drawn at random.
+
+    The draw depends on the labels, the share and `seed` alone, by the same numbers as `shuffled`.
+
+    Args:
+        labels: the label of each image; at least two of each.
+        share: more than 0 and less than 1. Of n images share * n are drawn, rounded to the nearest,
+            half to even, but at least 1 and at most n - 1.
+        seed: 0 or more.
+
+    Raises:
+        DataError: `seed` is negative.
+    """
+    members: dict[int, list[int]] = {}
+    for i in shuffled(range(len(labels)), seed):
+        members.setdefault(labels[i], []).append(i)
+    return {
+        i
+        for indices in members.values()
+        for i in indices[: min(max(round(share * len(indices)), 1), len(indices) - 1)]
+    }

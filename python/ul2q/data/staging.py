@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.data.errors import DataError, first_names
+from ul2q.util.output_file import naming
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -46,7 +47,7 @@ def staged_folder(target: Path, *, force: bool, replaceable: Collection[str]) ->
     _check_target(target, force, replaceable)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target)
-    with _locked_sibling(target) as folder:
+    with naming(target), _locked_sibling(target) as folder:
         yield folder
         _sync_tree(folder)
         _check_target(target, force, replaceable)  # again: much time may have passed

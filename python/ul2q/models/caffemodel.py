@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,13 +12,16 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.models.binary_proto import read_message
+from ul2q.util.input_file import require_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from ul2q.util.paths import StrPath
+
+_OLD_SHAPE = ("num", "channels", "height", "width")
 # Types of layers with weights before V1 (2014), when a layer stood inside a connection.
 _V0_TYPES = {"conv": "Convolution", "innerproduct": "InnerProduct"}
 
@@ -69,18 +73,22 @@ def check_weights_file(path: Path) -> None:
         FileNotFoundError: there is no such file.
         WeightsError: it is a solver state.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
+    require_file(path, "a .caffemodel", "weights file")
     if path.name.endswith((".solverstate", ".solverstate.h5")):
         raise WeightsError(f"{path} is a solver state: give its .caffemodel as weights")
+    if path.suffix == ".prototxt":
+        raise WeightsError(
+            f"{path} is a prototxt, no .caffemodel: give the weights of a trained net"
+        )
 
 
-def read_caffemodel(path: Path) -> caffe_pb2.NetParameter:
+def read_caffemodel(path: StrPath) -> caffe_pb2.NetParameter:
     """The message in a binary .caffemodel.
 
     Raises:
         WeightsError: the file is damaged or no .caffemodel.
     """
+    path = Path(path)
     return read_message(path, caffe_pb2.NetParameter, ".caffemodel", WeightsError)
 
 
@@ -93,7 +101,24 @@ def layers_with_blobs(model: caffe_pb2.NetParameter) -> Iterator[ModelLayer]:
     return (layer for layer in _layers(model) if layer.blobs)
 
 
-def read_blobs(path: Path) -> list[ModelBlob]:
+def drop_layers(model: caffe_pb2.NetParameter, drop: Callable[[ModelLayer], bool]) -> None:
+    """Remove layers from a message, those without blobs among them."""
+    layers = list(_layers(model))
+    stored = [(model.layer, i) for i in range(len(model.layer))]
+    stored += [(model.layers, i) for i in range(len(model.layers))]
+    for layer, (field, index) in reversed(list(zip(layers, stored, strict=True))):
+        if drop(layer):
+            del field[index]
+
+
+def blob_shape(blob: caffe_pb2.BlobProto) -> tuple[int, ...]:
+    """The shape as it is stored: four numbers in files of before 2015."""
+    if any(map(blob.HasField, _OLD_SHAPE)):
+        return tuple(int(getattr(blob, field)) for field in _OLD_SHAPE)
+    return tuple(int(size) for size in blob.shape.dim)
+
+
+def read_blobs(path: StrPath) -> list[ModelBlob]:
     """All blobs of a caffemodel of any Caffe's, in the file's order.
 
     Of V0 (2013), V1 (2014) and today's format; fields that BVLC's Caffe does not know are skipped.
@@ -105,6 +130,7 @@ def read_blobs(path: Path) -> list[ModelBlob]:
         FileNotFoundError: there is no such file.
         WeightsError: it is damaged, no caffemodel, or without blobs.
     """
+    path = Path(path)
     check_weights_file(path)
     if path.suffix == ".h5":
         raise WeightsError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,12 @@ from ul2q.util.tables import csv_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ul2q.models.caffemodel import ModelBlob
     from ul2q.models.size import ModelSize
+    from ul2q.util.paths import StrPath
 
 BITS = range(1, 9)
 
@@ -66,11 +67,11 @@ class BlobRow:
 
 
 def inspect_model(
-    model: Path,
+    model: StrPath,
     *,
-    figure: Path | None = None,
+    figure: StrPath | None = None,
     bits: int | None = None,
-    csv: Path | None = None,
+    csv: StrPath | None = None,
     force: bool = False,
 ) -> tuple[BlobRow, ...]:
     """Describe each blob of a caffemodel, of any Caffe's.
@@ -89,6 +90,9 @@ def inspect_model(
             is nothing to draw.
         OutputExistsError: there is a file where one is to be written, and `force` is not set.
     """
+    model = Path(model)
+    figure = None if figure is None else Path(figure)
+    csv = None if csv is None else Path(csv)
     if bits is not None:
         if figure is None:
             raise FiguresError("bits are drawn in a figure only: give --figure (figure=), too")

@@ -13,13 +13,13 @@ from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.prototxt import PrototxtError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 # Layers that pass their bottoms' values on.
-_SHAPE_ONLY = {"Flatten", "Reshape", "Slice", "Split"}
+SHAPE_ONLY = {"Flatten", "Reshape", "Slice", "Split"}
 # Layers whose tops cannot be negative, whatever they read, and if they read nothing negative.
 _NEVER_NEGATIVE = {"AbsVal", "BNLL", "Exp", "Sigmoid", "Softmax", "Threshold"}
-_KEEP_SIGN = {"Concat", "Dropout", "LRN", "Pooling", *_SHAPE_ONLY}
+_KEEP_SIGN = {"Concat", "Dropout", "LRN", "Pooling", *SHAPE_ONLY}
 
 Bottom = tuple[int, int]  # index of a layer, index among its bottoms
 
@@ -54,11 +54,16 @@ class Flow:
     reads: dict[Bottom, Version]
 
 
-def flows(net: caffe_pb2.NetParameter) -> list[Flow]:
+def flows(net: caffe_pb2.NetParameter, *, passing: Collection[int] = ()) -> list[Flow]:
     """What the layers read in each state that the net can be built in.
 
     The states are both phases, without and with each stage that the layers' rules mention, at
     each level that they mention.
+
+    Args:
+        net: the net, its layers in the field `layer`.
+        passing: layers in place, by index, that are to count for none: who reads behind one reads
+            what it read.
 
     Raises:
         PrototxtError: the net can be built in none, as a bottom is missing.
@@ -66,7 +71,7 @@ def flows(net: caffe_pb2.NetParameter) -> list[Flow]:
     found, errors = [], []
     for state in _states(net):
         try:
-            found.append(Flow(state, _reads(net, state)))
+            found.append(Flow(state, _reads(net, state, passing)))
         except PrototxtError as error:
             errors.append(error)
     if not found:
@@ -97,7 +102,9 @@ def _states(net: caffe_pb2.NetParameter) -> list[caffe_pb2.NetState]:
     ]
 
 
-def _reads(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> dict[Bottom, Version]:
+def _reads(
+    net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, passing: Collection[int]
+) -> dict[Bottom, Version]:
     """The version behind each bottom in one state, from one pass over the layers."""
     reads = {}
     current = {blob: Version(blob, -1, is_input=True, non_negative=False) for blob in net.input}
@@ -110,8 +117,10 @@ def _reads(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> dict[Botto
                     f"layer {layer.name!r}: its bottom {blob!r} is the top of no layer before it"
                 )
             reads[index, i] = current[blob]
+        if index in passing:
+            continue
         bottoms = [current[blob] for blob in layer.bottom]
-        shape_only = not bottoms or layer.type in _SHAPE_ONLY
+        shape_only = not bottoms or layer.type in SHAPE_ONLY
         is_input = shape_only and all(version.is_input for version in bottoms)
         non_negative = _non_negative(layer, [version.non_negative for version in bottoms])
         for blob in layer.top:

@@ -1,8 +1,12 @@
-"""The nets that come with ul2q."""
+"""The nets that come with ul2q, and how a command finds them by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from ul2q.util.near_names import near_names
+
+_CLONE = "prototxt"  # the folder of the nets in a clone, which the bundled solvers name, too
 
 
 def prototxt_path(name: str = "") -> Path:
@@ -14,9 +18,61 @@ def prototxt_path(name: str = "") -> Path:
     Raises:
         FileNotFoundError: there is none of that name; the message lists those there are.
     """
-    folder = Path(__file__).parents[1] / "prototxt"
-    path = folder / name
+    path = _folder() / name
     if not path.exists():
-        known = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.prototxt"))
-        raise FileNotFoundError(f"no prototxt {name!r} in ul2q; there are {', '.join(known)}")
+        raise FileNotFoundError(f"no prototxt {name!r} in ul2q; there are {', '.join(_names())}")
     return path
+
+
+def find_prototxt(path: Path) -> Path:
+    """What a command reads for a prototxt's path: that file, or the package's of that name.
+
+    The names of the package's are those below its folder, `lenet/solver_2bit.prototxt`, and those
+    that the files have in a clone, `prototxt/lenet/solver_2bit.prototxt`.
+
+    Returns:
+        `path` as it is, if it is a file, or neither one nor a name of the package's.
+    """
+    if path.exists():
+        return path
+    return bundled_path(path) or path
+
+
+def bundled_path(path: Path) -> Path | None:
+    """The package's prototxt that a path names, whatever the working folder holds; None: none."""
+    bundled = _folder() / _name(path)
+    return bundled if not path.is_absolute() and bundled.is_file() else None
+
+
+def is_bundled(path: Path) -> bool:
+    """Whether a file is one of the package's."""
+    return path.resolve().is_relative_to(_folder().resolve())
+
+
+def output_beside(path: Path) -> Path:
+    """Where what is made of a prototxt is written by default: a path beside it.
+
+    What is made of one of the package's goes into the working folder, under the same file name.
+    """
+    return Path(path.name) if is_bundled(path) else path
+
+
+def near_bundled(path: Path) -> str:
+    """`; did you mean …?` for a path that is not there but like a name of the package's, or ""."""
+    if len(path.parts) < 2:
+        return ""
+    return near_names(_name(path), _names())
+
+
+def _folder() -> Path:
+    return Path(__file__).parents[1] / "prototxt"
+
+
+def _names() -> list[str]:
+    folder = _folder()
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.prototxt"))
+
+
+def _name(path: Path) -> str:
+    """The name below the package's folder that a path may stand for."""
+    return path.relative_to(_CLONE).as_posix() if path.parts[:1] == (_CLONE,) else path.as_posix()

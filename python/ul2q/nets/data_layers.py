@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lmdb
 from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
 
 from ul2q.nets.prototxt import PrototxtError
+from ul2q.util.input_file import require_folder
+
+if TYPE_CHECKING:
+    from ul2q.util.paths import StrPath
 
 LMDB_OF_PHASE = {caffe_pb2.TRAIN: "train_lmdb", caffe_pb2.TEST: "test_lmdb"}
 
@@ -43,6 +49,11 @@ def sources(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState) -> list[Path
     found = []
     for layer in data_layers(net, state):
         source = Path(layer.data_param.source)
+        if not layer.data_param.source:
+            raise PrototxtError(
+                f"layer {layer.name!r}: data_param.source is missing, the folder of the database; "
+                "--data DIR reads from another folder"
+            )
         is_lmdb = layer.data_param.backend == caffe_pb2.DataParameter.LMDB
         if not is_lmdb and (source / "data.mdb").exists():
             raise PrototxtError(
@@ -74,6 +85,11 @@ def use_folder(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, folder: P
             f"net {net.name!r} uses the old `layers` fields, which --data cannot redirect: "
             "use `layer` with a quoted type, or edit data_param.source"
         )
+    require_folder(folder, "--data")
+    if (folder / "data.mdb").is_file():
+        raise PrototxtError(
+            f"{folder} is an LMDB itself; --data takes the folder that holds it, {folder.parent}"
+        )
     lmdb = folder / LMDB_OF_PHASE[state.phase]
     if not (lmdb / "data.mdb").exists():
         raise FileNotFoundError(f"{lmdb} is no LMDB; {_import_hint(folder)}")
@@ -96,10 +112,31 @@ def use_folder(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, folder: P
         layer.data_param.backend = caffe_pb2.DataParameter.LMDB
 
 
-def lmdb_entries(source: Path) -> int:
+def lmdb_entries(source: StrPath) -> int:
     """How many entries the LMDB in the folder `source` holds."""
+    source = Path(source)
     with lmdb.open(str(source), readonly=True, lock=False, create=False) as environment:
         return int(environment.stat()["entries"])
+
+
+def lmdb_shape(source: Path) -> tuple[int, int, int] | None:
+    """Channels, height and width of the first image in an LMDB; None if there is none to tell."""
+    if not (source / "data.mdb").is_file():
+        return None
+    with (
+        lmdb.open(str(source), readonly=True, lock=False, create=False) as environment,
+        environment.begin() as transaction,
+        transaction.cursor() as cursor,
+    ):
+        datum = caffe_pb2.Datum()
+        if not cursor.first():
+            return None
+        try:
+            datum.ParseFromString(bytes(cursor.value()))
+        except DecodeError:
+            return None
+    shape = (int(datum.channels), int(datum.height), int(datum.width))
+    return shape if min(shape) > 0 else None
 
 
 def included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ul2q.nets.prototxt_text import Field
+    from ul2q.util.paths import StrPath
 
 # The losses that turn scores into probabilities before they compare, and the layer that does so.
 _PROBABILITIES = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmoid"}
@@ -26,9 +27,7 @@ _OF_LOSSES = ("loss_weight", "loss_param", "propagate_down")
 _RULES = ("include", "exclude")
 
 
-def deploy_net(
-    net: str | Path | Document, shapes: Mapping[str, Sequence[int]] | None = None
-) -> str:
+def deploy_net(net: StrPath | Document, shapes: Mapping[str, Sequence[int]] | None = None) -> str:
     """The prototxt of a net without what only training and testing need.
 
     The deployed net has the layers of phase TEST that its outputs need:
@@ -64,6 +63,21 @@ def deploy_net(
     deployed = _deployed(param, document.name)
     _edit(document, layers, param, deployed, dict(shapes or {}))
     return str(document)
+
+
+def deployed_inputs(
+    net: caffe_pb2.NetParameter, name: str
+) -> list[tuple[caffe_pb2.LayerParameter, list[str]]]:
+    """The layers that bring what the deployed net computes with, in order, and the tops it reads.
+
+    Args:
+        net: that trains and tests, with `layer` fields.
+        name: of its file, for messages.
+
+    Raises:
+        PrototxtError: there is nothing to deploy.
+    """
+    return [(net.layer[index], tops) for index, tops in sorted(_deployed(net, name).inputs.items())]
 
 
 @dataclass

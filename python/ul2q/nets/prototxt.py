@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from ul2q.errors import UserError
+from ul2q.nets.bundled import near_bundled
+from ul2q.nets.prototxt_errors import explain_text, other_kind, wanted_file
+from ul2q.util.input_file import require_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from ul2q.util.paths import StrPath
 
-_NO_FIELD = re.compile(r'Message type "(?P<type>[\w.]+)" has no field named "(?P<name>[^"]+)"')
-_NO_VALUE = re.compile(r'Enum type "(?P<type>[\w.]+)" has no value named (?P<name>[^ .]+)')
-_POSITION = re.compile(r"^\d+:\d+ : ")
+_NET_OF_SOLVER = re.compile(r"""^\s*(?:train_)?net\s*:\s*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
+_BINARY = {
+    ".caffemodel": "weights",
+    ".caffemodel.h5": "weights",
+    ".solverstate": "a solver's state",
+    ".solverstate.h5": "a solver's state",
+    ".binaryproto": "a mean image",
+    ".mdb": "an LMDB's data",
+}
 
 
 class PrototxtError(UserError, ValueError):
     """A prototxt that cannot be parsed or that contradicts itself."""
 
 
-def read_net(path: Path) -> caffe_pb2.NetParameter:
+def read_net(path: StrPath) -> caffe_pb2.NetParameter:
     """The `NetParameter` in the text file `path`.
 
     Raises:
         FileNotFoundError: there is no such file.
         PrototxtError: it is no NetParameter; the message begins with file:line:column.
     """
+    path = Path(path)
     return _read(path, caffe_pb2.NetParameter())
 
 
-def read_solver(path: Path) -> caffe_pb2.SolverParameter:
+def read_solver(path: StrPath) -> caffe_pb2.SolverParameter:
     """The `SolverParameter` in the text file `path`, as it stands there.
 
     Raises:
         FileNotFoundError: there is no such file.
         PrototxtError: it is no SolverParameter; the message begins with file:line:column.
     """
+    path = Path(path)
     return _read(path, caffe_pb2.SolverParameter())
 
 
@@ -62,40 +72,51 @@ def parse_solver(text: str, name: str) -> caffe_pb2.SolverParameter:
     return _parse(text, name, caffe_pb2.SolverParameter())
 
 
-def _read(path: Path, message: Any) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+def read_text(path: Path, what: str = "a prototxt") -> str:
+    """The text of a prototxt.
+
+    Args:
+        path: the file.
+        what: what it should be, for messages, e.g. "a net's prototxt".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
+        PrototxtError: it holds weights or a solver's state, or no text.
+    """
+    if not path.exists() and (near := near_bundled(path)):
+        raise FileNotFoundError(f"{path}: no such file{near}")
+    require_file(path, what)
+    for suffix, held in _BINARY.items():
+        if path.name.endswith(suffix):
+            raise PrototxtError(f"{path} holds {held}; give {what}")
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise PrototxtError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from error
+        raise PrototxtError(
+            f"{path}: not a text file (byte {error.start} is not UTF-8); give {what}"
+        ) from error
+
+
+def _read(path: Path, message: Any) -> Any:
+    text = read_text(path, wanted_file(message.DESCRIPTOR.name))
     return _parse(text, str(path), message)
 
 
 def _parse(text: str, name: str, message: Any) -> Any:
+    descriptor = message.DESCRIPTOR
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
-        where = ":".join(str(n) for n in (error.GetLine(), error.GetColumn()) if n is not None)
-        raise PrototxtError(f"{name}:{where}: {explain(str(error))}") from error
+        where, what = explain_text(text, str(error), descriptor)
+        if kind := other_kind(text, descriptor):
+            what = f"this is {kind}; give {wanted_file(descriptor.name)}{_named(text, kind)}"
+        raise PrototxtError(f"{name}:{where}: {what}") from error
 
 
-def explain(message: str) -> str:
-    """A text parser's message without its position, with near names for unknown words."""
-    pool = caffe_pb2.DESCRIPTOR.pool
-    if match := _NO_FIELD.search(message):
-        fields = pool.FindMessageTypeByName(match["type"]).fields_by_name
-        kind = match["type"].rpartition(".")[2]
-        return f"{kind} has no field {match['name']!r}{near_names(match['name'], fields)}"
-    if match := _NO_VALUE.search(message):
-        values = pool.FindEnumTypeByName(match["type"]).values_by_name
-        kind = match["type"].rpartition(".")[2]
-        name = match["name"].strip("\"'")
-        return f"{kind} has no value {name!r}; it is one of {', '.join(values)}"
-    return _POSITION.sub("", message)
-
-
-def near_names(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing if no known name is near."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+def _named(text: str, kind: str) -> str:
+    """Where the right file is: the net that a solver names, or a solver that names the net."""
+    match = _NET_OF_SOLVER.search(text)
+    if kind == "a net":
+        return ", which names this net"
+    return f", such as the one that it names, {match[1]}" if match else ""

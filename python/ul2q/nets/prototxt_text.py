@@ -11,27 +11,18 @@ import itertools
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from ul2q.nets.prototxt import PrototxtError
+from ul2q.nets.prototxt import PrototxtError, read_text
+from ul2q.nets.prototxt_tokens import Token, lacks_a_quote, token_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# As protobuf's tokenizer.
-_SKIPPED = re.compile(r"(?:[ \t\r\n\v\f]|#[^\n]*)*")
-_TOKEN = re.compile(
-    r"""(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-    | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
-    | (?P<number>\.?[0-9](?:[eE][-+]|[0-9A-Za-z_.])*)
-    | (?P<sign>[-{}<>\[\]:;,])
-    | (?P<end>\Z)""",
-    re.VERBOSE,
-)
 _NO_TOKEN = {
     '"': "a string without its closing quote",
     "'": "a string without its closing quote",
@@ -135,17 +126,10 @@ class Document:
 
         Raises:
             FileNotFoundError: there is no such file.
+            IsADirectoryError: it is a folder.
             PrototxtError: it is no prototxt; the message begins with file:line:column.
         """
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
-        try:
-            source = path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise PrototxtError(
-                f"{path}: not a text file (byte {error.start} is not UTF-8)"
-            ) from error
-        return cls(source, str(path))
+        return cls(read_text(path), str(path))
 
     def separate(self, name: str) -> list[Field]:
         """The fields of that name at the top, each of which can be edited by itself.
@@ -284,13 +268,6 @@ def quoted(text: str) -> str:
     return text_format.MessageToString(holder, as_one_line=True, as_utf8=True).split(" ", 1)[1]
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
 class _Parser:
     """Recursive descent, one token ahead."""
 
@@ -350,7 +327,7 @@ class _Parser:
             for value_start, value_end, block in values
         ]
 
-    def _value(self, colon: _Token | None, depth: int) -> tuple[int, int, Block | None]:
+    def _value(self, colon: Token | None, depth: int) -> tuple[int, int, Block | None]:
         """Where a value begins and ends, and what it is if it is a message."""
         first = self._token
         if first.text in _CLOSING:
@@ -368,25 +345,26 @@ class _Parser:
             last = self._next()
         return first.start, last.end, None
 
-    def _accept(self, text: str) -> _Token | None:
+    def _accept(self, text: str) -> Token | None:
         return self._next() if self._token.text == text else None
 
-    def _next(self) -> _Token:
+    def _next(self) -> Token:
         """The token that was ahead."""
         token = self._token
         self._token = self._scan(token.end)
         return token
 
-    def _scan(self, start: int) -> _Token:
+    def _scan(self, start: int) -> Token:
         """The first token from `start` on."""
-        start = _skip(_SKIPPED, self._source, start)
-        match = _TOKEN.match(self._source, start)
-        if match is None:
-            found = self._source[start]
-            raise self._document.error(start, _NO_TOKEN.get(found, f"unexpected {found!r}"))
-        return _Token(str(match.lastgroup), match[0], start, match.end())
+        token = token_at(self._source, start)
+        if not isinstance(token, Token):
+            found = self._source[token]
+            raise self._document.error(token, _NO_TOKEN.get(found, f"unexpected {found!r}"))
+        return token
 
     def _error(self, message: str) -> PrototxtError:
+        if lacks_a_quote(self._source, self._token.start):
+            return self._document.error(self._token.start, _NO_TOKEN['"'])
         found = self._token.text or "the end of the text"
         return self._document.error(self._token.start, f"{message}, found {found}")
 

@@ -11,11 +11,14 @@ from caffe.proto import caffe_pb2
 
 from ul2q.errors import UserError
 from ul2q.quantizers import Method, method_table, quantize
+from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PLAIN_METHOD = "ul2q"
+# The options of `ul2q quantize` for bits that may be missing.
+_BITS_OPTIONS = {"weights": "weight_bits", "activations": "activation_bits"}
 
 
 class OptionsError(UserError, ValueError):
@@ -170,7 +173,13 @@ def _check(use: str, options: dict[str, Any]) -> None:
     try:
         quantize(np.zeros(1, np.float32), **options, seed=seed)
     except (TypeError, ValueError) as error:
-        raise OptionsError(f"{use}: {error}") from error
+        if options.get("bits") is None and str(error).startswith("bits is missing"):
+            name, what = _BITS_OPTIONS[use], str(error).partition("; ")[2]
+            option = f"--{name.replace('_', '-')} N ({name}=N)"
+            raise OptionsError(f"{use}: bits is missing: give {option}; {what}") from error
+        known = [method.name for method in method_table()]
+        near = near_names(options["method"], known) if options["method"] not in known else ""
+        raise OptionsError(f"{use}: {error}{near}") from error
 
 
 def _message(options: dict[str, Any], **more: Any) -> caffe_pb2.QuantizerParameter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
@@ -12,6 +13,7 @@ from google.protobuf import text_format
 from ul2q.nets.activation_layers import insert_activation_layer
 from ul2q.nets.activation_points import ActivationPoint, plan_activations
 from ul2q.nets.blob_flow import flows, versions
+from ul2q.nets.bundled import output_beside
 from ul2q.nets.layer_fields import layer_fields
 from ul2q.nets.layer_types import (
     ACTIVATION,
@@ -22,9 +24,13 @@ from ul2q.nets.layer_types import (
     has_bias,
 )
 from ul2q.nets.new_names import NewNames
+from ul2q.nets.phase_differences import PhaseDifference, phase_differences
 from ul2q.nets.prototxt import PrototxtError, parse_net
 from ul2q.nets.prototxt_text import Block, Document
 from ul2q.nets.quantization import NetQuantization, OptionsError, code_bits, method_name
+
+if TYPE_CHECKING:
+    from ul2q.util.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,15 @@ class QuantizedNet:
         text: the prototxt of the net.
         rows: a row for each layer with weights and each QuantizedActivation layer, in the order of
             the net; layers of one name for different phases are one if the same became of them.
+        warnings: the QuantizedActivation layers that see other values in training than in testing.
     """
 
     text: str
     rows: tuple[LayerChange, ...]
+    warnings: tuple[PhaseDifference, ...] = ()
 
 
-def quantize_net(net: str | Path | Document, options: NetQuantization) -> QuantizedNet:
+def quantize_net(net: StrPath | Document, options: NetQuantization) -> QuantizedNet:
     """Turn a net's layers with weights into quantised ones.
 
     Convolution, Deconvolution, InnerProduct, Embed, LSTM and RNN layers get the type of the
@@ -82,8 +90,9 @@ def quantize_net(net: str | Path | Document, options: NetQuantization) -> Quanti
     For quantised activations each blob that a quantised layer reads gets a QuantizedActivation
     layer `<blob>_q` behind the layer that writes it last; not the net's inputs, and not the indices
     that an Embed layer reads. All later layers read the quantised blob, losses and accuracies too,
-    as there is no other in a quantised net; but for layers that work on the blob in place. Where
-    the values cannot be negative, the codes have no sign.
+    as there is no other in a quantised net; but for layers that work on the blob in place. The
+    layer stands before a Dropout, whose values no test sees. Where the values cannot be negative,
+    the codes have no sign.
 
     Args:
         net: the path of a prototxt, or `ul2q.nets.prototxt_text.Document(text)`.
@@ -99,9 +108,13 @@ def quantize_net(net: str | Path | Document, options: NetQuantization) -> Quanti
     return _Rewriter(document, options).run()
 
 
-def default_output(net: Path, options: NetQuantization) -> Path:
-    """Where the command writes: beside the net, "_2bit" in the place of "_float" in its name."""
-    return net.with_stem(f"{net.stem.removesuffix('_float')}_{options.name}")
+def default_output(net: StrPath, options: NetQuantization) -> Path:
+    """Where the command writes: beside the net, "_2bit" in the place of "_float" in its name.
+
+    What is made of a net of the package's goes into the working folder.
+    """
+    path = Path(net)
+    return output_beside(path.with_stem(f"{path.stem.removesuffix('_float')}_{options.name}"))
 
 
 class _Rewriter:
@@ -124,7 +137,9 @@ class _Rewriter:
                 row = self._quantize_weights(index, bits[layer.name], float_bottoms.get(index))
                 self._rows.setdefault(index, []).insert(0, row)
         rows = [row for index in sorted(self._rows) for row in self._rows[index]]
-        return QuantizedNet(str(self._document), tuple(dict.fromkeys(rows)))
+        text = str(self._document)
+        differences = phase_differences(parse_net(text, self._document.name))
+        return QuantizedNet(text, tuple(dict.fromkeys(rows)), tuple(differences))
 
     def _bits_by_name(self) -> dict[str, int | None]:
         """Bits of the weights' codes of each layer with weights; None for float."""
@@ -216,7 +231,10 @@ class _Rewriter:
             bottom=point.blob,
             quantizer=text_format.MessageToString(quantizer, as_one_line=True),
             rules=None if point.rules is None else self._blocks[point.rules],
-            readers=[self._blocks[layer].all("bottom")[place] for layer, place in point.bottoms],
+            readers=[
+                *(self._blocks[layer].all("bottom")[place] for layer, place in point.bottoms),
+                *(self._blocks[layer].all("top")[0] for layer in point.in_place),
+            ],
         )
 
     def _set_quantization(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 
 from ul2q.nets import data_layers
+from ul2q.nets.layer_checks import check_layers
 from ul2q.nets.prototxt import read_net
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def solver_nets(
 
     Raises:
         FileNotFoundError: a net's file is missing.
-        PrototxtError: it cannot be parsed.
+        PrototxtError: it cannot be parsed, or has layers that cannot be (`check_layers`).
     """
     generic = read_net(Path(param.net)) if param.HasField("net") else param.net_param
     if param.HasField("train_net"):
@@ -45,10 +46,15 @@ def solver_nets(
         train = param.train_net_param
     else:
         train = generic
-    yield train, data_layers.net_state(train, caffe_pb2.TRAIN, param.train_state)
-    tests = [*param.test_net_param, *(read_net(Path(name)) for name in param.test_net)]
+    state = data_layers.net_state(train, caffe_pb2.TRAIN, param.train_state)
+    check_layers(train, state, param.net or param.train_net or "the solver's net")
+    yield train, state
+    tests = [(net, "test_net_param") for net in param.test_net_param]
+    tests += [(read_net(Path(name)), name) for name in param.test_net]
     if train is generic:
-        tests += [generic] * (len(param.test_iter) - len(tests))
-    for i, test in enumerate(tests):
+        tests += [(generic, param.net or "net_param")] * (len(param.test_iter) - len(tests))
+    for i, (test, name) in enumerate(tests):
         override = param.test_state[i] if i < len(param.test_state) else None
-        yield test, data_layers.net_state(test, caffe_pb2.TEST, override)
+        state = data_layers.net_state(test, caffe_pb2.TEST, override)
+        check_layers(test, state, name)
+        yield test, state

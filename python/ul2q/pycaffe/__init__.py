@@ -8,7 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ul2q.pycaffe.net_spec import extend_net_spec
-from ul2q.pycaffe.tables import bits_text, blob_text, net_html, net_text
+from ul2q.pycaffe.tables import (
+    bits_text,
+    blob_text,
+    layer_text,
+    net_html,
+    net_text,
+    solver_text,
+)
 
 if TYPE_CHECKING:
     from caffe._caffe import Net
@@ -19,7 +26,7 @@ __all__ = ["bits_text", "install"]
 
 
 def install() -> None:
-    """Extend caffe.net_spec, caffe.Net and caffe.Blob."""
+    """Extend caffe.net_spec, and caffe's nets, solvers, layers and blobs."""
     from caffe import _caffe, net_spec  # noqa: PLC0415
 
     extend_net_spec(net_spec, _caffe.layer_type_list())
@@ -28,6 +35,8 @@ def install() -> None:
         (_caffe.Net, "_repr_html_", net_html),
         (_caffe.Net, "quantization_statistics", _net_statistics),
         (_caffe.Blob, "__repr__", blob_text),
+        (_caffe.Layer, "__repr__", layer_text),
+        (_caffe.Solver, "__repr__", solver_text),
     ):
         setattr(cls, method, function)
 

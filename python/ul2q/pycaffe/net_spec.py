@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from ul2q.nets.layer_types import ACTIVATION, QUANTIZED
+from ul2q.pycaffe.proto_comments import field_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from google.protobuf.descriptor import FieldDescriptor
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+_WIDTH = 96  # of a line of help
 
 
 def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
@@ -32,7 +36,10 @@ def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
     def documentation(layer_type: str) -> str:
         field = f"{param_names.get(layer_type)}_param"
         descriptor = net_spec.caffe_pb2.LayerParameter.DESCRIPTOR
-        return _layer_documentation(layer_type, descriptor.fields_by_name.get(field))
+        fields = descriptor.fields_by_name
+        return _layer_documentation(
+            layer_type, fields.get(field), fields["quantization_param"].message_type
+        )
 
     def layer_function(self: Any, name: str) -> Callable[..., Any]:
         if name.startswith("__"):  # what Python looks for, in copy() or help()
@@ -53,22 +60,49 @@ def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
     net_spec.Parameters.__dir__ = message_names
 
 
-def _layer_documentation(layer_type: str, field: FieldDescriptor | None) -> str:
+def _layer_documentation(
+    layer_type: str, field: FieldDescriptor | None, quantization: Descriptor
+) -> str:
     lines = [
         f"A {layer_type} layer: {layer_type}(*bottoms, ntop=1, in_place=False, **fields) -> Top.",
         "",
         "Bottoms are Tops of other layers; ntop=0 gives the layer itself, 2 or more a tuple.",
     ]
     if layer_type.startswith(QUANTIZED):
-        field_name, bits = ("activation", 8) if layer_type == ACTIVATION else ("weight", 2)
-        example = f"dict({field_name}=dict(bits={bits}))"
-        lines += [f"quantization_param, e.g. {example}, is required."]
+        lines += _quantization_documentation(layer_type, quantization)
     if field is not None and field.message_type is not None:
         fields = field.message_type.fields
         lines += ["", f"Fields of {field.name}:"]
         lines += [f"    {field.name}: {_field_type(field)}" for field in fields]
     lines += ["", "Fields of the layer, e.g. param, loss_weight, include, are given by name, too."]
     return "\n".join(lines)
+
+
+def _quantization_documentation(layer_type: str, quantization: Descriptor) -> list[str]:
+    """The fields of quantization_param that a layer takes, and those of a quantizer."""
+    names, bits = (["activation"], 8) if layer_type == ACTIVATION else (["weight", "bias"], 2)
+    taken = [quantization.fields_by_name[name] for name in names]
+    lines = [
+        f"quantization_param, e.g. dict({names[0]}=dict(bits={bits})), is required.",
+        "",
+        "Fields of quantization_param:",
+    ]
+    quantizer: Any = taken[0].message_type
+    for title, fields in ("", taken), (f"Fields of {' and '.join(names)}:", quantizer.fields):
+        lines += ["", title] if title else []
+        for field in fields:
+            said = field_lines(field, _field_type(field))
+            lines += [
+                part
+                for line in said
+                for part in wrap(
+                    line.lstrip(),
+                    width=_WIDTH,
+                    initial_indent=" " * (4 + len(line) - len(line.lstrip())),
+                    subsequent_indent=" " * (8 + len(line) - len(line.lstrip())),
+                )
+            ]
+    return lines
 
 
 _SCALARS = {
@@ -97,5 +131,7 @@ def _field_type(field: FieldDescriptor) -> str:
         default = field.default_value
         if field.enum_type is not None:
             default = field.enum_type.values_by_number[default].name
+        elif isinstance(default, float):
+            default = f"{default:g}"  # which a prototxt would say: 0.95, not the nearest float32
         text += f", default {default}"
     return text

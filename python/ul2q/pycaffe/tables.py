@@ -1,4 +1,4 @@
-"""Nets and blobs as people read them: a table of the layers, as text and for notebooks."""
+"""Nets and their parts as people read them: a table of the layers, as text and for notebooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from caffe._caffe import Blob, Layer, Net
+    from caffe._caffe import Blob, Layer, Net, Solver
     from caffe.proto.caffe_pb2 import LayerParameter
 
 
@@ -91,6 +91,31 @@ def net_html(net: Net) -> str:
 def blob_text(blob: Blob) -> str:
     """`repr(blob)`, e.g. <caffe.Blob 64 × 1 × 28 × 28>."""
     return f"<caffe.Blob {_shape(blob.shape)}>"
+
+
+def solver_text(solver: Solver) -> str:
+    """`repr(solver)`, e.g. <caffe.SGDSolver of net 'lenet', iteration 20 of 1,800>."""
+    last = solver.param.max_iter
+    end = f" of {last:,}" if last else ""
+    kind = type(solver).__name__
+    return f"<caffe.{kind} of net {solver.net.name!r}, iteration {solver.iter:,}{end}>"
+
+
+def layer_text(layer: Layer) -> str:
+    """`repr(layer)`, e.g. <caffe.Layer 'conv1', QuantizedConvolution, 2 bits, 32 × 1 × 5 × 5>.
+
+    The shapes are those of its blobs.
+    """
+    try:
+        if layer.type == "Python":  # whose author may have put something else under param
+            return f"<caffe.Layer {type(layer).__name__}, Python>"
+        param = layer.param
+        bits = bits_text(param)
+        shapes = [_shape(blob.shape) for blob in layer.blobs]
+        parts = [repr(param.name), layer.type, *([f"{bits} bits"] if bits else []), *shapes]
+        return f"<caffe.Layer {', '.join(parts)}>"
+    except ReferenceError:
+        return "<caffe.Layer of a net that no longer exists>"
 
 
 def _summary(net: Net, rows: Sequence[LayerRow]) -> str:

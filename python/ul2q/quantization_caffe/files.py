@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.models.caffemodel import WeightsError
@@ -12,7 +13,7 @@ from ul2q.quantization_caffe.weights import ImportedWeights, import_weights
 from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ul2q.util.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class ImportedFiles:
 
 
 def import_files(
-    net: Path,
-    weights: Path | None = None,
+    net: StrPath,
+    weights: StrPath | None = None,
     *,
-    output: Path | None = None,
+    output: StrPath | None = None,
     force: bool = False,
     ulq_activations: bool = False,
 ) -> ImportedFiles:
@@ -55,6 +56,9 @@ def import_files(
         OutputExistsError: there is a file where one is to be written, and `force` is not set.
         PrototxtError, ActivationError, WeightsError: as of `import_net` and `import_weights`.
     """
+    net = Path(net)
+    weights = None if weights is None else Path(weights)
+    output = None if output is None else Path(output)
     net_path = _output(net, output)
     weights_path = None
     if weights:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 
 from ul2q.nets.layer_types import QUANTIZED, has_bias
+from ul2q.nets.phase_differences import phase_differences
 from ul2q.nets.prototxt import PrototxtError, parse_net
 from ul2q.nets.prototxt_text import Document
 from ul2q.quantization_caffe.activations import insert_activations
@@ -18,6 +19,7 @@ from ul2q.quantization_caffe.quantizers import Quantizer, import_quantizer
 
 if TYPE_CHECKING:
     from ul2q.quantization_caffe.layer import ImportNote
+    from ul2q.util.paths import StrPath
 
 # The layers whose weights and biases the fork's first two methods were meant for.
 _WEIGHT_LAYERS = ("Convolution", "Deconvolution", "Embed", "InnerProduct")
@@ -57,7 +59,7 @@ class ImportedNet:
     warnings: tuple[ImportNote, ...]
 
 
-def import_net(net: str | Path | Document, *, ulq_activations: bool = False) -> ImportedNet:
+def import_net(net: StrPath | Document, *, ulq_activations: bool = False) -> ImportedNet:
     """Turn a prototxt of the fork into one of ul2q that computes what the fork computed.
 
     Layers with `weights_compress` become quantised ones. `activations_compress` becomes a
@@ -98,6 +100,8 @@ def import_net(net: str | Path | Document, *, ulq_activations: bool = False) -> 
         if quantizer
     }
     inserted = insert_activations(document, param, quantizers) if quantizers else []
+    text = str(document)
+    differences = phase_differences(parse_net(text, document.name))
     for place, new in enumerate(inserted):
         layer = layers[new.layer]
         method = layer.block.all(ACTIVATIONS)[new.top]
@@ -107,9 +111,12 @@ def import_net(net: str | Path | Document, *, ulq_activations: bool = False) -> 
             )
         if not new.is_read:
             layer.note(method, f"an output of the net; it is {new.blob!r} now")
+        for difference in differences:
+            if difference.layer == new.blob:
+                layer.note(method, f"layer {new.blob!r} {difference.consequence}")
     notes = [note for layer in layers.values() for note in layer.notes]
     notes.sort(key=lambda note: note[0])
-    return ImportedNet(str(document), tuple(rows.values()), tuple(note for _, note in notes))
+    return ImportedNet(text, tuple(rows.values()), tuple(note for _, note in notes))
 
 
 def _refuse_solver(document: Document) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
@@ -16,7 +17,7 @@ from ul2q.models.caffemodel import (
 from ul2q.nets.layer_types import ACTIVATION
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ul2q.util.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ImportedWeights:
     saved_bytes: int
 
 
-def import_weights(path: Path, net: caffe_pb2.NetParameter | None = None) -> ImportedWeights:
+def import_weights(path: StrPath, net: caffe_pb2.NetParameter | None = None) -> ImportedWeights:
     """Read a caffemodel of the fork.
 
     Its quantised copies and their parameters are dropped; the float weights are all that a layer
@@ -48,6 +49,7 @@ def import_weights(path: Path, net: caffe_pb2.NetParameter | None = None) -> Imp
         FileNotFoundError: there is no such file.
         WeightsError: it is no .caffemodel, or holds no weights.
     """
+    path = Path(path)
     check_weights_file(path)
     if path.suffix == ".h5":
         raise WeightsError(f"{path} holds float weights alone, there is nothing to import: use it")

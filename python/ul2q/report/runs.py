@@ -21,6 +21,7 @@ from ul2q.quantizers import methods
 from ul2q.report.errors import ReportError
 from ul2q.report.folders import find_runs
 from ul2q.report.layers import read_layers, weight_quantizers
+from ul2q.runs.early_stop import EarlyStop, read_early_stop
 from ul2q.runs.layout import HDF5_MODELS, LOG, QUANTIZATION_LOG
 from ul2q.runs.log import Log, read_log
 from ul2q.runs.metrics import log_metrics
@@ -28,6 +29,7 @@ from ul2q.runs.record import DONE, FAILED, FLOAT, RUNNING, STOPPED, WAITING, rea
 from ul2q.runs.snapshots import newest_model
 from ul2q.runs.solver import recorded_solver, recorded_train_net
 from ul2q.runs.training_record import read_training_record
+from ul2q.util.paths import StrPath, as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -122,7 +124,7 @@ class Run:
         return self.status in (DONE, "unknown")
 
 
-def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
+def read_runs(folders: StrPath | Sequence[StrPath]) -> tuple[Run, ...]:
     """The runs in folders, ordered by net, method, bits, variant, seed and name.
 
     Which folders are runs is said by `ul2q.report.folders.find_runs`.
@@ -133,10 +135,11 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
         RunLogError, RecordError, WeightsError, PrototxtError: a log, a run.json, a .caffemodel or a
             prototxt is damaged.
     """
-    found = find_runs(folders).runs
+    roots = as_paths(folders)
+    found = find_runs(roots).runs
     if not found:
         raise ReportError(
-            f"{', '.join(map(str, folders))}: no runs there; give a folder of `ul2q sweep`, or "
+            f"{', '.join(map(str, roots))}: no runs there; give a folder of `ul2q sweep`, or "
             "of `ul2q train --run`"
         )
     names = _names(list(found))
@@ -179,13 +182,15 @@ def _read_run(folder: Path, name: str) -> Run:
         multiply_adds=training.multiply_adds if training else {},
         is_of_sweep=record is not None,
     )
+    stop = read_early_stop(folder)
     if log is not None:
-        run = _with_log(run, log)
+        stop = stop if stop is not None and stop.iteration == log.iteration else None
+        run = _with_log(run, log, stop)
     if record is not None:
         run = _recorded(run, record)
     elif net is not None:
         run = _identified(run, net, solver)
-    return replace(run, notes=tuple(_notes(run, model, model_iteration)))
+    return replace(run, notes=tuple(_notes(run, model, model_iteration, stop)))
 
 
 def _data_name(
@@ -212,14 +217,14 @@ def _schedule(solver: caffe_pb2.SolverParameter) -> str:
     return str(param)
 
 
-def _with_log(run: Run, log: Log) -> Run:
+def _with_log(run: Run, log: Log, stop: EarlyStop | None) -> Run:
     """The run with what log.csv tells, and whether that is the whole run."""
     metrics = log_metrics(run.folder, log.columns)
     status, error = "unknown", None
     if log.diverged is not None:
         status, error = FAILED, f"training has diverged: {log.diverged}"
     elif run.max_iterations is not None:
-        status = DONE if log.iteration >= run.max_iterations else "unfinished"
+        status = DONE if stop or log.iteration >= run.max_iterations else "unfinished"
     return replace(
         run,
         status=status,
@@ -290,9 +295,13 @@ def _options(quantizer: caffe_pb2.QuantizerParameter) -> str:
     )
 
 
-def _notes(run: Run, model: Path | None, model_iteration: int | None) -> Iterable[str]:
+def _notes(
+    run: Run, model: Path | None, model_iteration: int | None, stop: EarlyStop | None
+) -> Iterable[str]:
     if run.status == WAITING:
         return
+    if stop is not None:
+        yield f"stopped early, after iteration {stop.iteration}: {_printable(stop.reason)}"
     if run.log is None:
         yield f"there is no {LOG}: no training curves"
     elif not run.log.cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.report.artist import Artist
@@ -14,12 +15,13 @@ from ul2q.report.summary import summarise
 from ul2q.report.tables import all_tables
 from ul2q.util.figures import require_matplotlib
 from ul2q.util.output_file import OutputExistsError, refuse_existing, write_file
+from ul2q.util.paths import as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ul2q.report.runs import Run
+    from ul2q.util.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class Report:
 
 
 def write_report(
-    folders: Sequence[Path], output: Path, *, files: Path | None = None, force: bool = False
+    folders: StrPath | Sequence[StrPath],
+    output: StrPath,
+    *,
+    files: StrPath | None = None,
+    force: bool = False,
 ) -> Report:
     """Write a page on the runs in `folders`, and its figures and tables beside it.
 
@@ -62,6 +68,8 @@ def write_report(
         RunLogError, RecordError, WeightsError, PrototxtError: a log, a run.json, a .caffemodel or a
             prototxt is damaged.
     """
+    output = Path(output)
+    files = None if files is None else Path(files)
     require_matplotlib()
     if output.suffix.lower() not in (".html", ".htm"):
         raise ReportError(f"{output}: the report is an HTML page: its name must end in .html")
@@ -72,7 +80,7 @@ def write_report(
             f"{files} exists already; choose another folder by --files, or replace what stands "
             "there with --force (force=True)"
         )
-    runs, left_out = read_runs(folders), find_runs(folders).left_out
+    runs, left_out = read_runs(folders), find_runs(as_paths(folders)).left_out
     groups = summarise(runs)
     artist = Artist()
     net_pictures = {}

@@ -9,6 +9,7 @@
 | solver.prototxt | the solver as it was run | `solver` |
 | <prefix>_iter_N.solverstate, .caffemodel | the snapshot after N iterations | `snapshots` |
 | <prefix>_best.caffemodel, .json | the weights of the best test, and what they reach | `best` |
+| early_stop.json | where and why it ended before its max_iter | `early_stop` |
 | .run.lock | who trains there | `lock` |
 | run.json | how the run was trained, and what the sweep knows of it | `training_record`, `record` |
 | README.md | the model card: which weights are there, what they reach | `model_card` |

@@ -12,6 +12,7 @@ from pathlib import Path
 LOG = "log.csv"
 QUANTIZATION_LOG = "quantization.csv"
 SOLVER = "solver.prototxt"
+EARLY_STOP = "early_stop.json"
 RUN_LOCK = ".run.lock"
 RECORD = "run.json"
 CARD = "README.md"
@@ -83,6 +84,12 @@ def is_leftover(path: Path, prefix: str | Path) -> bool:
 def has_training(folder: Path) -> bool:
     """Whether `ul2q train --run` has worked in a folder: it holds a log or a solver state."""
     return any(folder.glob(_SOLVER_STATES)) or (folder / LOG).exists()
+
+
+def clear_refused(folder: Path) -> None:
+    """Remove what a run that has not begun has left in a folder that was empty before."""
+    for name in (RUN_LOCK, SOLVER):
+        (folder / name).unlink(missing_ok=True)
 
 
 def is_run(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ul2q.runs.layout import PROCESSES_LOCK, RUN_LOCK, SWEEP_LOCK
-from ul2q.util.lock_file import LockFile, lock_file
+from ul2q.util.lock_file import LockFile, is_held, lock_file
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,3 +32,8 @@ def processes_lock(sweep: Path) -> AbstractContextManager[LockFile]:
     After the sweep was killed they hold it until they have written their snapshots.
     """
     return lock_file(sweep / PROCESSES_LOCK)
+
+
+def is_sweeping(sweep: Path) -> bool:
+    """Whether a sweep, or a run that a killed one has left, is at work in a sweep's folder."""
+    return is_held(sweep / PROCESSES_LOCK)

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ul2q.errors import UserError
+from ul2q.util.output_file import naming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,12 +232,14 @@ class LogWriter:
 
     def write(self, row: Mapping[str, float]) -> None:
         """Append a row; a column that `row` lacks stays empty."""
-        self._file.write(_csv([[_cell(name, row.get(name)) for name in self._columns]]))
+        with naming(self.path):
+            self._file.write(_csv([[_cell(name, row.get(name)) for name in self._columns]]))
         self._is_empty = False
 
     def close(self) -> None:
         """Close the file; one without a row goes, so that the run can be begun anew."""
-        self._file.close()
+        with naming(self.path):
+            self._file.close()
         if self._is_empty:
             self.path.unlink(missing_ok=True)
 
@@ -271,7 +274,7 @@ def _csv(rows: Sequence[Sequence[str]]) -> str:
 def _replace(path: Path, rows: Sequence[Sequence[str]]) -> None:
     """Write `rows` to `path` such that a crash leaves either the old file or the new one."""
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with naming(path), temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(_csv(rows))
         file.flush()
         os.fsync(file.fileno())

@@ -18,6 +18,7 @@ from ul2q.runs.layout import (
     iteration_of_solver_state,
     snapshot_files,
 )
+from ul2q.util.input_file import require_file
 
 
 class SnapshotError(UserError, ValueError):
@@ -59,8 +60,9 @@ def as_snapshot(state: Path) -> Snapshot:
         FileNotFoundError: there is no such file.
         SnapshotError: it is no solver state.
     """
-    if not state.is_file():
-        raise FileNotFoundError(f"{state}: no such snapshot")
+    require_file(state, "a snapshot's .solverstate", "snapshot")
+    if state.suffix == ".prototxt":
+        raise SnapshotError(f"{state} is a prototxt; give a snapshot's .solverstate")
     if state.suffix == ".h5":
         return Snapshot(0, state, Path(str(state).replace(".solverstate", ".caffemodel")))
     held = read_solver_state(state)

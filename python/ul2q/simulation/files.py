@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.simulation.comparison import simulate
@@ -10,14 +11,14 @@ from ul2q.simulation.figure import staircases
 from ul2q.simulation.lambda_table import lambda_table
 from ul2q.simulation.tables import loss_csv, markdown, step_csv
 from ul2q.util.figures import FORMATS, render, require_matplotlib
+from ul2q.util.input_file import require_folder
 from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ul2q.simulation.comparison import Outcome
     from ul2q.simulation.lambda_table import Step
     from ul2q.simulation.settings import Simulation
+    from ul2q.util.paths import StrPath
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class SimulationFiles:
 
 def run(
     simulation: Simulation,
-    output: Path | None = None,
+    output: StrPath | None = None,
     *,
     figures: bool = True,
     force: bool = False,
@@ -53,16 +54,19 @@ def run(
         force: replace files that are there.
 
     Raises:
+        NotADirectoryError: `output` is a file.
         OutputExistsError: there is a file where one is to be written, and `force` is not set.
         FiguresError: matplotlib is missing, and `figures` is set.
         FileNotFoundError, WeightsError, SimulationError: as of `simulate`.
     """
+    output = None if output is None else Path(output)
     if output is None:
         return SimulationFiles(simulate(simulation), lambda_table(), ())
     names = ["losses.csv", "lambda.csv", "simulation.md"]
     if figures:
         require_matplotlib()
         names += [f"staircases.{kind}" for kind in FORMATS]
+    require_folder(output, "--output")
     if output.is_dir():
         for name in names:
             refuse_existing(output / name, force=force)

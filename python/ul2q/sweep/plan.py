@@ -45,6 +45,7 @@ class PlannedRun:
         net_text: the net's prototxt.
         solver: its solver without the net and the place of snapshots, which depend on the folder.
         data: the folder with train_lmdb and test_lmdb; None if they are where the net says.
+        patience: after how many tests no better than the best it ends; None for max_iter.
         test_images: how many images a test of it reads; None if the net does not tell.
     """
 
@@ -59,6 +60,7 @@ class PlannedRun:
     net_text: str = field(repr=False)
     solver: caffe_pb2.SolverParameter = field(repr=False)
     data: Path | None
+    patience: int | None
     test_images: int | None
 
 
@@ -69,7 +71,8 @@ def plan_runs(spec: SweepSpec) -> list[PlannedRun]:
         FileNotFoundError: a prototxt is missing.
         PrototxtError: a prototxt is faulty.
         OptionsError: a net cannot be quantised as asked for; the message names the run.
-        SweepError: a solver would not test the finished net.
+        SweepError: a solver says no interval of its tests, or leaves no trained net; or there is
+            a patience and no test.
     """
     runs: dict[str, PlannedRun] = {}
     for seed in spec.seeds:
@@ -139,12 +142,14 @@ def _run(
 ) -> PlannedRun:
     solver = _solver(training, seed)
     float_run = f"{net.name}-{FLOAT}-seed{seed}" if training.from_float else None
-    options = {
+    options: dict[str, Any] = {
         "data": None if net.data is None else str(net.data),
         "from": float_run or "scratch",
         "quantization": {} if quantization is None else _given(quantization),
         "solver": MessageToDict(solver, preserving_proto_field_name=True),
     }
+    if training.patience is not None:
+        options["patience"] = training.patience
     return PlannedRun(
         name=name,
         net=net.name,
@@ -157,6 +162,7 @@ def _run(
         net_text=text,
         solver=solver,
         data=net.data,
+        patience=training.patience,
         test_images=_test_images(parse_net(text, str(net.net)), solver),
     )
 
@@ -168,12 +174,13 @@ def _solver(training: Training, seed: int) -> caffe_pb2.SolverParameter:
     for name in (*_NETS, "snapshot_prefix", "weights"):
         param.ClearField(name)
     param.random_seed = seed
-    if param.test_iter and (param.test_interval < 1 or param.max_iter % param.test_interval):
+    if param.test_iter and param.test_interval < 1:
         raise SweepError(
-            f"{training.solver}: the finished net would not be tested, as max_iter, "
-            f"{param.max_iter}, is no multiple of test_interval, {param.test_interval}: "
-            "`set` one of them"
+            f"{training.solver}: test_iter is given, so test_interval must be at least 1, "
+            f"it is {param.test_interval}"
         )
+    if training.patience is not None and not param.test_iter:
+        raise SweepError(f"{training.solver}: patience needs tests, but there is no test_iter")
     if not param.snapshot_after_train:
         raise SweepError(f"{training.solver}: snapshot_after_train: false loses the trained net")
     return param

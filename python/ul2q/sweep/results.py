@@ -6,7 +6,8 @@ import statistics
 from typing import TYPE_CHECKING
 
 from ul2q.runs.layout import RESULTS
-from ul2q.runs.record import DONE, FLOAT, WAITING, read_record
+from ul2q.runs.lock import is_sweeping
+from ul2q.runs.record import DONE, FLOAT, RUNNING, STOPPED, WAITING, read_record
 from ul2q.util.output_file import write_file
 from ul2q.util.tables import csv_table, markdown_table
 
@@ -81,10 +82,16 @@ def results_markdown(plan: Sequence[PlannedRun], records: Sequence[Record], spec
 
 
 def runs_table(plan: Sequence[PlannedRun], runs: Path) -> tuple[list[str], list[list[object]]]:
-    """Headings and rows of the runs, and where they are as far as there are records of them."""
+    """Headings and rows of the runs, and where they are as far as there are records of them.
+
+    A run that is running by its record, though no process works there, was killed: it is stopped.
+    """
     rows: list[list[object]] = []
+    is_alive = is_sweeping(runs)
     for run in plan:
         record = read_record(runs / run.name)
         status = WAITING if record is None else record.status
+        if status == RUNNING and not is_alive:
+            status = STOPPED
         rows.append([run.name, run.solver.max_iter, run.float_run or "scratch", status])
     return ["run", "iterations", "from", "status"], rows

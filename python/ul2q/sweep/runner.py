@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ul2q.nets.prototxt import parse_net, read_net
@@ -24,20 +25,22 @@ from ul2q.runs.record import (
     read_record,
     read_records,
 )
+from ul2q.runs.snapshots import find_snapshots
 from ul2q.sweep.display import make_display
 from ul2q.sweep.lock import locked
 from ul2q.sweep.plan import PlannedRun, SweepError
 from ul2q.sweep.results import write_results
 from ul2q.training.solver_file import make_plan
 from ul2q.util.differences import differences
-from ul2q.util.output_file import write_file
+from ul2q.util.input_file import require_folder
+from ul2q.util.output_file import new_folder, write_file
 from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ul2q.sweep.display import Display
+    from ul2q.util.paths import StrPath
 
 _POLL = 0.1  # seconds
 _BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
@@ -58,7 +61,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 def run_sweep(
     plan: Sequence[PlannedRun],
-    runs: Path,
+    runs: StrPath,
     *,
     order: Sequence[str],
     spec: str,
@@ -91,14 +94,25 @@ def run_sweep(
             the folder is that of a single run.
         RecordError: a run.json is damaged.
         FileNotFoundError: a database is missing.
+        NotADirectoryError: `runs` is a file.
         SweepInterrupted: SIGINT or SIGTERM came.
     """
+    runs = Path(runs)
     if jobs < 1:
         raise SweepError(f"jobs is {jobs}; must be at least 1")
+    require_folder(runs, "--runs")
     _refuse_single_run(runs)
-    runs.mkdir(parents=True, exist_ok=True)
-    with locked(runs, lambda line: print(line, file=stream, flush=True)) as lock:
-        records = _records(plan, runs, retry_failed=retry_failed, redo=redo)
+    is_new = not runs.exists()
+    with (
+        new_folder(runs),
+        locked(runs, lambda line: print(line, file=stream, flush=True)) as lock,
+    ):
+        try:
+            records = _records(plan, runs, retry_failed=retry_failed, redo=redo)
+        except BaseException:
+            if is_new:
+                shutil.rmtree(runs)
+            raise
         write_file(runs / SPEC, spec.encode(), force=True)
         iterations = {run.name: run.solver.max_iter for run in plan}
         display = make_display(stream, runs, records, iterations)
@@ -273,6 +287,8 @@ class _Sweep:
             command += ["--data", str(run.data)]
         if run.float_run is not None:
             command += ["--weights", str(self._model(self._plan[run.float_run]))]
+        if run.patience is not None:
+            command += ["--patience", str(run.patience)]
         with (folder / OUTPUT).open("ab") as output:
             return subprocess.Popen(  # noqa: S603
                 command,
@@ -285,10 +301,14 @@ class _Sweep:
             )
 
     def _model(self, run: PlannedRun) -> Path:
-        """The weights that a run ends with."""
-        folder = self._runs / run.name
-        plan = make_plan(folder / SOLVER, run=folder, data=run.data)
-        return plan.snapshot_files(run.solver.max_iter)[1]
+        """The weights that a run has ended with."""
+        snapshots = find_snapshots(self._runs / run.name / run.name)
+        if not snapshots:
+            raise SweepError(
+                f"{self._runs / run.name} has no snapshot to begin other runs from: remove that "
+                "folder to train it anew"
+            )
+        return snapshots[0].weights
 
     def _collect(self) -> None:
         """Take note of the runs that have ended."""

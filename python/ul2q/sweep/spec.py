@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from caffe.proto import caffe_pb2
 
-from ul2q.nets.bundled import prototxt_path
+from ul2q.nets.bundled import find_prototxt, prototxt_path
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.quantization import NetQuantization, OptionsError
 from ul2q.quantizers import methods as method_names
@@ -18,6 +18,8 @@ from ul2q.training.solver_settings import apply_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from ul2q.util.paths import StrPath
 
 _Value = TypeVar("_Value", str, int)
 
@@ -36,12 +38,14 @@ class Training:
         settings: changes of its fields, as `ul2q train --set` takes them, by the fields' names.
         from_float: whether the float run's weights are the start; None if it is not said.
         options: arguments of NetQuantization, by their names.
+        patience: that of `ul2q train --patience`; None if it is not said.
     """
 
     solver: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     from_float: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    patience: int | None = None
 
     def then(self, other: Training) -> Training:
         """What this says, but for what `other` says."""
@@ -53,6 +57,7 @@ class Training:
             {**self.settings, **other.settings},
             self.from_float if other.from_float is None else other.from_float,
             options,
+            self.patience if other.patience is None else other.patience,
         )
 
 
@@ -140,26 +145,27 @@ class SweepSpec:
     variants: tuple[VariantSpec, ...]
 
 
-def read_spec(path: Path) -> SweepSpec:
+def read_spec(path: StrPath) -> SweepSpec:
     """Read a sweep's YAML file; docs/sweep.md says what stands in it.
 
     Raises:
         FileNotFoundError: there is no such file.
         SpecError: it is faulty; the message begins with file:line.
     """
+    path = Path(path)
     return parse_spec(read_text(path), str(path))
 
 
 def parse_spec(text: str, file: str) -> SweepSpec:
     """Read a sweep's YAML text; `file` is named in errors, which are those of `read_spec`."""
     root = read_sections(text, file)
-    root.allow("nets", "methods", "seeds", "set", FLOAT, "quantized", "variants")
+    root.allow("nets", "methods", "seeds", "set", "patience", FLOAT, "quantized", "variants")
     for key in ("nets", "methods"):
         if not root.section(key):
             raise root.error(key, f"a sweep needs {key}")
     float_section, quantized_section = root.section(FLOAT), root.section("quantized")
-    float_section.allow("set")
-    quantized_section.allow("set", "from", *_OPTIONS)
+    float_section.allow("set", "patience")
+    quantized_section.allow("set", "patience", "from", *_OPTIONS)
     common = _training(root)
     float_ = common.then(_training(float_section))
     quantized = common.then(_training(quantized_section))
@@ -190,10 +196,10 @@ def _seeds(root: Section) -> tuple[int, ...]:
 
 
 def _net(name: str, section: Section, float_: Training, quantized: Training) -> NetSpec:
-    section.allow("net", "solver", "data", "set", FLOAT, "quantized")
+    section.allow("net", "solver", "data", "set", "patience", FLOAT, "quantized")
     float_section, quantized_section = section.section(FLOAT), section.section("quantized")
-    float_section.allow("solver", "set")
-    quantized_section.allow("solver", "set", "from", *_OPTIONS)
+    float_section.allow("solver", "set", "patience")
+    quantized_section.allow("solver", "set", "patience", "from", *_OPTIONS)
     net = _file(section, "net", f"{name}/train_test_float")
     own = replace(_training(section), solver=_file(section, "solver", f"{name}/solver_float"))
     data = section.text("data")
@@ -210,7 +216,7 @@ def _file(section: Section, key: str, shipped: str) -> Path:
     """The path of a prototxt: the one given, or that which comes with ul2q."""
     given = section.text(key)
     if given:
-        return Path(given)
+        return find_prototxt(Path(given))
     try:
         return prototxt_path(f"{shipped}.prototxt")
     except FileNotFoundError:
@@ -251,7 +257,7 @@ def _method(section: Section, name: str, bits: int | None) -> MethodSpec:
 def _variant(
     name: str, section: Section, nets: Sequence[NetSpec], methods: Sequence[MethodSpec]
 ) -> VariantSpec:
-    section.allow("nets", "methods", "bits", "solver", "set", "from", *_OPTIONS)
+    section.allow("nets", "methods", "bits", "solver", "set", "patience", "from", *_OPTIONS)
     variant = VariantSpec(
         name,
         _training(section),
@@ -280,11 +286,15 @@ def _training(section: Section) -> Training:
     solver, start = section.text("solver"), section.text("from")
     if start not in (None, FLOAT, "scratch"):
         raise section.error("from", f"must be float or scratch, it is {start}")
+    patience = section.integer("patience")
+    if patience is not None and patience < 1:
+        raise section.error("patience", f"must be at least 1, it is {patience}")
     return Training(
-        Path(solver) if solver else None,
+        find_prototxt(Path(solver)) if solver else None,
         _settings(section.section("set")),
         None if start is None else start == FLOAT,
         _options(section),
+        patience,
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from ul2q.errors import UserError
-from ul2q.nets.prototxt import near_names
+from ul2q.util.input_file import require_file
+from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -159,8 +160,9 @@ def read_text(path: Path) -> str:
         FileNotFoundError: there is none.
         SpecError: it is not UTF-8.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    require_file(path, "a sweep's YAML file, which docs/sweep.md describes")
+    if path.suffix == ".prototxt":
+        raise SpecError(f"{path} is a prototxt; a sweep is described by a YAML file")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ul2q.training import tensorboard as event_files
 from ul2q.training.errors import TrainingError
+from ul2q.util.input_file import require_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +31,19 @@ class Arguments:
     epochs: int | None
     keep: int
     best: bool
+    patience: int | None
     tensorboard: bool
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the weights of the best test are kept."""
+        return self.best or self.patience is not None
 
     def check(self) -> None:
         """Refuse what does not go together, under the names that the options of `ul2q train` have.
 
         Raises:
+            NotADirectoryError: `run` is a file.
             TensorBoardError: tensorboardX is missing.
             TrainingError: the arguments contradict each other.
         """
@@ -48,8 +56,12 @@ class Arguments:
         for option, given in (("--resume", self.resume), ("--tensorboard", self.tensorboard)):
             if given and self.run is None:
                 raise TrainingError(f"{option} needs the run's folder: add --run DIR")
+        if self.run is not None:
+            require_folder(self.run, "--run")
         if self.keep < 0:
             raise TrainingError(f"--keep must be at least 0 (all), it is {self.keep}")
+        if self.patience is not None and self.patience < 1:
+            raise TrainingError(f"--patience must be at least 1, it is {self.patience}")
         if self.tensorboard:
             event_files.check_installed()
 
@@ -77,4 +89,6 @@ class Arguments:
         for setting in self.settings:
             options += ["--set", setting]
         options += ["--keep", str(self.keep)] if self.keep != KEPT else []
-        return options + ["--best"] * self.best + ["--tensorboard"] * self.tensorboard
+        options += ["--best"] * self.best
+        options += ["--patience", str(self.patience)] if self.patience is not None else []
+        return options + ["--tensorboard"] * self.tensorboard

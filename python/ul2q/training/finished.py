@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
 from ul2q.runs.best import read_best
+from ul2q.runs.early_stop import read_early_stop
 from ul2q.runs.layout import LOG, best_files
 from ul2q.runs.log import ITERATION, TRAIN_LOSS, read_log
 from ul2q.runs.snapshots import Snapshot, check_snapshot
+from ul2q.training.patience import why_to_stop
 from ul2q.training.result import TrainResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ul2q.runs.best import Best
+    from ul2q.training.arguments import Arguments
     from ul2q.training.solver_file import Plan
 
 
 def finished_result(
-    plan: Plan, run: Path, snapshots: Sequence[Snapshot], *, best: bool
+    plan: Plan, run: Path, snapshots: Sequence[Snapshot], arguments: Arguments
 ) -> TrainResult | None:
     """The result of a run that is finished, from its log; None of one that is not.
 
@@ -28,24 +32,31 @@ def finished_result(
         plan: what the run does.
         run: its folder.
         snapshots: those that are there, the newest first.
-        best: whether the best test is to be kept.
+        arguments: what it is called with; a run without patience goes on where an earlier call's
+            had run out.
     """
-    last = plan.param.max_iter
-    if not snapshots or snapshots[0].iteration != last:
+    if not snapshots:
         return None
+    last = snapshots[0].iteration
+    best = read_best(plan.param.snapshot_prefix) if arguments.keeps_best else None
+    stopped_early = None
+    if last != plan.param.max_iter:
+        stopped_early = _why_it_stopped(plan, run, last, best, arguments)
+        if stopped_early is None:
+            return None
     log = read_log(run / LOG, strict=False)
     row = log.row(-1) if log is not None and log.cells else {}
-    tests = plan.tests_after_training() and len(plan.param.test_iter) > 0
-    if (tests or plan.displays(last)) and row.get(ITERATION) != last:
+    tested_at, test = (None, ()) if log is None else log.last_test()
+    is_told = (not plan.tests or tested_at == last) and (
+        not plan.displays(last) or row.get(ITERATION) == last
+    )
+    # A test that was not finite came after the snapshot, and has to fail again.
+    if not is_told or not all(map(math.isfinite, row.values())):
         return None
-    if not all(map(math.isfinite, row.values())):
-        return None  # The snapshot was written before the last test, which has to fail again.
     try:
         check_snapshot(snapshots[0])
     except (UserError, OSError):
         return None
-    tested_at, test = (None, ()) if log is None else log.last_test()
-    best_test = read_best(plan.param.snapshot_prefix) if best else None
     return TrainResult(
         iterations=last,
         seconds=0.0,
@@ -58,6 +69,19 @@ def finished_result(
         log=run / LOG,
         data=plan.data,
         finished=True,
-        best=best_test,
-        best_weights=best_files(plan.param.snapshot_prefix)[0] if best_test else None,
+        best=best,
+        best_weights=best_files(plan.param.snapshot_prefix)[0] if best else None,
+        stopped_early=stopped_early,
+    )
+
+
+def _why_it_stopped(
+    plan: Plan, run: Path, iteration: int, best: Best | None, arguments: Arguments
+) -> str | None:
+    """Why a run ended early at an iteration, by the present patience; None if it goes on."""
+    recorded = read_early_stop(run)
+    if recorded is None or recorded.iteration != iteration or not plan.tests:
+        return None
+    return why_to_stop(
+        best, iteration, patience=arguments.patience, test_interval=plan.test_interval
     )

@@ -16,10 +16,13 @@ from ul2q.nets.net_outputs import (
     weighted_loss,
     weights_not_finite,
 )
+from ul2q.runs.early_stop import EarlyStop, forget_early_stop
 from ul2q.training.divergence import DivergenceWatch
 from ul2q.training.errors import Interrupted, TrainingError
 from ul2q.training.logs import RunLogs
 from ul2q.training.net_tests import NetTests
+from ul2q.training.parameters import parameters_kept
+from ul2q.training.patience import why_to_stop
 from ul2q.training.progress import Reporter, Step
 from ul2q.training.recorder import RunRecorder
 from ul2q.training.result import TrainResult
@@ -70,6 +73,7 @@ class SolverLoop:
         self._losses: deque[float] = deque(maxlen=plan.param.average_loss)
         self._watch = DivergenceWatch()
         self._resumed_at: int | None = None
+        self._stopped_early: str | None = None
         self._began = time.perf_counter()
 
     def begin(self, weights: Sequence[Path], *, anew: bool) -> None:
@@ -79,7 +83,7 @@ class SolverLoop:
             weights: the .caffemodel files.
             anew: whether logs that stand in the run's folder are begun anew.
         """
-        load_initial_weights(self._solver, weights)
+        load_initial_weights(self._solver, weights, self._plan.train_net, self._progress.warning)
         self._weights = weights
         if anew:
             self._resumed_at = 0
@@ -101,13 +105,13 @@ class SolverLoop:
         """Do all iterations, then the last snapshot and the last test, and log them in the run."""
         last = self._plan.param.max_iter
         try:
-            if self._arguments.best:
+            if self._arguments.keeps_best:
                 self._tests.keep_best(resume=bool(self._resumed_at))
             if self._arguments.run is not None:
                 self._open_logs(self._arguments.run)
                 self._begin_record(self._arguments.run)
             self._progress.start(self._solver.iter, last)
-            while self._solver.iter < last:
+            while self._solver.iter < last and self._stopped_early is None:
                 self._iterate()
                 self._update_card()
                 self._stop.check()
@@ -119,13 +123,15 @@ class SolverLoop:
             self._update_card()
             if diverged:
                 raise TrainingError(
-                    f"iteration {last}: the weights of layer {diverged!r} are not finite; training "
-                    f"has diverged: {WHAT_HELPS}"
+                    f"iteration {self._solver.iter}: the weights of layer {diverged!r} are not "
+                    f"finite; training has diverged: {WHAT_HELPS}"
                 )
             if self._snapshots.error is not None:
                 raise TrainingError(
                     f"the last snapshot could not be written: {self._snapshots.error}"
                 ) from self._snapshots.error
+            if self._stopped_early is not None and self._arguments.run is not None:
+                EarlyStop(self._solver.iter, self._stopped_early).save(self._arguments.run)
         finally:
             self._progress.close()
             if self._logs is not None:
@@ -162,9 +168,11 @@ class SolverLoop:
             data=self._plan.data,
             best=self._tests.best,
             best_weights=self._tests.best_weights,
+            stopped_early=self._stopped_early,
         )
 
     def _open_logs(self, run: Path) -> None:
+        forget_early_stop(run)
         self._logs = RunLogs(
             run,
             self._solver,
@@ -194,14 +202,24 @@ class SolverLoop:
 
     def _iterate(self) -> None:
         iteration = self._solver.iter
+        rate = float(self._solver.lr)
         tested = False
         if self._plan.tests_before(iteration):
-            with self._undone_by_a_stop():
+            with self._undone_by_a_stop() as before:
                 tested = self._tests.run()
-        rate = float(self._solver.lr)
-        if self._diverged_in_test:
-            self._write_row(iteration, rate, None)
-        self._require_finite_test()
+            if self._diverged_in_test:
+                self._write_row(iteration, rate, None)
+            self._require_finite_test()
+            self._stopped_early = why_to_stop(
+                self._tests.best,
+                iteration,
+                patience=self._arguments.patience,
+                test_interval=self._plan.test_interval,
+            )
+            if self._stopped_early is not None:
+                # The snapshot is to be that of a run which has this test still to come.
+                self._solver._restore_resume_state(before)
+                return
         try:
             self._solver.step(1)
         except caffe.CaffeError as error:
@@ -225,14 +243,15 @@ class SolverLoop:
             )
 
     def _finish(self) -> None:
-        """Report the loss and the test of the finished net, where the solver asks for them."""
+        """Test the finished net, and report its loss if the solver displays it."""
         iteration = self._solver.iter
         rate = float(self._solver.lr)
         loss = None
         if self._plan.displays(iteration):
-            self._solver.net.forward()
+            with parameters_kept(self._solver.net):
+                self._solver.net.forward()
             loss = weighted_loss(self._solver.net)
-        tested = self._plan.tests_after_training() and self._tests.run()
+        tested = self._tests.tested_at == iteration or self._tests.run()
         if loss is not None:
             self._report_loss(iteration, loss, rate, tested=tested)
         elif tested:
@@ -255,11 +274,15 @@ class SolverLoop:
             )
 
     @contextmanager
-    def _undone_by_a_stop(self) -> Iterator[None]:
-        """If a stop ends the block, put the data back to where they stood before it."""
+    def _undone_by_a_stop(self) -> Iterator[bytes]:
+        """If a stop ends the block, put the data back to where they stood before it.
+
+        Yields:
+            Where they stood.
+        """
         before = self._solver._resume_state()
         try:
-            yield
+            yield before
         except StopRequested:
             self._solver._restore_resume_state(before)
             raise

@@ -69,11 +69,12 @@ class Lines(Reporter):
 
     def start(self, first: int, last: int) -> None:
         """Start the clock."""
-        self._first, self._last = first, last
+        self._first, self._last, self._done = first, last, first
         self._began = time.perf_counter()
 
     def step(self, step: Step) -> None:
         """Print loss, learning rate, iterations a second and the time left."""
+        self._done = step.done
         if not step.display:
             return
         seconds = time.perf_counter() - self._began
@@ -85,9 +86,15 @@ class Lines(Reporter):
         )
 
     def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
-        """Print a line for each test net."""
+        """Print a line for each test net; the clock starts anew if no iteration is done yet.
+
+        Later tests are in the time that an iteration takes on average, but one in front of the
+        first iterations would let all that is left look as slow.
+        """
         for line in _test_lines(iteration, outputs):
             self._print(line)
+        if self._done == self._first:
+            self._began = time.perf_counter()
 
     def note(self, message: str) -> None:
         """Print the message."""
@@ -112,6 +119,7 @@ class Bar(Reporter):
 
     def start(self, first: int, last: int) -> None:
         """Draw the bar."""
+        self._first = first
         self._bar = terminal_bar(self._stream, total=last, initial=first)
 
     def step(self, step: Step) -> None:
@@ -120,9 +128,11 @@ class Bar(Reporter):
         self._bar.update(step.done - self._bar.n)
 
     def test(self, iteration: int, outputs: Sequence[Mapping[str, float]]) -> None:
-        """Print a line for each test net above the bar."""
+        """Print a line for each test net above the bar; its clock is that of `Lines`."""
         for line in _test_lines(iteration, outputs):
             self._bar.write(line, file=self._stream)
+        if self._bar.n == self._first:
+            self._bar.unpause()
 
     def note(self, message: str) -> None:
         """Print the message above the bar."""

@@ -32,6 +32,7 @@ class TrainResult:
             done, and the numbers are those of its log.
         best: the best test; None if it was not to be kept, or there was none.
         best_weights: the .caffemodel of that test.
+        stopped_early: why it ended before the solver's max_iter; None if it did not.
     """
 
     iterations: int
@@ -47,3 +48,4 @@ class TrainResult:
     finished: bool = False
     best: Best | None = None
     best_weights: Path | None = None
+    stopped_early: str | None = None

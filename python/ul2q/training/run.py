@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import caffe
 
 from ul2q.models.caffemodel import check_weights_file
+from ul2q.nets.layer_checks import place_of_error
+from ul2q.nets.phase_differences import phase_differences
+from ul2q.nets.solver_nets import solver_nets
 from ul2q.runs.changes import changes_since
+from ul2q.runs.layout import clear_refused, has_training
 from ul2q.runs.lock import run_lock
 from ul2q.runs.snapshots import find_snapshots, remove_leftovers
 from ul2q.training.arguments import KEPT, Arguments
@@ -19,31 +24,36 @@ from ul2q.training.loop import SolverLoop
 from ul2q.training.progress import Reporter
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
+from ul2q.util.output_file import new_folder
+from ul2q.util.paths import StrPath, as_paths
 from ul2q.util.stopping import StopRequested, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from ul2q.training.result import TrainResult
 
 
 def train(
-    solver: Path,
+    solver: StrPath,
     *,
-    weights: Sequence[Path] = (),
-    snapshot: Path | None = None,
+    weights: StrPath | Sequence[StrPath] = (),
+    snapshot: StrPath | None = None,
     resume: bool = False,
-    run: Path | None = None,
-    data: Path | None = None,
+    run: StrPath | None = None,
+    data: StrPath | None = None,
     settings: Sequence[str] = (),
     epochs: int | None = None,
     keep: int = KEPT,
     best: bool = False,
+    patience: int | None = None,
     tensorboard: bool = False,
     progress: Reporter | None = None,
 ) -> TrainResult:
     """Run a solver to its `max_iter`: the same losses and tests as `caffe train` at the same seed.
+
+    The finished net is tested in any case, with the very parameters that its snapshot holds:
+    the averages that a last batch for the displayed loss moves are put back.
 
     SIGINT and SIGTERM (in the main thread) let the iteration end, write a snapshot and raise
     Interrupted. Going on from a snapshot gives the weights that the run would have had without an
@@ -53,7 +63,7 @@ def train(
     Args:
         solver: a SolverParameter as text; its nets stand relative to the working directory or
             to this file.
-        weights: .caffemodel files to begin from, in place of the solver's `weights`.
+        weights: .caffemodel files, or one, to begin from, in place of the solver's `weights`.
         snapshot: a .solverstate to go on from.
         resume: go on from the newest intact snapshot in `run`, or begin if there is none. A run
             that is finished is left as it is.
@@ -68,11 +78,14 @@ def train(
         keep: how many snapshots of this run stay, the newest; 0 for all.
         best: keep the weights of the best test, too: that with the highest accuracy of the first
             test net, or with the lowest loss of one that has no accuracy.
+        patience: end training after so many tests in a row that were no better than the best;
+            its weights are kept as by `best`. None to train to max_iter.
         tensorboard: write the numbers of log.csv for TensorBoard, too, into `run`.
         progress: told of every iteration and test.
 
     Raises:
         FileNotFoundError: a file or a database is missing.
+        IsADirectoryError, NotADirectoryError: a folder is given for a file, or the other way round.
         PrototxtError: a prototxt or a setting is faulty.
         WeightsError: a weights file is none, or does not belong to the net.
         SnapshotError: a snapshot is none, or does not belong to the net.
@@ -85,9 +98,13 @@ def train(
         caffe.CaffeError: Caffe refuses a net or the solver.
         Interrupted: SIGINT or SIGTERM came.
     """
+    solver = Path(solver)
+    snapshot = None if snapshot is None else Path(snapshot)
+    run = None if run is None else Path(run)
+    data = None if data is None else Path(data)
     arguments = Arguments(
         solver=solver,
-        weights=weights,
+        weights=as_paths(weights),
         snapshot=snapshot,
         resume=resume,
         run=run,
@@ -96,11 +113,17 @@ def train(
         epochs=epochs,
         keep=keep,
         best=best,
+        patience=patience,
         tensorboard=tensorboard,
     )
     arguments.check()
     plan = make_plan(solver, run=run, data=data, settings=settings, epochs=epochs)
-    with _alone_in(run) if run is not None else nullcontext():
+    if patience is not None and not plan.tests:
+        raise TrainingError(f"{solver}: --patience needs tests, but the solver has no test_iter")
+    with ExitStack() as stack:
+        stack.enter_context(new_folder(Path(plan.param.snapshot_prefix).parent))
+        if run is not None:
+            stack.enter_context(_alone_in(run))
         return _train(arguments, plan, progress or Reporter())
 
 
@@ -117,9 +140,12 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
     if arguments.resume and run is not None:
         remove_leftovers(plan.param.snapshot_prefix)
         candidates = find_snapshots(plan.param.snapshot_prefix)
-        finished = finished_result(plan, run, candidates, best=arguments.best)
+        finished = finished_result(plan, run, candidates, arguments)
         if finished is not None:
             return finished
+    train_net, _ = next(solver_nets(plan.param))
+    for difference in phase_differences(train_net):
+        progress.warning(str(difference))
     weights = arguments.weights if candidates else arguments.weights or plan.weights
     for path in weights:
         check_weights_file(path)
@@ -141,16 +167,24 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
 def _alone_in(run: Path) -> Iterator[None]:
     """Hold the lock of a run's folder within the block.
 
+    A folder that was empty is so again if the block raises before the run has begun.
+
     Raises:
         TrainingError: another process holds it.
     """
+    is_new = not any(run.iterdir())
     with run_lock(run) as lock:
         if not lock.acquire():
             raise TrainingError(
                 f"{run} is in use by the run of process {lock.holder}: wait for its end, or choose "
                 "another --run"
             )
-        yield
+        try:
+            yield
+        except BaseException:
+            if is_new and not has_training(run):
+                clear_refused(run)
+            raise
 
 
 def _build(plan: Plan, path: Path) -> caffe.SGDSolver:
@@ -162,4 +196,16 @@ def _build(plan: Plan, path: Path) -> caffe.SGDSolver:
             raise TrainingError(f"{path}: solver_mode GPU: {error}") from error
     else:
         caffe.set_mode_cpu()
-    return caffe.get_solver(plan.param)
+    try:
+        return caffe.get_solver(plan.param)
+    except caffe.CaffeFileNotFoundError:
+        raise
+    except caffe.CaffeError as error:
+        raise caffe.CaffeError(f"{_place(str(error), plan, path)}{error}") from error
+
+
+def _place(error: str, plan: Plan, solver: Path) -> str:
+    """The file and line of the layer that Caffe's error names, else the solver's file."""
+    param = plan.effective
+    nets = dict.fromkeys([param.net, param.train_net, *param.test_net])
+    return place_of_error(error, [net for net in nets if net]) or f"{solver}: "

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 
 from ul2q.nets import data_layers
+from ul2q.nets.bundled import bundled_path, is_bundled, output_beside
 from ul2q.nets.metrics import net_metrics
 from ul2q.nets.prototxt import PrototxtError, read_solver
 from ul2q.nets.solver_nets import resolve_nets, solver_nets
 from ul2q.runs.layout import snapshot_files
+from ul2q.training.solver_check import check_solver
 from ul2q.training.solver_settings import apply_settings, set_epochs
+from ul2q.util.input_file import near_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ul2q.nets.metrics import Metrics
 
-_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 _NEVER = 2**31 - 1  # the largest interval there is
 
 
@@ -50,6 +52,11 @@ class Plan:
     metrics: tuple[Metrics, ...]
 
     @property
+    def train_net(self) -> str:
+        """The file of the train net; "the solver's net" if that stands in the solver itself."""
+        return self.effective.net or self.effective.train_net or "the solver's net"
+
+    @property
     def accuracy(self) -> str | None:
         """The output of the first test net that stands for it; None if it has no accuracy."""
         return self.metrics[0].accuracy if self.metrics else None
@@ -59,9 +66,10 @@ class Plan:
         due = _divides(self.test_interval, iteration)
         return due and (iteration > 0 or self.test_initialization)
 
-    def tests_after_training(self) -> bool:
-        """Whether Solver::Solve tests after the last iteration."""
-        return _divides(self.test_interval, self.param.max_iter)
+    @property
+    def tests(self) -> bool:
+        """Whether the solver has test nets: the finished net is then tested, too."""
+        return len(self.param.test_iter) > 0
 
     def displays(self, iteration: int) -> bool:
         """Whether the solver's `display` asks for a report on `iteration`."""
@@ -90,7 +98,8 @@ def make_plan(
     Args:
         solver: a SolverParameter as text.
         run: the folder for snapshots, under the name that `snapshot_prefix` ends in (else the
-            solver file's); None for `snapshot_prefix` itself. The folder is made.
+            solver file's); None for `snapshot_prefix` itself. Where `settings` give another net
+            and no snapshot_prefix, the name is that of the net's file.
         data: a folder with train_lmdb and test_lmdb that the Data layers are to read; None for
             their own sources.
         settings: fields to change, each a KEY=VALUE; see `solver_settings.apply_settings`.
@@ -106,7 +115,7 @@ def make_plan(
         if any(setting.partition("=")[0].strip() == "max_iter" for setting in settings):
             raise PrototxtError("give max_iter by --epochs or by --set, not both")
         param.max_iter = 1  # until the nets are known
-    _check(param, solver)
+    check_solver(param, solver)
     resolve_nets(param, lambda name, field: _find(name, field, solver))
     effective = caffe_pb2.SolverParameter()
     effective.CopyFrom(param)
@@ -118,7 +127,10 @@ def make_plan(
         set_epochs(param, *nets[0], epochs)
     weights = tuple(Path(name.strip()) for entry in param.weights for name in entry.split(","))
     param.ClearField("weights")
-    _place_snapshots(param, solver, run)
+    train_net = effective.net or effective.train_net
+    names = {setting.partition("=")[0].strip() for setting in settings}
+    is_other_net = names & {"net", "train_net"} and "snapshot_prefix" not in names
+    _place_snapshots(param, solver, run, name=Path(train_net).stem if is_other_net else None)
     effective.max_iter = param.max_iter
     effective.snapshot_prefix = param.snapshot_prefix
     plan = Plan(
@@ -138,45 +150,22 @@ def make_plan(
     return plan
 
 
-def _check(param: caffe_pb2.SolverParameter, path: Path) -> None:
-    train_nets = [
-        name
-        for name in ("net", "net_param", "train_net", "train_net_param")
-        if param.HasField(name)
-    ]
-    if len(train_nets) != 1:
-        raise PrototxtError(
-            f"{path}: a solver needs exactly one of net, train_net, net_param and "
-            f"train_net_param; this has {' and '.join(train_nets) or 'none'}"
-        )
-    if param.max_iter < 1:
-        raise PrototxtError(f"{path}: max_iter must be at least 1, it is {param.max_iter}")
-    if param.lr_policy not in _POLICIES:
-        raise PrototxtError(
-            f"{path}: lr_policy is {param.lr_policy!r}; it is one of {', '.join(_POLICIES)}"
-        )
-    if param.iter_size < 1 or param.average_loss < 1:
-        raise PrototxtError(
-            f"{path}: iter_size and average_loss must be at least 1, "
-            f"they are {param.iter_size} and {param.average_loss}"
-        )
-    if param.test_iter and param.test_interval < 1:
-        raise PrototxtError(
-            f"{path}: test_iter is given, so test_interval must be at least 1, "
-            f"it is {param.test_interval}"
-        )
-    for count in param.test_iter:
-        if count < 1:
-            raise PrototxtError(f"{path}: test_iter must be at least 1, it is {count}")
-
-
 def _find(name: str, field: str, solver: Path) -> str:
-    """The path of a net that stands in the working directory or in the solver's folder."""
-    for path in (Path(name), solver.parent / name):
+    """The path of a net: in the working directory, in the solver's folder, or in the package.
+
+    A solver of the package's has the package's nets first, whatever the working directory holds.
+    """
+    places = [Path(name), solver.parent / name]
+    if bundled := bundled_path(Path(name)):
+        places.insert(0 if is_bundled(solver) else len(places), bundled)
+    for path in places:
         if path.is_file():
             return str(path)
+    if any(path.is_dir() for path in places):
+        raise IsADirectoryError(f"{solver}: {field} {name!r} is a folder; give a net's prototxt")
+    near = near_files(Path(name)) or near_files(solver.parent / name)
     raise FileNotFoundError(
-        f"{solver}: {field} {name!r} stands neither in {Path.cwd()} nor in {solver.parent}"
+        f"{solver}: {field} {name!r} stands neither in {Path.cwd()} nor in {solver.parent}{near}"
     )
 
 
@@ -197,14 +186,25 @@ def _inline_nets(param: caffe_pb2.SolverParameter, data: Path) -> None:
     param.test_net_param.extend(nets[1:])
 
 
-def _place_snapshots(param: caffe_pb2.SolverParameter, solver: Path, run: Path | None) -> None:
-    """Set snapshot_prefix and make its folder; the default is UpgradeSnapshotPrefixProperty's."""
-    prefix = Path(param.snapshot_prefix or solver.with_suffix(""))
+def _place_snapshots(
+    param: caffe_pb2.SolverParameter, solver: Path, run: Path | None, *, name: str | None
+) -> None:
+    """Set snapshot_prefix; the default is UpgradeSnapshotPrefixProperty's.
+
+    Args:
+        param: is changed.
+        solver: the solver's file.
+        run: the folder for the snapshots; None for that of snapshot_prefix.
+        name: what the snapshots are called in the place of what snapshot_prefix ends in: the
+            solver's own prefix names the net that it was written for.
+    """
+    prefix = Path(param.snapshot_prefix or output_beside(solver.with_suffix("")))
     if param.snapshot_prefix.endswith("/") or prefix.is_dir():
         prefix = prefix / solver.stem
+    if name is not None:
+        prefix = prefix.with_name(name)
     if run is not None:
         prefix = run / prefix.name
-    prefix.parent.mkdir(parents=True, exist_ok=True)
     param.snapshot_prefix = str(prefix)
 
 

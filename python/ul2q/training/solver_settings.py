@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format
 
 from ul2q.nets import data_layers
-from ul2q.nets.prototxt import PrototxtError, explain, near_names
+from ul2q.nets.prototxt import PrototxtError
+from ul2q.nets.prototxt_errors import explain_text
+from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,10 +106,12 @@ def _parse(holder: Any, field: Any, text: str) -> Any:
         text = json.dumps(text, ensure_ascii=False)
     if field.message_type is not None and not text.startswith("{"):
         raise PrototxtError(f"{field.name} takes {{ fields }}, or give one of them: {field.name}.…")
+    line = f"{field.name}: {text}"
     try:
-        text_format.Parse(f"{field.name}: {text}", holder)
+        text_format.Parse(line, holder)
     except text_format.ParseError as error:
-        raise PrototxtError(explain(str(error))) from error
+        _, what = explain_text(line, str(error), holder.DESCRIPTOR)
+        raise PrototxtError(what) from error
     if [given.name for given, _ in holder.ListFields()] != [field.name]:
         raise PrototxtError(f"{text!r} is not one value")
     return holder

@@ -10,7 +10,7 @@ import numpy as np
 
 from ul2q.errors import UserError
 from ul2q.models.caffemodel import read_caffemodel
-from ul2q.models.weights import load_weights
+from ul2q.models.weights import copy_what_fits, load_weights, told
 from ul2q.nets.net_outputs import weights_not_finite
 from ul2q.runs.snapshots import Snapshot, SnapshotError, as_snapshot, check_snapshot
 from ul2q.training.errors import TrainingError
@@ -35,16 +35,26 @@ def snapshot_to_go_on_from(path: Path) -> Snapshot:
     return as_snapshot(path)
 
 
-def load_initial_weights(solver: caffe.SGDSolver, weights: Sequence[Path]) -> None:
+def load_initial_weights(
+    solver: caffe.SGDSolver, weights: Sequence[Path], net_name: str, warn: Callable[[str], None]
+) -> None:
     """Copy the layers of these files into the solver's nets, those for tests too.
+
+    Args:
+        solver: the solver.
+        weights: the files, later ones over earlier ones.
+        net_name: the train net's file, for messages.
+        warn: told once for each file of the layers that do not go together.
 
     Raises:
         WeightsError: a file is damaged, or has no layer of the train net.
     """
     for path in weights:
-        load_weights(solver.net, path, complete=False)
+        not_taken = load_weights(solver.net, path, complete=False, net_name=net_name)
+        if not_taken:
+            warn(told(not_taken, path, net_name))
         for net in solver.test_nets:
-            net.copy_from(str(path))
+            copy_what_fits(net, path)
 
 
 def restore_first_intact(

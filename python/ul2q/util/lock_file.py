@@ -44,6 +44,21 @@ class LockFile:
         return self._file.fileno()
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock; the file need not be there, and stays as it is.
+
+    For a moment no process can acquire it.
+    """
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 @contextmanager
 def lock_file(path: Path) -> Iterator[LockFile]:
     """A lock, released at the end of the block; its folder must be there.

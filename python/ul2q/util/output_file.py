@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -28,13 +30,48 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         OutputExistsError: there is a file and `force` is not set, or a folder.
     """
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder")
+        raise FileNotFoundError(f"{path.parent}: no such folder; make it, or choose another")
     if path.is_dir():
         raise OutputExistsError(f"{path} is a folder; give the name of a file")
     if not force and path.exists():
         raise OutputExistsError(
             f"{path} exists already; choose another name, or replace it with --force (force=True)"
         )
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file, or a folder, in what fails in the block without a name, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """A folder, made with its parents if it is missing.
+
+    What was made here is removed again if the block raises and nothing stands in it.
+
+    Raises:
+        NotADirectoryError: a file stands there, or at a parent.
+    """
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        there = next(one for one in (path, *path.parents) if one.exists())
+        raise NotADirectoryError(f"{there} is a file; a folder is to be there") from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it is not empty
+            for one in missing:
+                one.rmdir()
+        raise
 
 
 def write_file(path: Path, content: bytes, *, force: bool) -> None:
@@ -54,7 +91,7 @@ def write_file(path: Path, content: bytes, *, force: bool) -> None:
     target = path.resolve()
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with temporary.open("xb") as file:
+        with naming(path), temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -16,7 +16,16 @@ TEXTS: list[tuple[str, str | bytes, list[str]]] = [
         "layer { name: 'p'\n pooling_param { pool: MAXX } }",
         ["net.prototxt:2:24", '"MAXX"', 'Did you mean "MAX"', "(in layer 'p')"],
     ),
-    ("a brace that is not closed", "layer { name: 'a'\n", ["net.prototxt:2:1", "(in layer 'a')"]),
+    (
+        "a brace that is not closed",
+        "layer { name: 'a'\n",
+        ["net.prototxt:2:1", "a } is missing: the { of layer 'a' in line 1", "(in layer 'a')"],
+    ),
+    (
+        "a brace that is missing between two layers",
+        "name: 'n'\nlayer { name: 'a'\n  input_param { shape { dim: 1 } }\nlayer { name: 'b' }",
+        ["net.prototxt:4:1", "a } is missing before 'layer'", "the { of layer 'a' in line 2"],
+    ),
     ("a word for a number", "layer { top: 'x' loss_weight: many }", ["net.prototxt:1:31", "many"]),
     ("a string without end", "layer { name: 'a }", ["net.prototxt:1", "string"]),
     (

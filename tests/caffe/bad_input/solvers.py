@@ -122,6 +122,14 @@ CASES = [
     ),
     solver_case("no stepsize", "stepsize() > 0", lr_policy="step", gamma=0.1),
     solver_case("gamma", "gamma() >= 0", lr_policy="exp", gamma=-1),
+    solver_case(
+        "nearly cosine",
+        "learning rate policy: cosinus",
+        'Did you mean "cosine"',
+        lr_policy="cosinus",
+    ),
+    solver_case("cosine to nowhere", "max_iter() > 0", lr_policy="cosine", max_iter=0),
+    solver_case("warmup_iter", "warmup_iter() >= 0", warmup_iter=-1),
     solver_case("no net", "must specify a train net", net=None),
     solver_case("two nets", "must not contain more than one", train_net="other"),
     solver_case(
