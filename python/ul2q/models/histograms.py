@@ -105,28 +105,44 @@ def _histogram(blob: ModelBlob, bits: int | None) -> Histogram:
     return normalised_histogram(title, blob.values, quantised)
 
 
-def histogram_figure(histograms: Sequence[Histogram]) -> Figure:
+def histogram_figure(
+    histograms: Sequence[Histogram],
+    *,
+    colours: tuple[str, str, str] = (COLOURS[0], COLOURS[1], "black"),
+) -> Figure:
     """A panel for each histogram, against the density of N(0, 1).
+
+    Args:
+        histograms: at least one.
+        colours: of the weights, of what they are quantised to, and of N(0, 1).
 
     Raises:
         FiguresError: matplotlib is missing.
     """
     figure, panels = panels_in_rows(len(histograms))
     for axes, histogram in zip(panels, histograms, strict=True):
-        _draw_histogram(axes, histogram)
+        _draw_histogram(axes, histogram, colours)
     panels[0].legend(fontsize="x-small")
     figure.supxlabel("(value − mean) / σ", fontsize="small")
     return figure
 
 
-def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
+def _draw_histogram(axes: Axes, histogram: Histogram, colours: tuple[str, str, str]) -> None:
+    weights, colour, normal = colours
     axes.stairs(
-        histogram.density, histogram.edges, fill=True, color=COLOURS[0], alpha=0.4, label="weights"
+        histogram.density, histogram.edges, fill=True, color=weights, alpha=0.4, label="weights"
     )
     x = np.linspace(histogram.edges[0], histogram.edges[-1], 201)
-    axes.plot(x, np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi), "k--", linewidth=1, label="N(0, 1)")
+    axes.plot(
+        x,
+        np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi),
+        "--",
+        color=normal,
+        linewidth=1,
+        label="N(0, 1)",
+    )
     if histogram.levels is not None and histogram.level_density is not None:
-        x, y, colour = histogram.levels, histogram.level_density, COLOURS[1]
+        x, y = histogram.levels, histogram.level_density
         if x.size <= _MOST_LEVELS:
             axes.vlines(x, 0, y, color=colour, linewidth=2, label="quantised")
         else:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ul2q.models.histograms import histogram_figure
+from ul2q.report.colours import NORMAL, PAPER, colour_of
 from ul2q.report.paper import paper_result, paper_results
 from ul2q.runs.log import LEARNING_RATE, TRAIN_LOSS
 from ul2q.runs.quantization_log import mse_columns
 from ul2q.runs.record import FLOAT
 from ul2q.util.figures import (
-    COLOURS,
     panel_grid,
     panels_in_rows,
     plain,
@@ -22,7 +23,7 @@ from ul2q.util.figures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from ul2q.report.summary import Group
     from ul2q.runs.log import Log
 
-_WIDE = (7.2, 3.8)  # the size of a panel that stands alone, in inches
-_PANEL = (4.6, 3.0)
+_WIDE = (4.8, 4.6)  # a panel that stands alone fits on a telephone: 358 pixels, in inches
+_PANEL = (4.6, 3.6)
+_LEGEND_BELOW = 0.5  # inches from the panel to its legend
+_LEGEND_WIDTH = 44  # characters of a line
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", "--", "-.", ":")
 _MOST_POINTS = 400  # A screen does not show more of a curve.
@@ -60,31 +63,30 @@ def accuracy_figure(groups: Sequence[Group]) -> Figure | None:
     if not lines and not floats:
         return None
     figure, [[axes]] = panel_grid(1, 1, panel=_WIDE)
-    styles = _styles()
+    styles = _styles_by_method([method for method, _ in lines])
     beside: dict[int | None, list[Group]] = {}
     for group in itertools.chain.from_iterable(lines.values()):
         beside.setdefault(group.bits, []).append(group)
-    for (method, variant), points in lines.items():
-        style = next(styles)
+    for ((method, variant), points), style in zip(lines.items(), styles, strict=True):
         bits = [_apart(group, beside[group.bits]) for group in points]
-        label = plain(", ".join(filter(None, (method, variant))))
+        label = _legend_text(", ".join(filter(None, (method, variant))))
         axes.plot(bits, [np.mean(group.accuracies) for group in points], label=label, **style)
         for x, group in zip(bits, points, strict=True):
             axes.vlines(x, min(group.accuracies), max(group.accuracies), color=style["color"])
     for group, dashes in zip(floats, itertools.cycle(("--", (0, (1, 1)), "-.")), strict=False):
         axes.axhline(
             float(np.mean(group.accuracies)),
-            color="black",
+            color=colour_of(FLOAT),
             linewidth=1,
             linestyle=dashes,
-            label=plain(group.label),
+            label=_legend_text(group.label),
         )
     widths = {group.bits for group in groups if group.bits} | _draw_paper(axes, groups, lines)
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(widths), [str(bits) for bits in sorted(widths)])
     axes.set_xticks([], minor=True)
     axes.set_xlabel("bits of a weight")
-    axes.set_ylabel("test accuracy, %")
+    _label_accuracies(axes)
     _finish(axes, groups[0].title)
     return figure
 
@@ -113,15 +115,15 @@ def _draw_paper(
                 list(points.values()),
                 linestyle=":",
                 linewidth=1,
-                color="0.45",
+                color=PAPER,
                 marker=marker,
                 markerfacecolor="white",
-                label=f"paper: {results[0].label}, {net.title} on {net.data}",
+                label=_legend_text(f"paper: {results[0].label}, {net.title} on {net.data}"),
                 zorder=1,
             )
     if reference := paper_result(net, FLOAT, None):
         axes.axhline(
-            reference.accuracy, color="0.45", linewidth=1, linestyle=(0, (4, 4)), zorder=1,
+            reference.accuracy, color=PAPER, linewidth=1, linestyle=(0, (4, 4)), zorder=1,
             label="paper: float",
         )  # fmt: skip
     return widths
@@ -140,19 +142,21 @@ def comparison_figure(groups: Sequence[Group]) -> Figure | None:
         return None
     panels = 2 if any(run.metrics.accuracy for run in runs) else 1
     figure, [[losses, *others]] = panel_grid(1, panels, panel=_PANEL)
-    for group, style in zip(groups, _styles(), strict=False):
+    for group, style in zip(
+        groups, _styles_by_method([group.method for group in groups]), strict=True
+    ):
         for i, run in enumerate(run for run in group.runs if run.log):
             if run.log is not None:
-                label = "_" if i else plain(group.label)
-                smooth = style | {"marker": None, "most": _COMPARED_POINTS}
+                label = "_" if i else _legend_text(group.label)
+                smooth = style | {"most": _COMPARED_POINTS, "markevery": _COMPARED_POINTS // 5}
                 _draw_series(losses, run.log, TRAIN_LOSS, label, **smooth)
                 if run.metrics.accuracy:
                     _draw_tests(others[0], run.log, run.metrics.accuracy, label, **style)
     _label_losses(losses, "train loss")
     for accuracies in others:
-        accuracies.set_ylabel("test accuracy, %")
+        _label_accuracies(accuracies)
         _grid_lines(accuracies, "test accuracy")
-    _legend_beside([losses, *others][-1])
+    _legend_below(losses)
     return figure
 
 
@@ -163,25 +167,30 @@ def training_figure(run: Run) -> Figure | None:
     """
     panels: list[tuple[Log, Any]] = []
     if run.log is not None and _has_rows(run.log):
-        panels.append((run.log, partial(_draw_losses, columns=run.metrics.losses)))
-        if run.metrics.accuracies:
-            panels.append((run.log, partial(_draw_accuracies, columns=run.metrics.accuracies)))
+        metrics, colour = run.metrics, colour_of(run.method)
+        panels.append((run.log, partial(_draw_losses, columns=metrics.losses, colour=colour)))
+        if metrics.accuracies:
+            draw = partial(_draw_accuracies, columns=metrics.accuracies, colour=colour)
+            panels.append((run.log, draw))
     if run.quantization is not None and _has_rows(run.quantization):
-        panels.append((run.quantization, _draw_quantization))
+        draw = partial(_draw_quantization, colour=colour_of(run.method))
+        panels.append((run.quantization, draw))
     if not panels:
         return None
     figure, [row] = panel_grid(1, len(panels), panel=_PANEL)
     for axes, (log, draw) in zip(row, panels, strict=True):
         draw(axes, log)
         for iteration in _rate_changes(run.log):
-            axes.axvline(iteration, color="0.8", linewidth=0.8, zorder=0)
+            axes.axvline(iteration, color="#cccccc", linewidth=0.8, zorder=0)
     return figure
 
 
 def weights_figure(run: Run) -> Figure | None:
     """Normalised histograms of the weights against N(0, 1), and the levels; None without."""
     histograms = [layer.histogram for layer in run.layers if layer.histogram]
-    return histogram_figure(histograms) if histograms else None
+    if not histograms:
+        return None
+    return histogram_figure(histograms, colours=(colour_of(FLOAT), colour_of(run.method), NORMAL))
 
 
 def codes_figure(run: Run) -> Figure | None:
@@ -191,19 +200,19 @@ def codes_figure(run: Run) -> Figure | None:
         return None
     figure, panels = panels_in_rows(len(layers))
     for axes, layer in zip(panels, layers, strict=True):
-        _draw_codes(axes, layer)
+        _draw_codes(axes, layer, colour_of(run.method))
     figure.supxlabel("code", fontsize="small")
     figure.supylabel("share of the weights, %", fontsize="small")
     return figure
 
 
-def _draw_codes(axes: Axes, layer: LayerWeights) -> None:
+def _draw_codes(axes: Axes, layer: LayerWeights, colour: str) -> None:
     quantized = layer.quantized
     if quantized is None:
         return
     shares = 100 * quantized.counts / quantized.counts.sum()
     if quantized.possible <= 16:
-        axes.bar(quantized.codes, shares, width=0.8, color=COLOURS[1])
+        axes.bar(quantized.codes, shares, width=0.8, color=colour)
         axes.set_xticks(range(quantized.lowest_code, quantized.highest_code + 1,
                               quantized.code_step))  # fmt: skip
         axes.set_xlim(quantized.lowest_code - 0.6, quantized.highest_code + 0.6)
@@ -211,34 +220,35 @@ def _draw_codes(axes: Axes, layer: LayerWeights) -> None:
         bins = min(quantized.possible, _MOST_BARS)
         edges = np.linspace(quantized.lowest_code, quantized.highest_code + 1, bins + 1) - 0.5
         heights, _ = np.histogram(quantized.codes, edges, weights=shares)
-        axes.stairs(heights, edges, fill=True, color=COLOURS[1])
+        axes.stairs(heights, edges, fill=True, color=colour)
         axes.set_xlim(edges[0], edges[-1])
     axes.tick_params(labelsize="small")
     used = f"{len(quantized.codes)} of {quantized.possible} codes"
     set_title(axes, f"{layer.name}, {quantized.method} {quantized.bits} bit: {used}")
 
 
-def _draw_losses(axes: Axes, log: Log, *, columns: Sequence[str]) -> None:
-    styles = _styles()
+def _draw_losses(axes: Axes, log: Log, *, columns: Sequence[str], colour: str) -> None:
+    styles = _styles(colour, len(columns) + 1)
     _draw_series(axes, log, TRAIN_LOSS, "train", **next(styles) | {"marker": None})
     for column in columns:
-        _draw_tests(axes, log, column, plain(column), scale=1, **next(styles))
+        _draw_tests(axes, log, column, _legend_text(column), scale=1, **next(styles))
     _label_losses(axes, "loss")
-    axes.legend(fontsize="x-small")
+    _legend_below(axes)
 
 
-def _draw_accuracies(axes: Axes, log: Log, *, columns: Sequence[str]) -> None:
-    for column, style in zip(columns, _styles(), strict=False):
-        _draw_tests(axes, log, column, plain(column), **style)
-    axes.set_ylabel("test accuracy, %")
+def _draw_accuracies(axes: Axes, log: Log, *, columns: Sequence[str], colour: str) -> None:
+    for column, style in zip(columns, _styles(colour, len(columns)), strict=True):
+        _draw_tests(axes, log, column, _legend_text(column), **style)
+    _label_accuracies(axes)
     _grid_lines(axes, "test accuracy")
     if len(columns) > 1:
-        axes.legend(fontsize="x-small")
+        _legend_below(axes)
 
 
-def _draw_quantization(axes: Axes, log: Log) -> None:
-    for (blob, column), style in zip(mse_columns(log).items(), _styles(), strict=False):
-        _draw_series(axes, log, column, plain(blob), **style | {"marker": None})
+def _draw_quantization(axes: Axes, log: Log, *, colour: str) -> None:
+    blobs = mse_columns(log)
+    for (blob, column), style in zip(blobs.items(), _styles(colour, len(blobs)), strict=True):
+        _draw_series(axes, log, column, _legend_text(blob), **style | {"markevery": 0.2})
     _label_losses(axes, "mean squared error")
     _finish(axes, "quantisation loss")
 
@@ -249,7 +259,15 @@ def _draw_series(
     """Draw a column over the iterations, a long one thinned out to `most` means."""
     if column in log.columns:
         x, y = log.series(column)
-        axes.plot(_thinned(x, most), _thinned(y, most), label=label, **style)
+        _plot(axes, _thinned(x, most), _thinned(y, most), label, style)
+
+
+def _plot(
+    axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str, style: Mapping[str, Any]
+) -> None:
+    """Draw a line; of a single point there is none, so that it has a marker in any case."""
+    more = {} if len(x) != 1 or style.get("marker") else {"marker": "o"}
+    axes.plot(x, y, label=label, **{**style, **more})
 
 
 def _draw_tests(
@@ -258,7 +276,16 @@ def _draw_tests(
     """Draw a test output without that before the first iteration, far from all others."""
     x, y = log.series(column)
     begin = int(len(x) > 0 and x[0] == 0)
-    axes.plot(_thinned(x[begin:]), scale * _thinned(y[begin:]), label=label, **style)
+    _plot(axes, _thinned(x[begin:]), scale * _thinned(y[begin:]), label, style)
+
+
+def _label_accuracies(axes: Axes) -> None:
+    """Accuracies are per cent: the axis ends at 100 and 0, and nothing is cut off there."""
+    lowest, highest = axes.get_ylim()
+    axes.set_ylim(max(lowest, 0.0), min(highest, 100.0))
+    for line in axes.get_lines():
+        line.set_clip_on(False)
+    axes.set_ylabel("test accuracy, %")
 
 
 def _label_losses(axes: Axes, title: str) -> None:
@@ -269,12 +296,31 @@ def _label_losses(axes: Axes, title: str) -> None:
 
 def _finish(axes: Axes, title: str) -> None:
     _grid_lines(axes, title)
-    _legend_beside(axes)
+    _legend_below(axes)
 
 
-def _legend_beside(axes: Axes) -> None:
-    """Put a legend on the right, where it covers nothing."""
-    axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+def _legend_below(axes: Axes) -> None:
+    """Put a legend below the panel, within the drawing, where it covers nothing."""
+    from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - matplotlib is optional
+
+    labels = [text for text in axes.get_legend_handles_labels()[1] if text]
+    longest = max((len(line) for text in labels for line in text.split("\n")), default=0)
+    columns = max(1, min(3, len(labels), 54 // (longest + 6)))
+    # In inches, as the axis' labels do not shrink with the panel.
+    below = ScaledTranslation(0, -_LEGEND_BELOW, axes.figure.dpi_scale_trans)
+    axes.legend(
+        fontsize="x-small",
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=axes.transAxes + below,
+        borderaxespad=0,
+        ncols=columns,
+    )
+
+
+def _legend_text(text: str) -> str:
+    """A text for a legend, broken into lines that fit into the drawing."""
+    return plain(textwrap.fill(text, _LEGEND_WIDTH))
 
 
 def _grid_lines(axes: Axes, title: str) -> None:
@@ -288,17 +334,23 @@ def _grid_lines(axes: Axes, title: str) -> None:
     set_title(axes, title)
 
 
-def _styles() -> Iterator[dict[str, Any]]:
-    """Looks of lines, as many as needed; colour-blind people tell them by marker and dashes."""
-    for dashes in itertools.cycle(_DASHES):
-        for colour, marker in zip(COLOURS, _MARKERS, strict=True):
-            yield {
-                "color": colour,
-                "marker": marker,
-                "linestyle": dashes,
-                "linewidth": 1.2,
-                "markersize": 4,
-            }
+def _styles(colour: str, count: int) -> Iterator[dict[str, Any]]:
+    """Looks of so many lines in one colour, from strong to faint."""
+    for i in range(count):
+        yield {
+            "color": colour,
+            "alpha": 1.0 if count < 2 else 1 - 0.6 * i / (count - 1),
+            "marker": _MARKERS[i % len(_MARKERS)],
+            "linestyle": _DASHES[i // len(_MARKERS) % len(_DASHES)] if i else "-",
+            "linewidth": 1.2,
+            "markersize": 4,
+        }
+
+
+def _styles_by_method(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Looks of lines in the colours of their methods, for each method from strong to faint."""
+    looks = {name: _styles(colour_of(name), names.count(name)) for name in dict.fromkeys(names)}
+    return [next(looks[name]) for name in names]
 
 
 def _thinned(numbers: NDArray[Any], most: int = _MOST_POINTS) -> NDArray[Any]:

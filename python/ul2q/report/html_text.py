@@ -65,6 +65,8 @@ def inline_svg(svg: str, key: str, *, label: str) -> str:
     body = re.sub(r">\s*\n\s*<", ">\n<", _TAG.sub(tidy, body)).strip()
     # As large as on paper at least, where it is scrolled sideways if need be.
     style = f"min-width:{points:.0f}px;max-width:{1.5 * points:.0f}px"
+    # The page's own ground shows through, with the shadows that say that there is more beside.
+    body = body.replace('style="fill: #ffffff"', 'style="fill: none"')
     return body.replace(
         "<svg ", f'<svg role="img" aria-label="{escape(label)}" style="{style}" ', 1
     )

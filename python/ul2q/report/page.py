@@ -7,10 +7,11 @@ from html import escape
 from string import Template
 from typing import TYPE_CHECKING
 
+from ul2q.report.colours import NORMAL, PAPER, colour_key
 from ul2q.report.html_text import inline_svg, table
 from ul2q.report.runs import STATUSES
-from ul2q.report.views import View, layers_view, paper_view, runs_view, summary_view
-from ul2q.runs.record import DONE, WAITING
+from ul2q.report.views import View, layers_view, paper_view, runs_view, size_text, summary_view
+from ul2q.runs.record import DONE, FLOAT, WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,9 +30,10 @@ _PAGE = Template("""\
 <title>$title</title>
 <style>
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #d8d8d8;
-  --soft: #666; --bad: #a33100; }
+  --soft: #666; --bad: #a33100; --shade: #0005; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e4e4; --paper: #151515; --line: #444; --soft: #a5a5a5; --bad: #ff9d6b; }
+  :root { --ink: #e4e4e4; --paper: #151515; --line: #444; --soft: #a5a5a5; --bad: #ff9d6b;
+    --shade: #fff5; }
   svg { filter: invert(0.92) hue-rotate(180deg); }
 }
 body { max-width: 72rem; margin: 0 auto; padding: 0 1rem 3rem; color: var(--ink);
@@ -39,7 +41,18 @@ body { max-width: 72rem; margin: 0 auto; padding: 0 1rem 3rem; color: var(--ink)
 h1, h2, h3 { line-height: 1.2; margin: 2rem 0 .5rem; overflow-wrap: anywhere; }
 h3 { border-top: 1px solid var(--line); padding-top: 1rem; }
 a { color: inherit; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; max-width: 100%; scrollbar-width: thin;
+  background: linear-gradient(to right, var(--paper) 40%, transparent) left / 3rem 100% local,
+    linear-gradient(to left, var(--paper) 40%, transparent) right / 3rem 100% local,
+    linear-gradient(to right, var(--shade), transparent) left / 1rem 100% scroll,
+    linear-gradient(to left, var(--shade), transparent) right / 1rem 100% scroll;
+  background-repeat: no-repeat; }
+.wide::-webkit-scrollbar { height: .5rem; }
+.wide::-webkit-scrollbar-thumb { background: var(--soft); border-radius: .25rem; }
+.key { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; list-style: none;
+  font-size: .875rem; }
+.key svg { display: inline-block; width: .9rem; height: .9rem; vertical-align: -.1rem; }
+p, li, figcaption { overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
@@ -122,6 +135,8 @@ def page(
         left_out: the folders that are not in the report, and why.
     """
     anchors = {run.folder: f"run-{i}" for i, run in enumerate(runs, start=1)}
+    net_drawn = any(one.accuracy or one.comparison for one in net_pictures.values())
+    run_drawn = any(one.training or one.weights or one.codes for one in run_pictures.values())
     references = {run: one for group in groups for run, one in group.references.items()}
     parts = [
         _overview(runs, anchors),
@@ -132,6 +147,7 @@ def page(
         "run is the one whose weights a run began from, else that of the same schedule and seed, "
         "else the best; each run below says which. The paper’s figure stands beside runs on the "
         "paper’s data alone.</p>",
+        *(_colours(runs) if net_drawn or run_drawn else []),
         *_nets(groups, net_pictures),
         "<h2>Runs</h2>",
         _runs_table(runs, anchors),
@@ -173,6 +189,19 @@ def _so_far(run: Run) -> str:
         return ""
     of = f" of {run.max_iterations}" if run.max_iterations else ""
     return f", {run.iterations}{of} iterations"
+
+
+def _colours(runs: Sequence[Run]) -> list[str]:
+    """What the colours of all figures mean."""
+    used = {run.method for run in runs} | {FLOAT}
+    key = {name: colour for name, colour in colour_key().items() if name in used}
+    key |= {"the paper": PAPER, "N(0, 1)": NORMAL}
+    items = "".join(
+        f'<li><svg viewBox="0 0 1 1" aria-hidden="true"><rect width="1" height="1" '
+        f'fill="{colour}"/></svg> {escape(name)}</li>'
+        for name, colour in key.items()
+    )
+    return [f'<ul class="key">{items}</ul>']
 
 
 def _nets(groups: Sequence[Group], pictures: Mapping[str, NetPictures]) -> list[str]:
@@ -222,6 +251,8 @@ def _run(run: Run, anchor: str, pictures: RunPictures, reference: FloatReference
             f"{escape(reference.reason)}.</p>"
         )
     parts += (f'<p class="note">{escape(note.capitalize())}.</p>' for note in run.notes)
+    if run.size is not None:
+        parts.append(f"<p>{escape(size_text(run.size, run.multiply_adds))}</p>")
     if pictures.training:
         parts.append(_figure(pictures.training))
     view = layers_view(run)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
 
-from ul2q.models.caffemodel import read_caffemodel
+from ul2q.models.caffemodel import read_blobs, read_caffemodel
+from ul2q.models.size import model_size
 from ul2q.nets.data_layers import LMDB_OF_PHASE, data_layers, net_state
 from ul2q.nets.data_sets import data_set
 from ul2q.nets.layer_types import ACTIVATION
@@ -31,8 +32,9 @@ from ul2q.runs.training_record import read_training_record
 from ul2q.util.paths import StrPath, as_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from ul2q.models.size import ModelSize
     from ul2q.report.layers import LayerWeights
     from ul2q.runs.record import Record
     from ul2q.runs.training_record import TrainingRecord
@@ -83,6 +85,8 @@ class Run:
         data: the name of the data set that it trained on, as "mnist"; "" if that is not known.
         began_from: the SHA-256 of the .caffemodel files that it began from.
         schedule: the fields of its solver that decide how it trains, without the seed.
+        size: of its newest model; None if there is none.
+        multiply_adds: of each layer for one example, by name; empty if that is not recorded.
         is_of_sweep: whether a sweep's record stands in its folder.
         notes: what is missing.
     """
@@ -110,6 +114,8 @@ class Run:
     data: str = ""
     began_from: tuple[str, ...] = ()
     schedule: str = ""
+    size: ModelSize | None = None
+    multiply_adds: Mapping[str, int] = field(default_factory=dict)
     is_of_sweep: bool = False
 
     @property
@@ -172,6 +178,8 @@ def _read_run(folder: Path, name: str) -> Run:
         data=_printable(_data_name(record, training, net)),
         began_from=tuple(one.sha256 for one in training.weights) if training else (),
         schedule=_schedule(solver),
+        size=model_size(read_blobs(model), weights.layer) if model and weights else None,
+        multiply_adds=training.multiply_adds if training else {},
         is_of_sweep=record is not None,
     )
     stop = read_early_stop(folder)

@@ -24,7 +24,7 @@ class Table:
     Attributes:
         name: the name of its CSV file, without the suffix.
         columns: the columns' names.
-        rows: a cell for each column: a number as it is, a text, or None.
+        rows: a cell for each column: a number, a text, or None.
     """
 
     name: str
@@ -32,8 +32,13 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
 
     def csv(self) -> bytes:
-        """The content of its CSV file."""
-        return csv_table(self.columns, self.rows)
+        """The content of its CSV file, with numbers of seven digits at most, as float32 has."""
+        return csv_table(self.columns, [tuple(map(_rounded, row)) for row in self.rows])
+
+
+def _rounded(cell: Any) -> Any:
+    """A cell for people: 89.64 in place of 89.64000000000001."""
+    return float(f"{cell:.7g}") if isinstance(cell, float) else cell
 
 
 def all_tables(groups: Sequence[Group], runs: Sequence[Run]) -> tuple[Table, ...]:
@@ -85,6 +90,7 @@ def _runs(groups: Sequence[Group], runs: Sequence[Run]) -> Table:
     columns = (
         *("run", "net", "data", "method", "bits", "seed", "variant", "status", "accuracy", "loss"),
         *("iterations", "max_iterations", "seconds", "float_run", "compared_with", "compared_as"),
+        *("bits_per_weight", "kilobytes", "float_kilobytes", "compression", "multiply_adds"),
         *("error", "notes"),
     )
     rows = tuple(
@@ -94,11 +100,21 @@ def _runs(groups: Sequence[Group], runs: Sequence[Run]) -> Table:
             *(run.accuracy, run.loss, run.iterations, run.max_iterations, run.seconds),
             run.float_run,
             *((one.run.name, one.reason) if (one := references.get(run.folder)) else (None, None)),
+            *_size(run),
             *(run.error, "; ".join(run.notes) or None),
         )
         for run in runs
     )
     return Table("runs", columns, rows)
+
+
+def _size(run: Run) -> tuple[float | None, ...]:
+    """Bits of a weight, kB as they are and as floats, compression, multiply-adds."""
+    cost = sum(run.multiply_adds.values()) or None
+    if run.size is None:
+        return (*(None,) * 4, cost)
+    size = run.size
+    return size.bits_per_weight, size.kilobytes, size.float_kilobytes, size.compression, cost
 
 
 def _layers(runs: Sequence[Run]) -> Table:

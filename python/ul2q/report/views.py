@@ -10,8 +10,9 @@ from ul2q.report.runs import STATUSES
 from ul2q.report.tables import difference_to_paper, logged_losses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from ul2q.models.size import ModelSize
     from ul2q.report.layers import LayerWeights
     from ul2q.report.runs import Run
     from ul2q.report.summary import Group
@@ -79,28 +80,45 @@ def layers_view(run: Run) -> View:
     """A run's blobs of weights, and those of which quantization.csv alone tells."""
     headings = (
         *("weights", "shape", "mean", "σ", "quantised", "α", "β", "loss", "% of σ²"),
-        *("codes used", "share of each, %"),
+        *("codes used", "multiply-adds", "share of each, %"),
     )
-    rows = [_layer_cells(layer) for layer in run.layers]
+    rows = [
+        _layer_cells(layer, run.multiply_adds.get(layer.name.removesuffix("[0]")))
+        for layer in run.layers
+    ]
     known = {layer.name for layer in run.layers if layer.quantized}
     rows += [
-        (name, "", "", "", "", "", "", _short(loss), "", "", "")
+        (name, "", "", "", "", "", "", _short(loss), "", "", "", "")
         for name, loss in logged_losses(run).items()
         if name not in known
     ]
-    return View(headings, frozenset((2, 3, 5, 6, 7, 8, 9)), rows)
+    return View(headings, frozenset((2, 3, 5, 6, 7, 8, 9, 10)), rows)
 
 
-def _layer_cells(layer: LayerWeights) -> tuple[str, ...]:
+def size_text(size: ModelSize, multiply_adds: Mapping[str, int]) -> str:
+    """What a model takes to store and to compute with, in a sentence."""
+    mean = size.bits_per_weight
+    parts = [f"{size.weights:,} weights" + ("" if mean is None else f" of {mean:.2f} bits")]
+    parts.append(
+        f"all parameters {size.kilobytes:,.1f} kB, as floats {size.float_kilobytes:,.1f} kB: "
+        f"{size.compression:.1f} times smaller"
+    )
+    if multiply_adds:
+        parts.append(f"{sum(multiply_adds.values()):,} multiply-adds for one example")
+    return "; ".join(parts) + "."
+
+
+def _layer_cells(layer: LayerWeights, multiply_adds: int | None) -> tuple[str, ...]:
     place = (
         layer.name,
         "×".join(map(str, layer.shape)),
         _short(layer.mean),
         _short(layer.sigma),
     )
-    q = layer.quantized
+    q, cost = layer.quantized, "" if multiply_adds is None else f"{multiply_adds:,}"
     if q is None:
-        return (*place, "float" if layer.sigma is not None else "", *[""] * 6)
+        kind = "float" if layer.sigma is not None else ""
+        return (*place, kind, *[""] * 5, cost, "")
     shares = 100 * q.counts / q.counts.sum()
     few = [f"{code}: {share:.1f}" for code, share in zip(q.codes, shares, strict=True)]
     return (
@@ -109,6 +127,7 @@ def _layer_cells(layer: LayerWeights) -> tuple[str, ...]:
         *map(_short, (q.scale, q.shift, q.loss)),
         _short(None if q.share is None else 100 * q.share),
         f"{len(q.codes)} of {q.possible}",
+        cost,
         ", ".join(few) if len(few) <= 4 else "",
     )
 
