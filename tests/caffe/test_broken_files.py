@@ -82,7 +82,7 @@ def test_a_prototxt_that_does_not_parse_is_named_with_line_and_column(
         (LINEAR.replace('"InnerProduct"', '"Nothing"'), "Unknown layer type: Nothing"),
         (LINEAR.replace('bottom: "x"', 'bottom: "z"'), "Unknown bottom blob 'z'"),
         (LINEAR.replace("dim: 4 dim: 2", "dim: 4 dim: 5"), "Inputs must have the same dimension"),
-        (LINEAR.replace('"gaussian"', '"nothing"'), "Unknown filler name: nothing"),
+        (LINEAR.replace('"gaussian"', '"nothing"'), "Unknown filler type: nothing"),
     ],
 )
 def test_a_net_that_makes_no_sense_is_refused(text: str, words: str, make_net: NetMaker) -> None:

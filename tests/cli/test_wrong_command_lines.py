@@ -31,7 +31,7 @@ LINES: list[tuple[str, str, tuple[str, ...]]] = [
     ("a solver for a net", "test solver.prototxt mini.caffemodel", ("a solver", '"net.prototxt"')),
     ("weights for a net", "test mini.caffemodel net.prototxt", ("holds weights", "a net's proto")),
     ("a folder for a net", "test data mini.caffemodel", ("data is a folder", "a net's prototxt")),
-    ("a folder for weights", f"{_TEST} data", ("data is a folder", ".caffemodel")),
+    ("a folder for weights", f"{_TEST} data", ("data holds no weights", ".caffemodel", "of a run")),
     ("a net for weights", f"{_TEST} net.prototxt", ("net.prototxt is a prototxt", "weights")),
     ("a state for weights", f"{_TEST} other.solverstate", ("solver state", ".caffemodel")),
     ("misspelt weights", f"{_TEST} minni.caffemodel", ("did you mean 'mini.caffemodel'",)),

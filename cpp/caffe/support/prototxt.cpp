@@ -160,7 +160,8 @@ std::vector<OpenBlock> OpenBlocks(const std::vector<Tokenizer::Token>& tokens,
 
 /// That a brace is missing before tokens[place], or "" if that is not what is
 /// wrong: the text ends within a block, or the field that comes is none of the
-/// block's but one of a block's around it.
+/// block's but one of a block's around it. A string without an end takes the
+/// rest of the text with it, braces included, and is no missing brace.
 std::string MissingBrace(const std::string& error, const Descriptor& root,
                          const std::vector<Tokenizer::Token>& tokens,
                          std::size_t place) {
@@ -170,6 +171,9 @@ std::string MissingBrace(const std::string& error, const Descriptor& root,
   const OpenBlock* unclosed = nullptr;
   std::string before;
   std::smatch match;
+  if (std::regex_search(error, std::regex("end of string|String literals"))) {
+    return "";
+  }
   if (place >= tokens.size()) {
     unclosed = open.empty() ? nullptr : &open.back();
   } else if (std::regex_match(error, match, kField)) {

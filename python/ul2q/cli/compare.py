@@ -19,6 +19,7 @@ def add_parser(commands: Commands) -> None:
     """Add `ul2q compare`."""
     parser = commands.add_parser("compare", help="say in what two runs differ")
     parser.set_defaults(command=run)
+    parser.examples = ("ul2q compare runs/lenet-float runs/lenet-2bit",)
     parser.description = (
         "Print in what the second run differs from the first: what they reached, the solver's "
         "fields, the layers of the nets, data, weights to begin from, versions and machine."
