@@ -88,7 +88,7 @@ def has_training(folder: Path) -> bool:
 
 def clear_refused(folder: Path) -> None:
     """Remove what a run that has not begun has left in a folder that was empty before."""
-    for name in (RUN_LOCK, SOLVER):
+    for name in (RUN_LOCK, SOLVER, RECORD, CARD):
         (folder / name).unlink(missing_ok=True)
 
 
