@@ -175,7 +175,9 @@ std::string MissingBrace(const std::string& error, const Descriptor& root,
     return "";
   }
   if (place >= tokens.size()) {
-    unclosed = open.empty() ? nullptr : &open.back();
+    // Not where a string without an end swallows the brace.
+    const bool is_expected = error.compare(0, 8, "Expected") == 0;
+    unclosed = is_expected && !open.empty() ? &open.back() : nullptr;
   } else if (std::regex_match(error, match, kField)) {
     const Descriptor* type = &root;
     for (const OpenBlock& block : open) {
