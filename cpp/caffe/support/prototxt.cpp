@@ -171,9 +171,6 @@ std::string MissingBrace(const std::string& error, const Descriptor& root,
   const OpenBlock* unclosed = nullptr;
   std::string before;
   std::smatch match;
-  if (std::regex_search(error, std::regex("end of string|String literals"))) {
-    return "";
-  }
   if (place >= tokens.size()) {
     // Not where a string without an end swallows the brace.
     const bool is_expected = error.compare(0, 8, "Expected") == 0;
