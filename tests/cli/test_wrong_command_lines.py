@@ -22,7 +22,7 @@ LINES: list[tuple[str, str, tuple[str, ...]]] = [
     # A file that is not there, or is something else.
     ("a misspelt solver", "train solvr.prototxt", ("solvr.prototxt", "did you mean 'solver.proto")),
     ("a misspelt suffix", "train solver.prototext", ("did you mean 'solver.prototxt'",)),
-    ("no such folder", "train gone/solver.prototxt", ("gone/solver.prototxt", "did you mean 'lenet/")),
+    ("no such folder", "train gone/solver.prototxt", ("gone/solver", "did you mean 'lenet/")),
     ("a folder for a solver", "train data", ("data is a folder", "a solver's prototxt")),
     ("the working folder", "train .", (". is a folder", "a solver's prototxt")),
     ("a net for a solver", "train net.prototxt", ("net.prototxt:1:1", "this is a net", "solver")),
