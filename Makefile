@@ -113,7 +113,7 @@ tree-pytest = PYTHONPATH=$(CURDIR)/$(1)/python $(BIN)/python -m pytest -p no:cac
 GPU_TESTS := tests/caffe/gpu
 # The tests of the bindings, $(GPU_TESTS) included: of tests/caffe all but what needs other programs or packages, or
 # trains for long in other processes.
-BINDING_TESTS := tests/layers tests/caffe $(addprefix --ignore=tests/caffe/test_,bvlc.py caffe_repairs.py caffe_tool.py \
+BINDING_TESTS := tests/layers tests/caffe $(addprefix --ignore=tests/caffe/test_,bvlc.py caffe_edit.py caffe_patches.py caffe_tool.py \
   determinism.py pycaffe_docs.py pycaffe_files.py pycaffe_types.py)
 CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)
 
