@@ -54,6 +54,8 @@ def test_a_user_without_a_clone(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[-1].split()[1] == trained.split()[-1]
     with Path("out.csv").open(encoding="utf-8", newline="") as file:
         assert len(list(csv.DictReader(file))) == 100
+    assert main(["inspect", weights, "--net", "lenet/deploy_2bit.prototxt"]) == 0
+    assert "4,267,008" in capsys.readouterr().out  # multiply-adds: 460,800 + 3,276,800 + …
     assert main(["deploy-net", net]) == 0
     assert main(["deploy-net", "prototxt/lenet/train_test_float.prototxt", "--shape=1x28x28"]) == 0
     for name in ("deploy_2bit.prototxt", "deploy_float.prototxt"):

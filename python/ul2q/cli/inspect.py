@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import print_table
+from ul2q.cli.common import print_table, prototxt
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +33,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--net",
         metavar="NET",
-        type=Path,
+        type=prototxt,
         help="the net that computes with it, which says how it is quantised (default: as it was "
         "when it was saved) and what it costs",
     )
