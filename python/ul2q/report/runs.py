@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ul2q.models.size import ModelSize
+    from ul2q.report.folders import FoundRuns
     from ul2q.report.layers import LayerWeights
     from ul2q.runs.record import Record
     from ul2q.runs.training_record import TrainingRecord
@@ -124,10 +125,14 @@ class Run:
         return self.status in (DONE, "unknown")
 
 
-def read_runs(folders: StrPath | Sequence[StrPath]) -> tuple[Run, ...]:
+def read_runs(
+    folders: StrPath | Sequence[StrPath], found: FoundRuns | None = None
+) -> tuple[Run, ...]:
     """The runs in folders, ordered by net, method, bits, variant, seed and name.
 
-    Which folders are runs is said by `ul2q.report.folders.find_runs`.
+    Args:
+        folders: where they are.
+        found: what `find_runs` found there, which says which folders are runs; None to look.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -136,14 +141,15 @@ def read_runs(folders: StrPath | Sequence[StrPath]) -> tuple[Run, ...]:
             prototxt is damaged.
     """
     roots = as_paths(folders)
-    found = find_runs(roots).runs
-    if not found:
+    if found is None:
+        found = find_runs(roots)
+    if not found.runs:
         raise ReportError(
             f"{', '.join(map(str, roots))}: no runs there; give a folder of `ul2q sweep`, or "
             "of `ul2q train --run`"
         )
-    names = _names(list(found))
-    runs = [_read_run(folder, names[real]) for real, folder in found.items()]
+    names = _names(list(found.runs))
+    runs = [_read_run(folder, names[real]) for real, folder in found.runs.items()]
     return tuple(sorted(_told_apart(runs), key=_order))
 
 

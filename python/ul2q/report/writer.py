@@ -80,7 +80,9 @@ def write_report(
             f"{files} exists already; choose another folder by --files, or replace what stands "
             "there with --force (force=True)"
         )
-    runs, left_out = read_runs(folders), find_runs(as_paths(folders)).left_out
+    roots = as_paths(folders)
+    found = find_runs(roots)
+    runs = read_runs(roots, found)
     groups = summarise(runs)
     artist = Artist()
     net_pictures = {}
@@ -92,9 +94,9 @@ def write_report(
         **artist.files,
         **{f"{table.name}.csv": table.csv() for table in all_tables(groups, runs)},
     }
-    text = page(groups, runs, net_pictures, run_pictures, files.name, left_out)
+    text = page(groups, runs, net_pictures, run_pictures, files.name, found.left_out)
     files.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_file(files / name, content, force=force)
     write_file(output, text.encode(), force=force)
-    return Report(runs, output, files, left_out)
+    return Report(runs, output, files, found.left_out)
