@@ -73,6 +73,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q quantize`."""
+    from ul2q.nets.prototxt import text_bytes
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import default_output, quantize_net
     from ul2q.util.console import print_warning
@@ -82,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     options = options_of(NetQuantization, arguments)
     result = quantize_net(arguments.net, options)
     output = arguments.output or default_output(arguments.net, options)
-    write_file(output, result.text.encode(), force=arguments.force)
+    write_file(output, text_bytes(result.text), force=arguments.force)
     for warning in result.warnings:
         print_warning(str(warning))
     print_table(

@@ -10,7 +10,7 @@ from caffe.proto import caffe_pb2
 from ul2q.nets import data_layers
 from ul2q.nets.bundled import output_beside
 from ul2q.nets.deploy import deploy_net, deployed_inputs
-from ul2q.nets.prototxt import PrototxtError, parse_net
+from ul2q.nets.prototxt import PrototxtError, parse_net, text_bytes
 from ul2q.nets.prototxt_text import Document
 from ul2q.util.output_file import refuse_existing, write_file
 
@@ -54,7 +54,7 @@ def write_deploy_net(
         if "does not tell the shape" in str(error):
             raise PrototxtError(f"{error} (--shape 3x32x32, or --data DIR)") from error
         raise
-    write_file(path, text.encode(), force=force)
+    write_file(path, text_bytes(text), force=force)
     return path
 
 

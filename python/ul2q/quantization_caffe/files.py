@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.models.caffemodel import WeightsError
-from ul2q.nets.prototxt import parse_net
+from ul2q.nets.prototxt import parse_net, text_bytes
 from ul2q.quantization_caffe.net import ImportedNet, import_net
 from ul2q.quantization_caffe.weights import ImportedWeights, import_weights
 from ul2q.util.output_file import refuse_existing, write_file
@@ -77,7 +77,7 @@ def import_files(
             refuse_existing(path, force=force)
     if imported_weights and weights_path:
         write_file(weights_path, imported_weights.net.SerializeToString(), force=force)
-    write_file(net_path, imported.text.encode(), force=force)
+    write_file(net_path, text_bytes(imported.text), force=force)
     return ImportedFiles(imported, net_path, imported_weights, weights_path)
 
 
