@@ -26,6 +26,7 @@ CAPTIONS = {
     "python/ul2q/prediction": "the classes of images by a trained net",
     "python/ul2q/simulation": "methods compared on simulated data",
     "python/ul2q/quantization_caffe": "nets and weights of that fork",
+    "python/ul2q/deploy": "a trained net as a graph, and as files to run",
     "python/ul2q/training": "drives Caffe's solver: tests, snapshots",
     "python/ul2q/calibration.py": "scales of activations fitted to a test",
     "python/ul2q/evaluation.py": "accuracy and loss of a model",
