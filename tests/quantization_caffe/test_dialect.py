@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import caffe
 import numpy as np
 import pytest
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from tests.quantization_caffe.fork_formulas import (
     fixed_point_of_the_fork,
@@ -22,6 +21,7 @@ from ul2q.cli import main
 from ul2q.models.caffemodel import read_caffemodel
 from ul2q.nets.prototxt_text import Document
 from ul2q.quantization_caffe import Dialect, import_files, import_net, recognise_dialect
+from ul2q.quantization_caffe.dialect import unknown_fields
 
 if TYPE_CHECKING:
     from caffe.proto import caffe_pb2
@@ -150,10 +150,10 @@ def test_the_published_caffemodel_has_our_codes(tmp_path: Path) -> None:
     compared = {"Quantize": 0, "Ternary_Quantize": 0}
     layers = {layer.name: layer for layer in read_caffemodel(weights).layer}
     for name, layer in zip(built._layer_names, built.layers, strict=True):
-        for blob in layer.quantized_blobs():
+        for quantized in layer.quantized_blobs():
             fields = {
                 one.field_number: one.data
-                for one in UnknownFieldSet(layers[name].blobs[blob.index])
+                for one in unknown_fields(layers[name].blobs[quantized.index])
             }
             step = 2.0 ** float(np.array(fields[16], np.uint32).view(np.float32))
             if 14 in fields:
@@ -163,7 +163,7 @@ def test_the_published_caffemodel_has_our_codes(tmp_path: Path) -> None:
                 alpha = float(np.array(fields[13], np.uint32).view(np.float32))
                 expected = np.frombuffer(fields[10], "<f4") * (alpha * step)
                 compared["Ternary_Quantize"] += 1
-            assert np.array_equal(blob.values.ravel(), expected.astype(np.float32))
+            assert np.array_equal(quantized.values.ravel(), expected.astype(np.float32))
     assert compared == {"Quantize": 6, "Ternary_Quantize": 2}
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import options_of, print_table, prototxt
+from ul2q.cli.common import NET, options_of, print_table
 
 if TYPE_CHECKING:
     from ul2q.cli.common import Commands
@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
         "Give Convolution, Deconvolution, InnerProduct, Embed, LSTM and RNN layers their quantised "
         "type and a quantization_param. All else in the prototxt stays, comments too."
     )
-    parser.add_argument("net", metavar="NET", type=prototxt, help="the float net's prototxt")
+    parser.add_argument("net", metavar="NET", type=NET, help="the float net's prototxt")
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, help="(default: beside NET, NET_2bit.prototxt)"
     )
@@ -79,38 +79,24 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q quantize`."""
-    from ul2q.nets.prototxt import text_bytes
     from ul2q.nets.quantization import NetQuantization
-    from ul2q.nets.rewriter import default_output, quantize_net
+    from ul2q.nets.rewriter import write_quantized_net
     from ul2q.util.console import print_warning
-    from ul2q.util.output_file import write_file
 
     arguments.layers = dict(arguments.layers)
     options = options_of(NetQuantization, arguments)
-    result = quantize_net(arguments.net, options)
-    output = arguments.output or default_output(arguments.net, options)
-    write_file(output, text_bytes(result.text), force=arguments.force)
+    result, path = write_quantized_net(
+        arguments.net, options, arguments.output, force=arguments.force
+    )
     for warning in result.warnings:
         print_warning(str(warning))
-    print_table(
-        ("layer", "type", "bits", "method", "why"),
-        [
-            (
-                row.name,
-                row.new_type,
-                row.bits,
-                row.method,
-                "; ".join(filter(None, (row.reason, row.note))),
-            )
-            for row in result.rows
-        ],
-    )
+    print_table(*result.table())
     if result.others:
         listed = ", ".join(f"{count} {kind}" for kind, count in result.others)
         print(f"without weights, unchanged: {listed}")
     for note in result.notes:
         print(f"note: {note}")
-    print(f"net: {output}")
+    print(f"net: {path}")
 
 
 def _methods() -> str:

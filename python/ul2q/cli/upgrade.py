@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import prototxt
+from ul2q.cli.common import NET
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,7 @@ def add_parser(commands: Commands) -> None:
         "ul2q upgrade deploy_2014.prototxt",
         "ul2q upgrade old/deploy.prototxt old/net.caffemodel -o new",
     )
-    parser.add_argument("net", metavar="NET", type=prototxt, help="a prototxt or a .caffemodel")
+    parser.add_argument("net", metavar="NET", type=NET, help="a prototxt or a .caffemodel")
     parser.add_argument(
         "weights", metavar="WEIGHTS", type=Path, nargs="?", help="the net's .caffemodel"
     )

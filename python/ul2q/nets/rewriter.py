@@ -15,6 +15,7 @@ from ul2q.nets.activation_points import ActivationPoint, plan_activations
 from ul2q.nets.blob_flow import flows, versions
 from ul2q.nets.bundled import output_beside
 from ul2q.nets.layer_bits import bits_by_layer
+from ul2q.nets.layer_checks import refuse_twins
 from ul2q.nets.layer_fields import layer_fields
 from ul2q.nets.layer_types import (
     ACTIVATION,
@@ -28,10 +29,11 @@ from ul2q.nets.layer_types import (
 )
 from ul2q.nets.new_names import NewNames
 from ul2q.nets.phase_differences import PhaseDifference, phase_differences
-from ul2q.nets.prototxt import parse_net
+from ul2q.nets.prototxt import parse_net, text_bytes
 from ul2q.nets.prototxt_text import Block, Document
 from ul2q.nets.quantization import NetQuantization, code_bits, method_name
 from ul2q.nets.upgrade import upgrade_net
+from ul2q.util.output_file import write_file
 
 if TYPE_CHECKING:
     from ul2q.nets.layer_bits import LayerBits
@@ -93,6 +95,45 @@ class QuantizedNet:
     others: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
 
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Headings and rows: what became of each layer."""
+        rows: list[tuple[str, ...]] = [
+            (
+                row.name,
+                row.new_type,
+                row.bits,
+                row.method or "",
+                "; ".join(filter(None, (row.reason, row.note))),
+            )
+            for row in self.rows
+        ]
+        return ("layer", "type", "bits", "method", "why"), rows
+
+
+def write_quantized_net(
+    net: StrPath, options: NetQuantization, output: StrPath | None = None, *, force: bool = False
+) -> tuple[QuantizedNet, Path]:
+    """Turn a net into a quantised one as `quantize_net` does, and write it.
+
+    Args:
+        net: the path of a prototxt.
+        options: what to make of it.
+        output: the new prototxt; None for `default_output`.
+        force: replace a file that stands there.
+
+    Returns:
+        The quantised net, and where it stands.
+
+    Raises:
+        FileNotFoundError, PrototxtError, OptionsError: as of `quantize_net`.
+        OutputExistsError: the file is there, and `force` is not set.
+        OSError: it cannot be written.
+    """
+    result = quantize_net(net, options)
+    path = default_output(net, options) if output is None else Path(output)
+    write_file(path, text_bytes(result.text), force=force)
+    return result, path
+
 
 def quantize_net(net: StrPath | Document, options: NetQuantization) -> QuantizedNet:
     """Turn a net's layers with weights into quantised ones.
@@ -117,8 +158,8 @@ def quantize_net(net: StrPath | Document, options: NetQuantization) -> Quantized
 
     Raises:
         FileNotFoundError: there is no such file.
-        PrototxtError: it is no net that Caffe reads, or without weights; the message names file and
-            line.
+        PrototxtError: it is no net that Caffe reads, or without weights, or two layers have one
+            name; the message names file and line.
         OptionsError: `options` name a layer that the net does not have.
     """
     document = net if isinstance(net, Document) else Document.read(Path(net))
@@ -153,6 +194,7 @@ class _Rewriter:
         self._rows: dict[int, list[LayerChange]] = {}  # by index of the layer; new layers behind
 
     def run(self) -> QuantizedNet:
+        refuse_twins(self._net, self._document.name)
         bits = bits_by_layer(self._net, self._options, self._document.name)
         float_bottoms = {}
         if self._options.quantizes_activations:

@@ -25,6 +25,7 @@ from ul2q.prediction.errors import PredictionError
 from ul2q.prediction.options import AnyPath, PredictionOptions
 from ul2q.prediction.predictor import Predictor
 from ul2q.prediction.preprocessing import Channels, Preprocessing, read_mean
+from ul2q.util.input_file import require_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +108,7 @@ def load_predictor(
     )
     classes = folder.classes if folder else ()
     if options.classes:
+        require_file(Path(options.classes), "the names of the classes, one a line (--classes)")
         classes = read_classes(Path(options.classes))
     return Predictor(
         scorer,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -21,9 +21,10 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from ul2q.models.caffemodel import layers_with_blobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from caffe.proto import caffe_pb2
+    from google.protobuf.message import Message
     from numpy.typing import NDArray
 
 # The numbers of the forks' fields in LayerParameter and BlobProto.
@@ -81,6 +82,11 @@ def recognise_dialect(weights: caffe_pb2.NetParameter) -> Recognition | None:
     return Recognition(Dialect.NEWER, newer, older)
 
 
+def unknown_fields(message: Message) -> Iterable[Any]:
+    """The fields of the fork's that a message of ours does not know; typeshed has no iteration."""
+    return cast("Iterable[Any]", UnknownFieldSet(message))
+
+
 def _dialects(weights: caffe_pb2.NetParameter) -> Iterator[Dialect]:
     held = {layer.name: layer for layer in weights.layer}
     for layer in layers_with_blobs(weights):
@@ -88,11 +94,11 @@ def _dialects(weights: caffe_pb2.NetParameter) -> Iterator[Dialect]:
             continue  # of an old format, which no fork wrote
         methods = [
             field.data.decode("utf-8", "replace")
-            for field in UnknownFieldSet(held[layer.name])
+            for field in unknown_fields(held[layer.name])
             if field.field_number == _WEIGHTS_COMPRESS
         ]
         for method, blob in zip(methods, layer.blobs, strict=False):
-            stored = {field.field_number: field.data for field in UnknownFieldSet(blob)}
+            stored = {field.field_number: field.data for field in unknown_fields(blob)}
             if method not in ("Quantize", "Ternary_Quantize") or _MAXBITS not in stored:
                 continue
             data = np.abs(np.asarray(blob.double_data or blob.data, np.float64))

@@ -31,6 +31,7 @@ from ul2q.sweep.lock import locked
 from ul2q.sweep.plan import PlannedRun, SweepError
 from ul2q.sweep.results import write_results
 from ul2q.training.solver_file import make_plan
+from ul2q.training.trial import trial_note
 from ul2q.util.differences import differences
 from ul2q.util.input_file import require_folder
 from ul2q.util.output_file import new_folder, write_file
@@ -113,6 +114,8 @@ def run_sweep(
             if is_new:
                 shutil.rmtree(runs)
             raise
+        if (note := trial_note()) is not None:
+            print(note, file=stream, flush=True)
         write_file(runs / SPEC, spec.encode(), force=True)
         iterations = {run.name: run.solver.max_iter for run in plan}
         display = make_display(stream, runs, records, iterations)
