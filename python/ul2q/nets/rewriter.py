@@ -29,11 +29,10 @@ from ul2q.nets.layer_types import (
 )
 from ul2q.nets.new_names import NewNames
 from ul2q.nets.phase_differences import PhaseDifference, phase_differences
-from ul2q.nets.prototxt import parse_net, text_bytes
+from ul2q.nets.prototxt import parse_net
 from ul2q.nets.prototxt_text import Block, Document
 from ul2q.nets.quantization import NetQuantization, code_bits, method_name
 from ul2q.nets.upgrade import upgrade_net
-from ul2q.util.output_file import write_file
 
 if TYPE_CHECKING:
     from ul2q.nets.layer_bits import LayerBits
@@ -110,31 +109,6 @@ class QuantizedNet:
         return ("layer", "type", "bits", "method", "why"), rows
 
 
-def write_quantized_net(
-    net: StrPath, options: NetQuantization, output: StrPath | None = None, *, force: bool = False
-) -> tuple[QuantizedNet, Path]:
-    """Turn a net into a quantised one as `quantize_net` does, and write it.
-
-    Args:
-        net: the path of a prototxt.
-        options: what to make of it.
-        output: the new prototxt; None for `default_output`.
-        force: replace a file that stands there.
-
-    Returns:
-        The quantised net, and where it stands.
-
-    Raises:
-        FileNotFoundError, PrototxtError, OptionsError: as of `quantize_net`.
-        OutputExistsError: the file is there, and `force` is not set.
-        OSError: it cannot be written.
-    """
-    result = quantize_net(net, options)
-    path = default_output(net, options) if output is None else Path(output)
-    write_file(path, text_bytes(result.text), force=force)
-    return result, path
-
-
 def quantize_net(net: StrPath | Document, options: NetQuantization) -> QuantizedNet:
     """Turn a net's layers with weights into quantised ones.
 
@@ -162,15 +136,26 @@ def quantize_net(net: StrPath | Document, options: NetQuantization) -> Quantized
             name; the message names file and line.
         OptionsError: `options` name a layer that the net does not have.
     """
-    document = net if isinstance(net, Document) else Document.read(Path(net))
+    given = net if isinstance(net, Document) else Document.read(Path(net))
+    document = upgraded(given)
     notes = []
-    if document.root.get("layers"):
-        old = parse_net(document.source, document.name)
-        document = Document(upgrade_net(old, document.name).text, document.name)
+    if document is not given:
         notes.append(
             "the net was in the format of 2013/14 and is in today's now, without its comments"
         )
     return _Rewriter(document, options, notes).run()
+
+
+def upgraded(document: Document) -> Document:
+    """A net in today's format: the very document unless it is in that of 2013/14.
+
+    Raises:
+        PrototxtError: it is no net that Caffe reads.
+    """
+    if not document.root.get("layers"):
+        return document
+    net = parse_net(document.source, document.name)
+    return Document(upgrade_net(net, document.name).text, document.name)
 
 
 def default_output(net: StrPath, options: NetQuantization) -> Path:
