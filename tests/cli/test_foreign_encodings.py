@@ -46,3 +46,5 @@ def test_other_readers(comment: bytes, capsys: pytest.CaptureFixture[str]) -> No
     caffe.Net("net.prototxt", caffe.TEST).save("net.caffemodel")
     assert main(["inspect", "net.caffemodel", "--net", "net.prototxt"]) == 0
     assert "ip" in capsys.readouterr().out
+    assert main(["upgrade", "net.prototxt"]) == 0
+    assert "today's format" in capsys.readouterr().out

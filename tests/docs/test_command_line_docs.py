@@ -27,5 +27,5 @@ def test_the_commands_are_ones_that_ul2q_takes(
 
 
 def test_there_are_commands() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
     assert len(set(COMPLETIONS)) == 3

@@ -37,8 +37,8 @@ def add_parser(commands: Commands) -> None:
     for option, kind, text in (
         ("--weight-bits", int, "bits of a weight's code, or what else the method takes, below"),
         ("--bias-bits", int, "(default: biases stay float)"),
-        ("--first-bits", int, "of the first layer with weights"),
-        ("--last-bits", int, "of the last layer with weights"),
+        ("--first-bits", int, "of the first layers with weights: those that none stands before"),
+        ("--last-bits", int, "of the last layers with weights, in each head of the net"),
         (
             "--method",
             str,
@@ -52,6 +52,7 @@ def add_parser(commands: Commands) -> None:
         ("--gradient", str, "identity (default) or clipped"),
         ("--activation-bits", int, "quantise what these layers read, but for the net's inputs"),
         ("--activation-method", str, "(default: ul2q)"),
+        ("--activation-fit", str, "as --fit, of activations"),
     ):
         parser.add_argument(
             option,
@@ -68,6 +69,11 @@ def add_parser(commands: Commands) -> None:
         action="append",
         default=[],
         help="bits of this layer's weights, or LAYER=float; may be given again",
+    )
+    parser.add_argument(
+        "--drop-engine",
+        action="store_true",
+        help="leave out engine: CAFFE, which asks for BVLC's own slower layers",
     )
 
 
@@ -87,12 +93,23 @@ def run(arguments: argparse.Namespace) -> None:
     for warning in result.warnings:
         print_warning(str(warning))
     print_table(
-        ("layer", "type", "bits", "method"),
+        ("layer", "type", "bits", "method", "why"),
         [
-            (row.name, row.new_type, row.bits, ", ".join(filter(None, (row.method, row.note))))
+            (
+                row.name,
+                row.new_type,
+                row.bits,
+                row.method,
+                "; ".join(filter(None, (row.reason, row.note))),
+            )
             for row in result.rows
         ],
     )
+    if result.others:
+        listed = ", ".join(f"{count} {kind}" for kind, count in result.others)
+        print(f"without weights, unchanged: {listed}")
+    for note in result.notes:
+        print(f"note: {note}")
     print(f"net: {output}")
 
 
