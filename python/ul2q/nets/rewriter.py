@@ -121,15 +121,26 @@ def quantize_net(net: StrPath | Document, options: NetQuantization) -> Quantized
             line.
         OptionsError: `options` name a layer that the net does not have.
     """
-    document = net if isinstance(net, Document) else Document.read(Path(net))
+    given = net if isinstance(net, Document) else Document.read(Path(net))
+    document = upgraded(given)
     notes = []
-    if document.root.get("layers"):
-        old = parse_net(document.source, document.name)
-        document = Document(upgrade_net(old, document.name).text, document.name)
+    if document is not given:
         notes.append(
             "the net was in the format of 2013/14 and is in today's now, without its comments"
         )
     return _Rewriter(document, options, notes).run()
+
+
+def upgraded(document: Document) -> Document:
+    """A net in today's format: the very document unless it is in that of 2013/14.
+
+    Raises:
+        PrototxtError: it is no net that Caffe reads.
+    """
+    if not document.root.get("layers"):
+        return document
+    net = parse_net(document.source, document.name)
+    return Document(upgrade_net(net, document.name).text, document.name)
 
 
 def default_output(net: StrPath, options: NetQuantization) -> Path:
