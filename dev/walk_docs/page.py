@@ -31,7 +31,7 @@ _FENCE = re.compile(r"^```(?P<language>\w*)$")
 _INDENT = "    "
 _LINK = re.compile(r"\]\(([\w./-]+\.md)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
-_MADE = re.compile(r"(?:data|runs|report_files)/[\w./-]*\w|report\.html")
+_MADE = re.compile(r"(?:data|runs|\w+_files)/[\w./-]*\w/?|\w+\.html")
 
 
 class PageError(Exception):
@@ -94,7 +94,7 @@ class Page:
     Attributes:
         name: its path below the project's root.
         blocks: its blocks of code.
-        made: the files and folders in data/, runs/ and of a report that its text names.
+        made: the files and folders in data/ and runs/, and of a report, that its text names.
     """
 
     name: str
