@@ -120,6 +120,16 @@ def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
     )
 
 
+def mean_values(text: str) -> tuple[float, ...] | Path:
+    """A mean for an option: the values between commas, none for "none", or a file."""
+    if text == "none":
+        return ()
+    try:
+        return tuple(float(value) for value in text.split(","))
+    except ValueError:
+        return Path(text)
+
+
 def options_of(kind: type[_Options], arguments: argparse.Namespace) -> _Options:
     """The options `kind`, a dataclass, with the arguments that have the names of its fields.
 

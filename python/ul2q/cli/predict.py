@@ -8,7 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import NET, OR_RUN, options_of, warnings_on_stderr, weights_file
+from ul2q.cli.common import (
+    NET,
+    OR_RUN,
+    mean_values,
+    options_of,
+    warnings_on_stderr,
+    weights_file,
+)
 from ul2q.data.importer import height_and_width
 
 if TYPE_CHECKING:
@@ -69,7 +76,7 @@ def add_parser(commands: Commands) -> None:
     # What is not given is not there: the defaults are those of PredictionOptions.
     for option, kind, metavar, text in (
         ("--data", Path, "DIR", "the folder of ul2q data (default: that of NET's LMDB)"),
-        ("--mean", _mean, "MEAN", "a .binaryproto or .npy, values as 104,117,123, or none"),
+        ("--mean", mean_values, "MEAN", "a .binaryproto or .npy, values as 104,117,123, or none"),
         ("--scale", float, "S", "what pixels are multiplied by, after the mean; 1 for nothing"),
         ("--size", height_and_width, "HxW", "of the images, before the middle is cut out"),
         ("--classes", Path, "FILE", "the classes' names, one a line (default: DIR/classes.txt)"),
@@ -116,13 +123,3 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"top-{arguments.top} accuracy: {tally.top_accuracy:.4f}")
         print(f"accuracy: {tally.accuracy:.4f} ({tally.right} of {tally.labelled} images)")
     tally.require_all()
-
-
-def _mean(text: str) -> tuple[float, ...] | Path:
-    """The values between commas, none for "none", or a file."""
-    if text == "none":
-        return ()
-    try:
-        return tuple(float(value) for value in text.split(","))
-    except ValueError:
-        return Path(text)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ul2q.nets.prototxt import parse_net, read_net
+from ul2q.nets.prototxt import parse_net, read_net, text_bytes
 from ul2q.runs.layout import NET, OUTPUT, RECORD, SOLVER, SPEC, has_training
 from ul2q.runs.progress import read_progress
 from ul2q.runs.record import (
@@ -219,7 +219,7 @@ def _prepare(run: PlannedRun, record: Record, runs: Path) -> None:
     folder = runs / run.name
     folder.mkdir(exist_ok=True)
     record.save(runs)
-    write_file(folder / NET, run.net_text.encode(), force=True)
+    write_file(folder / NET, text_bytes(run.net_text), force=True)
     solver = type(run.solver)()
     solver.CopyFrom(run.solver)
     solver.net = str(folder / NET)
