@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test check-docs lint architecture build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
+.PHONY: help train test check-docs lint architecture build build-tests bench bench-environment bench-layers bench-nets bench-transform nets sanitize \
   cuda test-gpu test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
@@ -93,6 +93,9 @@ $(BENCH)/installed:
 bench-nets: build ## training and testing against BVLC's layers and, where installed, PyTorch -> benchmarks/results/nets.md
 	@$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[bench]'
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/nets.py
+
+bench-layers: build ## layers of 300 random shapes against BVLC's -> benchmarks/results/layers.md (about 20 minutes; a second run goes on)
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 GLOG_minloglevel=2 $(BIN)/python benchmarks/layers.py
 
 # Threads wait as they do below Python (python/ul2q/util/openmp.py).
 bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md

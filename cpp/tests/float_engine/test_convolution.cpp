@@ -14,6 +14,7 @@ namespace ul2q {
 namespace {
 
 using caffe::ConvolutionLayer;
+using caffe::ConvolutionMethod;
 using caffe::DeconvolutionLayer;
 using caffe::FastConvolutionLayer;
 using caffe::FastDeconvolutionLayer;
@@ -88,6 +89,39 @@ const std::vector<Row> kRows = {
      {3, 16, 9, 9}},
     {"heavy weights", "num_output: 128 kernel_size: 3 pad: 1", {3, 128, 4, 4}},
     {"three bottoms", "num_output: 16 kernel_size: 3", {3, 16, 9, 9}, 3},
+    {"depthwise, two maps a channel",
+     "num_output: 20 kernel_size: 3 group: 10 pad: 1",
+     {3, 10, 9, 35}},
+    {"depthwise, phases",
+     "num_output: 7 kernel_size: 5 group: 7 stride: 3 pad: 2",
+     {3, 7, 20, 41}},
+    {"depthwise, two phases, odd",
+     "num_output: 6 kernel_size: 4 group: 6 stride: 2 bias_term: false",
+     {2, 6, 13, 13}},
+    {"depthwise, stride past the kernel",
+     "num_output: 6 kernel_size: 2 group: 6 stride: 5 pad: 1",
+     {2, 6, 13, 17}},
+    {"a channel scaled",
+     "num_output: 12 kernel_size: 1 group: 12",
+     {3, 12, 7, 9}},
+    {"one map of a large plane",
+     "num_output: 1 kernel_size: 3 pad: 1",
+     {3, 40, 17, 19}},
+    {"taps beyond the bottom",
+     "num_output: 9 kernel_size: 3 dilation: 6 pad: 7 stride: 2",
+     {3, 5, 4, 5}},
+    {"phases of small planes in groups",
+     "num_output: 15 kernel_size: 5 stride: 4 pad: 2 group: 3",
+     {7, 9, 11, 10}},
+    {"phases of one large image",
+     "num_output: 11 kernel_size: 3 stride: 2 dilation: 3",
+     {1, 5, 50, 60}},
+    {"few pixels for the weights",
+     "num_output: 160 kernel_size: 3 pad: 1",
+     {3, 64, 4, 5}},
+    {"few pixels for the weights of 1x1",
+     "num_output: 256 kernel_size: 1",
+     {1, 300, 7, 7}},
 };
 
 /// What BVLC's own layer computes here, too.
@@ -199,24 +233,96 @@ FloatBench BenchOf(const ParityCase& c) {
   });
 }
 
+constexpr ConvolutionPass kPasses[] = {ConvolutionPass::kForward,
+                                       ConvolutionPass::kBackwardData,
+                                       ConvolutionPass::kBackwardWeights};
+
 template <template <typename> class Fast>
-void ExpectOneDnnFor(const std::vector<Row>& rows, const std::string& type,
-                     bool expected) {
+void ExpectLeftToBvlcs(const std::vector<Row>& rows, const std::string& type,
+                       bool expected) {
   for (const Row& row : rows) {
     FloatBench bench = BenchOf<Fast>(Case(type, row));
-    bench.Forward();
-    bench.Backward(1);
-    EXPECT_EQ(expected, dynamic_cast<Fast<float>&>(*bench.layer).is_by_onednn())
-        << type << ", " << row.name;
+    for (const ConvolutionPass pass : kPasses) {
+      EXPECT_EQ(expected,
+                dynamic_cast<Fast<float>&>(*bench.layer).MethodOf(pass) ==
+                    ConvolutionMethod::kBvlc)
+          << type << ", " << row.name;
+    }
   }
 }
 
 TEST(FastConvolution, LeavesToBvlcsWhatItLacks) {
-  ExpectOneDnnFor<FastConvolutionLayer>(kRows, "Convolution", true);
-  ExpectOneDnnFor<FastConvolutionLayer>(kFallbackRows, "Convolution", false);
-  ExpectOneDnnFor<FastDeconvolutionLayer>(kRows, "Deconvolution", true);
-  ExpectOneDnnFor<FastDeconvolutionLayer>(kFallbackRows, "Deconvolution",
-                                          false);
+  ExpectLeftToBvlcs<FastConvolutionLayer>(kRows, "Convolution", false);
+  ExpectLeftToBvlcs<FastConvolutionLayer>(kFallbackRows, "Convolution", true);
+  ExpectLeftToBvlcs<FastDeconvolutionLayer>(kRows, "Deconvolution", false);
+  ExpectLeftToBvlcs<FastDeconvolutionLayer>(kFallbackRows, "Deconvolution",
+                                            true);
+}
+
+ConvolutionMethod MethodOf(caffe::Phase phase, const Row& row,
+                           ConvolutionPass pass) {
+  ParityCase c = Case("Convolution", row);
+  c.phase = phase;
+  FloatBench bench = BenchOf<FastConvolutionLayer>(c);
+  return dynamic_cast<FastConvolutionLayer<float>&>(*bench.layer)
+      .MethodOf(pass);
+}
+
+// Weights that each meet a few pixels only are not worth oneDNN's format,
+// unless it is kept for the next pass.
+TEST(FastConvolution, RearrangesWeightsForManyPixels) {
+  const Row few = {"", "num_output: 256 kernel_size: 1", {1, 300, 7, 7}};
+  const Row many = {"", "num_output: 256 kernel_size: 1", {60, 300, 7, 7}};
+  // oneDNN has no kernels for some processors.
+  const ConvolutionMethod best =
+      MethodOf(caffe::TRAIN, many, ConvolutionPass::kForward);
+  EXPECT_EQ(best, MethodOf(caffe::TEST, few, ConvolutionPass::kForward));
+  for (const ConvolutionPass pass : kPasses) {
+    EXPECT_EQ(best, MethodOf(caffe::TRAIN, many, pass));
+    EXPECT_EQ(ConvolutionMethod::kGemm, MethodOf(caffe::TRAIN, few, pass));
+  }
+}
+
+TEST(FastConvolution, ScalesChannelsDirectly) {
+  for (const ConvolutionPass pass : kPasses) {
+    EXPECT_EQ(
+        ConvolutionMethod::kDirect,
+        MethodOf(caffe::TEST,
+                 {"", "num_output: 32 kernel_size: 1 group: 32", {3, 32, 9, 9}},
+                 pass));
+  }
+}
+
+// oneDNN's matrix products and plain loops do a ReLU apart, and slowly.
+template <template <typename> class Fast>
+void ExpectReluInKernel(const std::string& type) {
+  int with_kernel = 0;
+  for (const Row& row : kRows) {
+    SCOPED_TRACE(type + ", " + row.name);
+    if (row.bottoms > 1) {
+      continue;
+    }
+    ParityCase c = Case(type, row);
+    c.phase = caffe::TEST;
+    FloatBench bench = BenchOf<Fast>(c);
+    auto& layer = dynamic_cast<Fast<float>&>(*bench.layer);
+    ASSERT_TRUE(layer.ForwardWithRelu(bench.bottom, bench.top, 0.5f));
+    const std::string kernel = layer.KernelWithRelu();
+    EXPECT_EQ(
+        layer.MethodOf(ConvolutionPass::kForward) == ConvolutionMethod::kOneDnn,
+        !kernel.empty());
+    EXPECT_EQ(std::string::npos, kernel.find("gemm")) << kernel;
+    EXPECT_EQ(std::string::npos, kernel.find("ref")) << kernel;
+    with_kernel += kernel.empty() ? 0 : 1;
+  }
+#ifdef __x86_64__
+  EXPECT_GT(with_kernel, 0);
+#endif
+}
+
+TEST(FastConvolution, GivesReluToKernelsOnly) {
+  ExpectReluInKernel<FastConvolutionLayer>("Convolution");
+  ExpectReluInKernel<FastDeconvolutionLayer>("Deconvolution");
 }
 
 template <template <typename> class Bvlc, template <typename> class Fast>

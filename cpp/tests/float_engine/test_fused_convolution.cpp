@@ -123,7 +123,24 @@ INSTANTIATE_TEST_SUITE_P(
              "num_output: 32",
              {1, 16, 9, 7},
              "negative_slope: -0.5"},
-        // What oneDNN does not compute runs one by one.
+        Pair{"depthwise", "Convolution", "num_output: 32 group: 16"},
+        Pair{"depthwise deconvolution",
+             "Deconvolution",
+             "num_output: 16 group: 16 stride: 2",
+             {2, 16, 9, 7},
+             "negative_slope: 0.1"},
+        Pair{"quantised depthwise deconvolution", "QuantizedDeconvolution",
+             "num_output: 16 group: 16 stride: 2"},
+        Pair{"few channels", "Convolution", "num_output: 10", {5, 3, 9, 7}},
+        Pair{"groups of odd sizes",
+             "Convolution",
+             "num_output: 30 group: 5",
+             {1, 20, 40, 30}},
+        Pair{"deconvolution in groups",
+             "Deconvolution",
+             "num_output: 12 group: 2 stride: 2 bias_term: false",
+             {3, 16, 9, 7}},
+        // What BVLC's layers compute runs one by one.
         Pair{"1-D", "Convolution", "num_output: 8", {2, 3, 11}}));
 
 TEST(FusedConvolutionTest, LeavesDoublesToTheLayers) {

@@ -9,19 +9,67 @@
 #include "ul2q/float_engine/engine.hpp"
 
 namespace caffe {
+namespace {
+
+using ul2q::ConvolutionGeometry;
+using ul2q::ConvolutionPass;
+using ul2q::ConvolutionShape;
+
+/// Up to so many maps a group are computed plane by plane: a field's columns
+/// would be made for a few products only.
+constexpr std::int64_t kFewMaps = 4;
+
+/// Unless the planes are smaller, which a matrix product takes together.
+constexpr std::int64_t kSmallPlane = 128;
+
+/// So many weights that meet but a few pixels of all images' maps are not worth
+/// being brought into oneDNN's format, unless they stay there.
+constexpr std::int64_t kManyWeights = 1 << 16;
+constexpr std::int64_t kFewPixels = 160;
+
+bool IsForDirect(const ConvolutionGeometry& geometry) {
+  return geometry.map_channels / geometry.group <= kFewMaps &&
+         (geometry.field_channels / geometry.group <= kFewMaps ||
+          geometry.map_pixels() >= kSmallPlane);
+}
+
+/// Whether each channel is but scaled.
+bool IsScaling(const ConvolutionGeometry& geometry) {
+  return geometry.taps() == 1 && geometry.group == geometry.field_channels &&
+         geometry.group == geometry.map_channels;
+}
+
+bool HasFewPixels(const ConvolutionShape& shape) {
+  const ConvolutionGeometry geometry(shape);
+  return shape.weights_size() >= kManyWeights &&
+         geometry.images * geometry.map_pixels() <= kFewPixels;
+}
+
+/// Calls oneDNN; its errors are the layer's.
+template <typename Call>
+auto ByOneDnn(const Call& call) {
+  try {
+    return call();
+  } catch (const dnnl::error& error) {
+    LOG(FATAL) << "oneDNN: " << error.what();
+    throw;  // not reached
+  }
+}
+
+}  // namespace
 
 template <template <typename> class Base, typename Dtype>
-bool FastConvolutionOf<Base, Dtype>::IsForOneDnn(
+bool FastConvolutionOf<Base, Dtype>::IsForBvlc(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) const {
-  return Caffe::mode() == Caffe::CPU && std::is_same_v<Dtype, float> &&
-         this->num_spatial_axes_ == 2 && !this->force_nd_im2col_ &&
-         bottom[0]->count() > 0 && top[0]->count() > 0;
+  return Caffe::mode() != Caffe::CPU || !std::is_same_v<Dtype, float> ||
+         this->num_spatial_axes_ != 2 || this->force_nd_im2col_ ||
+         bottom[0]->count() == 0 || top[0]->count() == 0;
 }
 
 template <template <typename> class Base, typename Dtype>
-ul2q::ConvolutionShape FastConvolutionOf<Base, Dtype>::ShapeOf(
+ConvolutionShape FastConvolutionOf<Base, Dtype>::ShapeOf(
     const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
-  using Pair = ul2q::ConvolutionShape::Pair;
+  using Pair = ConvolutionShape::Pair;
   const int height = this->channel_axis_ + 1;
   const auto pair = [](const Blob<int>& blob) {
     return Pair{blob.cpu_data()[0], blob.cpu_data()[1]};
@@ -44,33 +92,47 @@ ul2q::ConvolutionShape FastConvolutionOf<Base, Dtype>::ShapeOf(
 }
 
 template <template <typename> class Base, typename Dtype>
-template <typename Make>
-void FastConvolutionOf<Base, Dtype>::Try(const Make& make) {
-  try {
-    make();
-  } catch (const dnnl::error& error) {
-    onednn_.reset();
-    if (error.status != dnnl_unimplemented) {
-      LOG(FATAL) << "oneDNN: " << error.what();
-    }
-    LOG(WARNING) << "Layer " << this->layer_param_.name()
-                 << " is computed by im2col and GEMM: " << error.what();
-  }
-}
-
-template <template <typename> class Base, typename Dtype>
 void FastConvolutionOf<Base, Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
                                              const vector<Blob<Dtype>*>& top) {
   Base<Dtype>::Reshape(bottom, top);
-  if (!IsForOneDnn(bottom, top)) {
+  if (IsForBvlc(bottom, top)) {
     onednn_.reset();
+    plain_.reset();
+    with_relu_.reset();
     return;
   }
-  const ul2q::ConvolutionShape shape = ShapeOf(*bottom[0], *top[0]);
-  if (!onednn_ || !(onednn_->shape() == shape)) {
-    with_relu_.reset();
-    Try([&] { onednn_.reset(new ul2q::OneDnnConvolution(shape)); });
+  const ConvolutionShape shape = ShapeOf(*bottom[0], *top[0]);
+  if (onednn_ && onednn_->shape() == shape) {
+    return;
   }
+  with_relu_.reset();
+  onednn_.reset(new ul2q::OneDnnConvolution(shape));
+  const ConvolutionGeometry geometry(shape);
+  plain_ = IsForDirect(geometry) ? ul2q::MakeDirectConvolution(geometry)
+                                 : ul2q::MakeGemmConvolution(geometry);
+}
+
+template <template <typename> class Base, typename Dtype>
+ConvolutionMethod FastConvolutionOf<Base, Dtype>::MethodOf(
+    ConvolutionPass pass) {
+  if (!onednn_) {
+    return ConvolutionMethod::kBvlc;
+  }
+  const ConvolutionShape& shape = onednn_->shape();
+  const bool keeps_weights =
+      this->phase_ == TEST && pass == ConvolutionPass::kForward;
+  const ConvolutionGeometry geometry(shape);
+  if ((keeps_weights || !HasFewPixels(shape)) && !IsScaling(geometry) &&
+      ByOneDnn([&] { return onednn_->Prepare(pass); })) {
+    return ConvolutionMethod::kOneDnn;
+  }
+  return IsForDirect(geometry) ? ConvolutionMethod::kDirect
+                               : ConvolutionMethod::kGemm;
+}
+
+template <template <typename> class Base, typename Dtype>
+std::string FastConvolutionOf<Base, Dtype>::KernelWithRelu() const {
+  return with_relu_ ? with_relu_->KernelOf(ConvolutionPass::kForward) : "";
 }
 
 template <template <typename> class Base, typename Dtype>
@@ -80,25 +142,32 @@ bool FastConvolutionOf<Base, Dtype>::ForwardWithRelu(
   {
     const ul2q::LayerScope scope(this->layer_param_);
     Reshape(bottom, top);
-  }
-  if (!onednn_) {
-    return false;
-  }
-  if (!with_relu_ || with_relu_->shape().relu_slope != negative_slope) {
-    ul2q::ConvolutionShape shape = onednn_->shape();
-    shape.relu_slope = negative_slope;
-    try {
-      with_relu_.reset(new ul2q::OneDnnConvolution(shape));
-    } catch (const dnnl::error&) {
-      return false;
+    switch (MethodOf(ConvolutionPass::kForward)) {
+      case ConvolutionMethod::kBvlc:
+        return false;
+      case ConvolutionMethod::kOneDnn:
+        if (!with_relu_ || with_relu_->relu_slope() != negative_slope) {
+          with_relu_.reset(
+              new ul2q::OneDnnConvolution(onednn_->shape(), negative_slope));
+        }
+        if (!ByOneDnn([&] {
+              return with_relu_->Prepare(ConvolutionPass::kForward);
+            })) {
+          return false;
+        }
+        break;
+      default:
+        break;
     }
   }
   struct WithRelu {
-    explicit WithRelu(bool* adds) : adds_relu(adds) { *adds_relu = true; }
-    ~WithRelu() { *adds_relu = false; }
-    bool* const adds_relu;
+    WithRelu(std::optional<float>* of_layer, float slope) : slot(of_layer) {
+      *slot = slope;
+    }
+    ~WithRelu() { slot->reset(); }
+    std::optional<float>* const slot;
   };
-  const WithRelu scope(&adds_relu_);
+  const WithRelu scope(&relu_slope_, negative_slope);
   this->Forward(bottom, top);
   return true;
 }
@@ -106,24 +175,29 @@ bool FastConvolutionOf<Base, Dtype>::ForwardWithRelu(
 template <template <typename> class Base, typename Dtype>
 void FastConvolutionOf<Base, Dtype>::Forward_cpu(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  if (!onednn_) {
+  const ConvolutionMethod method = MethodOf(ConvolutionPass::kForward);
+  if (method == ConvolutionMethod::kBvlc) {
     Base<Dtype>::Forward_cpu(bottom, top);
     return;
   }
   if constexpr (std::is_same_v<Dtype, float>) {
-    ul2q::OneDnnConvolution& onednn = adds_relu_ ? *with_relu_ : *onednn_;
     const float* weights = this->blobs_[0]->cpu_data();
-    const std::uint64_t version =
-        this->phase_ == TEST ? this->blobs_[0]->data()->version() : 0;
     const float* bias =
         this->bias_term_ ? this->blobs_[1]->cpu_data() : nullptr;
-    try {
-      for (std::size_t i = 0; i < bottom.size(); ++i) {
-        onednn.Forward(bottom[i]->cpu_data(), weights, version, bias,
-                       top[i]->mutable_cpu_data());
+    const ul2q::PassEnding ending = {bias, relu_slope_.value_or(1)};
+    const std::uint64_t version =
+        this->phase_ == TEST ? this->blobs_[0]->data()->version() : 0;
+    ul2q::OneDnnConvolution& onednn = relu_slope_ ? *with_relu_ : *onednn_;
+    for (std::size_t i = 0; i < bottom.size(); ++i) {
+      const float* x = bottom[i]->cpu_data();
+      float* y = top[i]->mutable_cpu_data();
+      if (method == ConvolutionMethod::kOneDnn) {
+        ByOneDnn([&] { onednn.Forward(x, weights, version, bias, y); });
+      } else if (this->reverse_dimensions()) {
+        plain_->Spread(x, weights, ending, y);
+      } else {
+        plain_->Project(x, weights, ending, y);
       }
-    } catch (const dnnl::error& error) {
-      LOG(FATAL) << "oneDNN: " << error.what();
     }
   }
 }
@@ -132,9 +206,6 @@ template <template <typename> class Base, typename Dtype>
 void FastConvolutionOf<Base, Dtype>::Backward_cpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
-  if (onednn_) {
-    Try([&] { onednn_->PrepareBackward(); });
-  }
   if (!onednn_) {
     Base<Dtype>::Backward_cpu(top, propagate_down, bottom);
     return;
@@ -142,25 +213,55 @@ void FastConvolutionOf<Base, Dtype>::Backward_cpu(
   if constexpr (std::is_same_v<Dtype, float>) {
     const bool weights_learn = this->param_propagate_down_[0];
     const bool bias_learns = this->bias_term_ && this->param_propagate_down_[1];
+    const bool reaches_bottom =
+        std::find(propagate_down.begin(), propagate_down.end(), true) !=
+        propagate_down.end();
+    const bool weights_by_onednn =
+        weights_learn && MethodOf(ConvolutionPass::kBackwardWeights) ==
+                             ConvolutionMethod::kOneDnn;
+    const bool data_by_onednn =
+        reaches_bottom &&
+        MethodOf(ConvolutionPass::kBackwardData) == ConvolutionMethod::kOneDnn;
+    const bool bias_by_onednn =
+        weights_by_onednn && !this->reverse_dimensions();
+    const float* weights = this->blobs_[0]->cpu_data();
     float* weights_diff =
         weights_learn ? this->blobs_[0]->mutable_cpu_diff() : nullptr;
     float* bias_diff =
         bias_learns ? this->blobs_[1]->mutable_cpu_diff() : nullptr;
-    try {
-      for (std::size_t i = 0; i < top.size(); ++i) {
-        const float* top_diff = top[i]->cpu_diff();
-        if (bias_learns && !weights_learn) {
-          for (int n = 0; n < this->num_; ++n) {
-            this->backward_cpu_bias(bias_diff, top_diff + n * this->top_dim_);
-          }
+    for (std::size_t i = 0; i < top.size(); ++i) {
+      const float* x = bottom[i]->cpu_data();
+      const float* dy = top[i]->cpu_diff();
+      float* dx = propagate_down[i] ? bottom[i]->mutable_cpu_diff() : nullptr;
+      if (bias_learns && !bias_by_onednn) {
+        for (int n = 0; n < this->num_; ++n) {
+          this->backward_cpu_bias(bias_diff, dy + n * this->top_dim_);
         }
-        onednn_->Backward(
-            bottom[i]->cpu_data(), this->blobs_[0]->cpu_data(), top_diff,
-            propagate_down[i] ? bottom[i]->mutable_cpu_diff() : nullptr,
-            weights_diff, weights_learn ? bias_diff : nullptr);
       }
-    } catch (const dnnl::error& error) {
-      LOG(FATAL) << "oneDNN: " << error.what();
+      const bool plain_weights = weights_learn && !weights_by_onednn;
+      const bool plain_data = dx != nullptr && !data_by_onednn;
+      if (this->reverse_dimensions()) {
+        if (plain_weights) {
+          plain_->AddGradient(dy, x, weights_diff);
+        }
+        if (plain_data) {
+          plain_->Project(dy, weights, {}, dx);
+        }
+      } else {
+        if (plain_weights) {
+          plain_->AddGradient(x, dy, weights_diff);
+        }
+        if (plain_data) {
+          plain_->Spread(dy, weights, {}, dx);
+        }
+      }
+      if (weights_by_onednn || (dx != nullptr && data_by_onednn)) {
+        ByOneDnn([&] {
+          onednn_->Backward(x, weights, dy, data_by_onednn ? dx : nullptr,
+                            weights_by_onednn ? weights_diff : nullptr,
+                            bias_by_onednn ? bias_diff : nullptr);
+        });
+      }
     }
   }
 }

@@ -7,11 +7,11 @@
 #include <dnnl.hpp>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
 
 #include "ul2q/core/kernels/blocks.hpp"
+#include "ul2q/float_engine/plane_loops.hpp"
 #include "ul2q/float_engine/workspace.hpp"
 
 namespace ul2q {
@@ -20,20 +20,7 @@ using dnnl::memory;
 
 namespace {
 
-/// Names for both kinds of layer.
-struct Convolution {
-  using Forward = dnnl::convolution_forward;
-  using BackwardData = dnnl::convolution_backward_data;
-  using BackwardWeights = dnnl::convolution_backward_weights;
-  static constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
-};
-
-struct Deconvolution {
-  using Forward = dnnl::deconvolution_forward;
-  using BackwardData = dnnl::deconvolution_backward_data;
-  using BackwardWeights = dnnl::deconvolution_backward_weights;
-  static constexpr auto kAlgorithm = dnnl::algorithm::deconvolution_direct;
-};
+constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
 
 /// oneDNN's engine of the processor.
 const dnnl::engine& Cpu() {
@@ -208,13 +195,6 @@ struct Arguments {
   int bottom, weights, bias, top;
 };
 
-constexpr Arguments kForward = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS,
-                                DNNL_ARG_DST};
-constexpr Arguments kBackwardData = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, 0,
-                                     DNNL_ARG_DIFF_DST};
-constexpr Arguments kBackwardWeights = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS,
-                                        DNNL_ARG_DIFF_BIAS, DNNL_ARG_DIFF_DST};
-
 /// The blobs' plain formats.
 struct PlainFormats {
   memory::desc bottom, weights, bias, top;
@@ -226,14 +206,13 @@ struct Pass {
        const Arguments& argument_numbers, const PlainFormats& plain)
       : numbers(argument_numbers),
         primitive(description.get()),
+        kernel(description.impl_info_str()),
         bottom(plain.bottom, Wanted(description, numbers.bottom),
-               numbers.bottom == DNNL_ARG_DIFF_SRC ? Use::kSets : Use::kReads),
+               UseOf(numbers.bottom)),
         weights(plain.weights, Wanted(description, numbers.weights),
-                numbers.weights == DNNL_ARG_DIFF_WEIGHTS ? Use::kAddsTo
-                                                         : Use::kReads),
+                UseOf(numbers.weights)),
         bias(plain.bias, Cpu(), nullptr),
-        top(plain.top, Wanted(description, numbers.top),
-            numbers.top == DNNL_ARG_DST ? Use::kSets : Use::kReads),
+        top(plain.top, Wanted(description, numbers.top), UseOf(numbers.top)),
         scratchpad(description.scratchpad_desc(), Cpu(), nullptr),
         arguments({{numbers.bottom, bottom.wanted()},
                    {numbers.weights, weights.wanted()},
@@ -241,6 +220,18 @@ struct Pass {
                    {DNNL_ARG_SCRATCHPAD, scratchpad}}) {
     if (numbers.bias != 0 && plain.bias != memory::desc()) {
       arguments.emplace(numbers.bias, bias);
+    }
+  }
+
+  static Use UseOf(int number) {
+    switch (number) {
+      case DNNL_ARG_DST:
+      case DNNL_ARG_DIFF_SRC:
+        return Use::kSets;
+      case DNNL_ARG_DIFF_WEIGHTS:
+        return Use::kAddsTo;
+      default:
+        return Use::kReads;
     }
   }
 
@@ -256,6 +247,7 @@ struct Pass {
 
   Arguments numbers;
   dnnl::primitive primitive;
+  std::string kernel;
   Operand bottom, weights;
   memory bias;
   Operand top;
@@ -269,10 +261,11 @@ bool IsMostlyPadding(const memory::desc& wanted, const memory::desc& plain) {
   return wanted.get_size() > 2 * plain.get_size();
 }
 
-/// Whether oneDNN computes it in plain loops.
-bool IsReference(const dnnl::primitive_desc_base& description) {
+/// Whether oneDNN has a kernel that does all of it. Its other implementations
+/// multiply matrices ("gemm:…") or loop ("ref:…"), and do the rest apart.
+bool HasKernel(const dnnl::primitive_desc_base& description) {
   const std::string name = description.impl_info_str();
-  return name.find("ref") != std::string::npos;
+  return name.rfind("jit", 0) == 0 || name.rfind("brg", 0) == 0;
 }
 
 /// What `describe` makes of the format of bottom and top: by oneDNN's choice,
@@ -286,9 +279,6 @@ auto DescribeBest(const Arguments& numbers, const PlainFormats& plain,
       IsMostlyPadding(Pass::Wanted(description, numbers.top), plain.top)) {
     description = describe(memory::format_tag::nchw);
   }
-  if (IsReference(description)) {
-    throw dnnl::error(dnnl_unimplemented, "oneDNN has no fast implementation");
-  }
   return description;
 }
 
@@ -297,142 +287,179 @@ memory::dims Dims(const ConvolutionShape::Pair& pair) {
 }
 
 /// Describes the passes of a shape for some of its images.
-template <class Kind>
 class Describer {
  public:
-  Describer(const ConvolutionShape& shape, std::int64_t images)
-      : bottom_({images, shape.channels, shape.bottom[0], shape.bottom[1]}),
-        top_({images, shape.num_output, shape.top[0], shape.top[1]}),
-        stride_(Dims(shape.stride)),
-        // oneDNN counts the elements left out between two of the kernel's.
-        dilation_({shape.dilation[0] - 1, shape.dilation[1] - 1}),
-        pad_(Dims(shape.pad)) {
-    // oneDNN has the output channels first; in memory they come second for a
-    // deconvolution.
-    weights_ = {shape.num_output / shape.group, shape.channels / shape.group,
-                shape.kernel[0], shape.kernel[1]};
-    auto tag = shape.is_deconvolution ? memory::format_tag::iohw
-                                      : memory::format_tag::oihw;
-    if (shape.group > 1) {
-      weights_.insert(weights_.begin(), shape.group);
-      tag = shape.is_deconvolution ? memory::format_tag::giohw
-                                   : memory::format_tag::goihw;
+  Describer(const ConvolutionShape& shape, std::optional<float> relu_slope,
+            std::int64_t images)
+      : is_deconvolution_(shape.is_deconvolution) {
+    const ConvolutionGeometry geometry(shape);
+    field_ = {images, geometry.field_channels, geometry.field[0],
+              geometry.field[1]};
+    map_ = {images, geometry.map_channels, geometry.map[0], geometry.map[1]};
+    weights_ = {geometry.map_channels / geometry.group,
+                geometry.field_channels / geometry.group, geometry.kernel[0],
+                geometry.kernel[1]};
+    auto tag = memory::format_tag::oihw;
+    if (geometry.group > 1) {
+      weights_.insert(weights_.begin(), geometry.group);
+      tag = memory::format_tag::goihw;
     }
-    plain_.bottom = FloatDesc(bottom_, memory::format_tag::nchw);
+    stride_ = Dims(geometry.stride);
+    // oneDNN counts the elements left out between two of the kernel's.
+    dilation_ = {geometry.dilation[0] - 1, geometry.dilation[1] - 1};
+    pad_ = Dims(geometry.pad);
+    plain_.bottom =
+        FloatDesc(is_deconvolution_ ? map_ : field_, memory::format_tag::nchw);
+    plain_.top =
+        FloatDesc(is_deconvolution_ ? field_ : map_, memory::format_tag::nchw);
     plain_.weights = FloatDesc(weights_, tag);
+    attr_.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    forward_attr_ = attr_;
+    if (is_deconvolution_) {
+      return;  // whose bias and ReLU are ours
+    }
     if (shape.has_bias) {
       plain_.bias = FloatDesc({shape.num_output}, memory::format_tag::x);
     }
-    plain_.top = FloatDesc(top_, memory::format_tag::nchw);
-    attr_.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    forward_attr_ = attr_;
-    if (shape.relu_slope) {
+    if (relu_slope) {
       dnnl::post_ops relu;
-      AppendRelu(*shape.relu_slope, &relu);
+      AppendRelu(*relu_slope, &relu);
       forward_attr_.set_post_ops(relu);
     }
   }
 
-  Pass Forward() const { return {DescribeForward(), kForward, plain_}; }
-
-  Pass BackwardData() const {
-    const auto forward = DescribeForward();
-    return {DescribeBest(kBackwardData, plain_,
-                         [&](memory::format_tag tag) {
-                           return DescribeBackward<typename Kind::BackwardData>(
-                               attr_, forward, Kind::kAlgorithm,
-                               FloatDesc(bottom_, tag), AnyWeights(),
-                               FloatDesc(top_, tag), stride_, dilation_, pad_,
-                               pad_);
-                         }),
-            kBackwardData, plain_};
-  }
-
-  Pass BackwardWeights() const {
-    const auto forward = DescribeForward();
-    return {DescribeBest(
-                kBackwardWeights, plain_,
-                [&](memory::format_tag tag) {
-                  return DescribeBackward<typename Kind::BackwardWeights>(
-                      attr_, forward, Kind::kAlgorithm, FloatDesc(bottom_, tag),
-                      AnyWeights(), plain_.bias, FloatDesc(top_, tag), stride_,
-                      dilation_, pad_, pad_);
-                }),
-            kBackwardWeights, plain_};
+  /// Nothing if oneDNN has no kernel for the pass.
+  std::optional<Pass> Make(ConvolutionPass pass) const {
+    switch (pass) {
+      case ConvolutionPass::kForward:
+        return is_deconvolution_ ? Spread() : Project();
+      case ConvolutionPass::kBackwardData:
+        return is_deconvolution_ ? Project() : Spread();
+      case ConvolutionPass::kBackwardWeights:
+        return Gradient();
+    }
+    return std::nullopt;
   }
 
  private:
+  std::optional<Pass> Project() const {
+    const Arguments numbers = NumbersOf(
+        {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST});
+    return PassOf(DescribeProject(), numbers);
+  }
+
+  std::optional<Pass> Spread() const {
+    const Arguments numbers =
+        NumbersOf({DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, 0, DNNL_ARG_DIFF_DST});
+    const auto forward = DescribeProject();
+    return PassOf(
+        DescribeBest(numbers, plain_,
+                     [&](memory::format_tag tag) {
+                       return DescribeBackward<dnnl::convolution_backward_data>(
+                           attr_, forward, kAlgorithm, FloatDesc(field_, tag),
+                           AnyWeights(), FloatDesc(map_, tag), stride_,
+                           dilation_, pad_, pad_);
+                     }),
+        numbers);
+  }
+
+  std::optional<Pass> Gradient() const {
+    const Arguments numbers =
+        NumbersOf({DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS,
+                   DNNL_ARG_DIFF_DST});
+    const auto forward = DescribeProject();
+    return PassOf(
+        DescribeBest(
+            numbers, plain_,
+            [&](memory::format_tag tag) {
+              return DescribeBackward<dnnl::convolution_backward_weights>(
+                  attr_, forward, kAlgorithm, FloatDesc(field_, tag),
+                  AnyWeights(), plain_.bias, FloatDesc(map_, tag), stride_,
+                  dilation_, pad_, pad_);
+            }),
+        numbers);
+  }
+
+  /// The convolution's arguments, which are given for its bottom and top, for
+  /// those of the layer.
+  Arguments NumbersOf(const Arguments& of_convolution) const {
+    const auto& [bottom, weights, bias, top] = of_convolution;
+    return is_deconvolution_ ? Arguments{top, weights, 0, bottom}
+                             : of_convolution;
+  }
+
   memory::desc AnyWeights() const {
     return FloatDesc(weights_, memory::format_tag::any);
   }
 
-  auto DescribeForward() const {
-    return DescribeBest(kForward, plain_, [&](memory::format_tag tag) {
-      return Describe<typename Kind::Forward>(
-          forward_attr_, dnnl::prop_kind::forward_training, Kind::kAlgorithm,
-          FloatDesc(bottom_, tag), AnyWeights(), plain_.bias,
-          FloatDesc(top_, tag), stride_, dilation_, pad_, pad_);
+  dnnl::convolution_forward::primitive_desc DescribeProject() const {
+    const Arguments numbers =
+        NumbersOf({DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, 0, DNNL_ARG_DST});
+    return DescribeBest(numbers, plain_, [&](memory::format_tag tag) {
+      return Describe<dnnl::convolution_forward>(
+          forward_attr_, dnnl::prop_kind::forward_training, kAlgorithm,
+          FloatDesc(field_, tag), AnyWeights(), plain_.bias,
+          FloatDesc(map_, tag), stride_, dilation_, pad_, pad_);
     });
   }
 
-  memory::dims bottom_, weights_, top_, stride_, dilation_, pad_;
+  std::optional<Pass> PassOf(const dnnl::primitive_desc_base& description,
+                             const Arguments& numbers) const {
+    if (!HasKernel(description)) {
+      return std::nullopt;
+    }
+    return Pass(description, numbers, plain_);
+  }
+
+  const bool is_deconvolution_;
+  memory::dims field_, weights_, map_, stride_, dilation_, pad_;
   PlainFormats plain_;
   dnnl::primitive_attr attr_, forward_attr_;
 };
 
 }  // namespace
 
-bool ConvolutionShape::operator==(const ConvolutionShape& other) const {
-  const auto fields = [](const ConvolutionShape& s) {
-    return std::tie(s.is_deconvolution, s.has_bias, s.images, s.channels,
-                    s.num_output, s.group, s.bottom, s.top, s.kernel, s.stride,
-                    s.pad, s.dilation, s.relu_slope);
-  };
-  return fields(*this) == fields(other);
-}
-
-std::int64_t ConvolutionShape::bottom_size() const {
-  return channels * bottom[0] * bottom[1];
-}
-
-std::int64_t ConvolutionShape::top_size() const {
-  return num_output * top[0] * top[1];
-}
-
-std::int64_t ConvolutionShape::weights_size() const {
-  return channels * num_output / group * kernel[0] * kernel[1];
-}
-
 /// Some of a shape's images: `blocks` times `images` of them.
 class OneDnnConvolution::Plan {
  public:
-  Plan(const ConvolutionShape& shape, std::int64_t blocks, std::int64_t images)
+  Plan(const ConvolutionShape& shape, std::optional<float> relu_slope,
+       std::int64_t blocks, std::int64_t images)
       : shape_(shape),
+        relu_slope_(relu_slope),
         blocks_(blocks),
         bottom_step_(images * shape.bottom_size()),
         top_step_(images * shape.top_size()),
-        images_(images),
-        forward_(
-            With([](const auto& describer) { return describer.Forward(); })) {
-    Layout layout;
-    forward_.weights.AddTo(&layout);
-    forward_.bottom.AddTo(&layout);
-    forward_.top.AddTo(&layout);
-    forward_scratchpad_ = layout.Add(forward_.scratchpad_size());
-    forward_size_ = layout.size();
-  }
+        images_(images) {}
 
   std::int64_t images() const { return blocks_ * images_; }
+
+  /// False if there is no kernel for it.
+  bool Prepare(ConvolutionPass pass) {
+    std::optional<Pass>& slot = PassOf(pass);
+    if (auto made = Describer(shape_, relu_slope_, images_).Make(pass)) {
+      slot.emplace(std::move(*made));
+      pass == ConvolutionPass::kForward ? LayOutForward() : LayOutBackward();
+    }
+    return slot.has_value();
+  }
+
+  std::string KernelOf(ConvolutionPass pass) {
+    const std::optional<Pass>& slot = PassOf(pass);
+    return slot ? slot->kernel : "";
+  }
 
   void Forward(const float* bottom, const float* weights, std::uint64_t version,
                const float* bias, float* top) {
     std::byte* workspace = Workspace(forward_size_);
-    Pass& pass = forward_;
+    Pass& pass = *forward_;
     LoadWeights(weights, version, workspace);
     pass.bottom.PlaceIn(workspace);
     pass.top.PlaceIn(workspace);
     pass.scratchpad.set_data_handle(workspace + forward_scratchpad_);
-    if (shape_.has_bias) {
+    PassEnding ending;
+    if (shape_.is_deconvolution) {
+      ending = {shape_.has_bias ? bias : nullptr, relu_slope_.value_or(1)};
+    } else if (shape_.has_bias) {
       pass.bias.set_data_handle(const_cast<float*>(bias));
     }
     for (std::int64_t block = 0; block < blocks_; ++block) {
@@ -441,61 +468,32 @@ class OneDnnConvolution::Plan {
       pass.bottom.Load();
       pass.Run();
       pass.top.Store();
+      FinishPlanes(ending, images_, shape_.num_output,
+                   shape_.top[0] * shape_.top[1], top + block * top_step_);
     }
-  }
-
-  void PrepareBackward() {
-    if (data_) {
-      return;
-    }
-    Pass weights =
-        With([](const auto& describer) { return describer.BackwardWeights(); });
-    Pass data =
-        With([](const auto& describer) { return describer.BackwardData(); });
-    Layout layout;
-    weights.bottom.AddTo(&layout);
-    weights.weights.AddTo(&layout);
-    weights.top.AddTo(&layout);
-    bias_diff_ = layout.Add(shape_.num_output * sizeof(float));
-    // The bottom is not needed when its diff is computed.
-    if (weights.bottom.has_copy() && data.bottom.has_copy() &&
-        data.bottom.format().get_size() <= weights.bottom.format().get_size()) {
-      data.bottom.ShareCopy(weights.bottom);
-    } else {
-      data.bottom.AddTo(&layout);
-    }
-    data.weights.AddTo(&layout);
-    shares_top_ = weights.top.has_copy() && data.top.has_copy() &&
-                  weights.top.format() == data.top.format();
-    if (shares_top_) {
-      data.top.ShareCopy(weights.top);
-    } else {
-      data.top.AddTo(&layout);
-    }
-    backward_scratchpad_ =
-        layout.Add(std::max(weights.scratchpad_size(), data.scratchpad_size()));
-    backward_size_ = layout.size();
-    weights_.emplace(std::move(weights));
-    data_.emplace(std::move(data));
   }
 
   void Backward(const float* bottom, const float* weights,
                 const float* top_diff, float* bottom_diff, float* weights_diff,
                 float* bias_diff) {
     std::byte* workspace = Workspace(backward_size_);
-    for (Pass* pass : {&*weights_, &*data_}) {
-      pass->bottom.PlaceIn(workspace);
-      pass->weights.PlaceIn(workspace);
-      pass->top.PlaceIn(workspace);
-      pass->scratchpad.set_data_handle(workspace + backward_scratchpad_);
+    for (std::optional<Pass>* pass : {&weights_, &data_}) {
+      if (*pass) {
+        (*pass)->bottom.PlaceIn(workspace);
+        (*pass)->weights.PlaceIn(workspace);
+        (*pass)->top.PlaceIn(workspace);
+        (*pass)->scratchpad.set_data_handle(workspace + backward_scratchpad_);
+      }
     }
     float* block_bias = reinterpret_cast<float*>(workspace + bias_diff_);
-    if (shape_.has_bias) {
-      weights_->bias.set_data_handle(block_bias);
+    if (weights_diff != nullptr) {
+      weights_->weights.Set(weights_diff);
+      if (shape_.has_bias && !shape_.is_deconvolution) {
+        weights_->bias.set_data_handle(block_bias);
+      }
     }
-    weights_->weights.Set(weights_diff);
-    data_->weights.Set(weights);
     if (bottom_diff != nullptr) {
+      data_->weights.Set(weights);
       data_->weights.Load();
     }
     for (std::int64_t block = 0; block < blocks_; ++block) {
@@ -526,9 +524,64 @@ class OneDnnConvolution::Plan {
   }
 
  private:
+  std::optional<Pass>& PassOf(ConvolutionPass pass) {
+    switch (pass) {
+      case ConvolutionPass::kBackwardData:
+        return data_;
+      case ConvolutionPass::kBackwardWeights:
+        return weights_;
+      default:
+        return forward_;
+    }
+  }
+
+  void LayOutForward() {
+    Layout layout;
+    forward_->weights.AddTo(&layout);
+    forward_->bottom.AddTo(&layout);
+    forward_->top.AddTo(&layout);
+    forward_scratchpad_ = layout.Add(forward_->scratchpad_size());
+    forward_size_ = layout.size();
+  }
+
+  void LayOutBackward() {
+    Layout layout;
+    std::size_t scratchpad = 0;
+    if (weights_) {
+      weights_->bottom.AddTo(&layout);
+      weights_->weights.AddTo(&layout);
+      weights_->top.AddTo(&layout);
+      bias_diff_ = layout.Add(shape_.num_output * sizeof(float));
+      scratchpad = weights_->scratchpad_size();
+    }
+    shares_top_ = false;
+    if (data_) {
+      // The bottom is not needed when its diff is computed.
+      if (weights_ && weights_->bottom.has_copy() && data_->bottom.has_copy() &&
+          data_->bottom.format().get_size() <=
+              weights_->bottom.format().get_size()) {
+        data_->bottom.ShareCopy(weights_->bottom);
+      } else {
+        data_->bottom.AddTo(&layout);
+      }
+      data_->weights.AddTo(&layout);
+      shares_top_ = weights_ && weights_->top.has_copy() &&
+                    data_->top.has_copy() &&
+                    weights_->top.format() == data_->top.format();
+      if (shares_top_) {
+        data_->top.ShareCopy(weights_->top);
+      } else {
+        data_->top.AddTo(&layout);
+      }
+      scratchpad = std::max(scratchpad, data_->scratchpad_size());
+    }
+    backward_scratchpad_ = layout.Add(scratchpad);
+    backward_size_ = layout.size();
+  }
+
   void LoadWeights(const float* weights, std::uint64_t version,
                    std::byte* workspace) {
-    Operand& operand = forward_.weights;
+    Operand& operand = forward_->weights;
     operand.Set(weights);
     if (version == 0 || !operand.has_copy()) {
       operand.PlaceIn(workspace);
@@ -546,29 +599,21 @@ class OneDnnConvolution::Plan {
     }
   }
 
-  template <class Make>
-  Pass With(const Make& make) const {
-    return shape_.is_deconvolution
-               ? make(Describer<Deconvolution>(shape_, images_))
-               : make(Describer<Convolution>(shape_, images_));
-  }
-
   const ConvolutionShape& shape_;
+  const std::optional<float> relu_slope_;
   const std::int64_t blocks_, bottom_step_, top_step_, images_;
-  Pass forward_;
+  std::optional<Pass> forward_, data_, weights_;
   std::optional<memory> kept_weights_;
   std::uint64_t kept_version_ = 0;
-  std::optional<Pass> data_, weights_;
   bool shares_top_ = false;
   // Offsets in the workspace, and its size.
-  std::size_t forward_scratchpad_, forward_size_;
+  std::size_t forward_scratchpad_ = 0, forward_size_ = 0;
   std::size_t bias_diff_ = 0, backward_scratchpad_ = 0, backward_size_ = 0;
 };
 
-OneDnnConvolution::OneDnnConvolution(const ConvolutionShape& shape)
-    : shape_(shape) {
-  Prepare();
-}
+OneDnnConvolution::OneDnnConvolution(const ConvolutionShape& shape,
+                                     std::optional<float> relu_slope)
+    : shape_(shape), relu_slope_(relu_slope) {}
 
 OneDnnConvolution::~OneDnnConvolution() = default;
 
@@ -581,14 +626,13 @@ int OneDnnConvolution::ThreadCount() const {
   return is_small ? 1 : omp_get_max_threads();
 }
 
-void OneDnnConvolution::Prepare() {
+void OneDnnConvolution::FollowThreads() {
   const int threads = ThreadCount();
   if (threads == threads_) {
     return;
   }
-  const Threads scope(threads);
   plans_.clear();
-  threads_ = 0;
+  has_kernel_.fill(std::nullopt);
   const std::int64_t image_bytes =
       sizeof(float) * std::max(shape_.bottom_size(), shape_.top_size());
   const std::int64_t block_bytes = std::max<std::int64_t>(
@@ -599,17 +643,42 @@ void OneDnnConvolution::Prepare() {
   const std::int64_t images = (shape_.images + blocks - 1) / blocks;
   const std::int64_t full_blocks = shape_.images / images;
   const std::int64_t rest = shape_.images % images;
-  plans_.push_back(std::make_unique<Plan>(shape_, full_blocks, images));
+  plans_.push_back(
+      std::make_unique<Plan>(shape_, relu_slope_, full_blocks, images));
   if (rest > 0) {
-    plans_.push_back(std::make_unique<Plan>(shape_, 1, rest));
+    plans_.push_back(std::make_unique<Plan>(shape_, relu_slope_, 1, rest));
   }
   threads_ = threads;
+}
+
+bool OneDnnConvolution::Prepare(ConvolutionPass pass) {
+  FollowThreads();
+  std::optional<bool>& has_kernel = has_kernel_[static_cast<int>(pass)];
+  if (!has_kernel) {
+    const Threads scope(threads_);
+    try {
+      has_kernel =
+          std::all_of(plans_.begin(), plans_.end(),
+                      [&](const auto& plan) { return plan->Prepare(pass); });
+    } catch (const dnnl::error& error) {
+      if (error.status != dnnl_unimplemented) {
+        throw;
+      }
+      has_kernel = false;
+    }
+  }
+  return *has_kernel;
+}
+
+std::string OneDnnConvolution::KernelOf(ConvolutionPass pass) const {
+  return has_kernel_[static_cast<int>(pass)].value_or(false)
+             ? plans_.front()->KernelOf(pass)
+             : "";
 }
 
 void OneDnnConvolution::Forward(const float* bottom, const float* weights,
                                 std::uint64_t version, const float* bias,
                                 float* top) {
-  Prepare();
   const Threads scope(threads_);
   for (const auto& plan : plans_) {
     plan->Forward(bottom, weights, version, bias, top);
@@ -618,18 +687,9 @@ void OneDnnConvolution::Forward(const float* bottom, const float* weights,
   }
 }
 
-void OneDnnConvolution::PrepareBackward() {
-  Prepare();
-  const Threads scope(threads_);
-  for (const auto& plan : plans_) {
-    plan->PrepareBackward();
-  }
-}
-
 void OneDnnConvolution::Backward(const float* bottom, const float* weights,
                                  const float* top_diff, float* bottom_diff,
                                  float* weights_diff, float* bias_diff) {
-  PrepareBackward();
   const Threads scope(threads_);
   for (const auto& plan : plans_) {
     plan->Backward(bottom, weights, top_diff, bottom_diff, weights_diff,

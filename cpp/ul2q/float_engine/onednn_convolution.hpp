@@ -5,33 +5,17 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
+
+#include "ul2q/float_engine/convolution_shape.hpp"
 
 namespace ul2q {
 
-/// A 2-D convolution or deconvolution as Caffe defines them: the bottom is
-/// images × channels × bottom[0] × bottom[1], the top
-/// images × num_output × top[0] × top[1]. Pairs are (height, width).
-struct ConvolutionShape {
-  using Pair = std::array<std::int64_t, 2>;
+enum class ConvolutionPass { kForward, kBackwardData, kBackwardWeights };
 
-  bool is_deconvolution;
-  bool has_bias;
-  std::int64_t images, channels, num_output, group;
-  Pair bottom, top, kernel, stride, pad, dilation;
-  /// Of a ReLU that the forward pass ends with, for negative values.
-  std::optional<float> relu_slope = std::nullopt;
-
-  bool operator==(const ConvolutionShape& other) const;
-
-  std::int64_t bottom_size() const;   ///< elements an image
-  std::int64_t top_size() const;      ///< elements an image
-  std::int64_t weights_size() const;  ///< elements
-};
-
-/// Float convolutions of one shape by oneDNN, from and to Caffe's plain blobs
-/// and in its convention of weights: num_output × channels/group × kernel, for
-/// a deconvolution channels × num_output/group × kernel.
+/// Float convolutions of one shape by oneDNN, from and to Caffe's plain blobs.
+/// A deconvolution is computed as the convolution whose gradient it is.
 ///
 /// oneDNN computes fastest in formats of its own, which have the channels in
 /// blocks. Images are therefore brought into them, computed with and brought
@@ -41,23 +25,34 @@ struct ConvolutionShape {
 /// All functions throw dnnl::error.
 class OneDnnConvolution {
  public:
-  /// With status dnnl_unimplemented if oneDNN has nothing but its reference
-  /// for the shape. No dimension may be 0.
-  explicit OneDnnConvolution(const ConvolutionShape& shape);
+  /// No dimension may be 0. With a slope, forward passes end with a ReLU.
+  explicit OneDnnConvolution(const ConvolutionShape& shape,
+                             std::optional<float> relu_slope = std::nullopt);
   ~OneDnnConvolution();
 
   const ConvolutionShape& shape() const { return shape_; }
+  std::optional<float> relu_slope() const { return relu_slope_; }
+
+  /// Gets ready for a pass with the present number of threads, which costs
+  /// nothing if it is. False if oneDNN has no kernel that does all of the pass,
+  /// but would use a matrix product or plain loops, or would have these do the
+  /// ReLU.
+  bool Prepare(ConvolutionPass pass);
+
+  /// What oneDNN calls the kernel of a pass; "" if there is none or it is not
+  /// prepared.
+  std::string KernelOf(ConvolutionPass pass) const;
+
+  // The passes have to be prepared.
 
   /// `bias` is ignored if the shape has none. The weights in oneDNN's format
   /// are kept for the next pass with the same `version`, unless that is 0.
   void Forward(const float* bottom, const float* weights, std::uint64_t version,
                const float* bias, float* top);
 
-  /// Gets ready for Backward, which has to be done but once.
-  void PrepareBackward();
-
   /// Sets `bottom_diff`, and adds to `weights_diff` and `bias_diff`; each may
-  /// be null, the last must be without the last but one.
+  /// be null, the last must be for a deconvolution and without the last but
+  /// one.
   void Backward(const float* bottom, const float* weights,
                 const float* top_diff, float* bottom_diff, float* weights_diff,
                 float* bias_diff);
@@ -67,13 +62,16 @@ class OneDnnConvolution {
 
   int ThreadCount() const;
   /// Makes the plans if there are none for the present number of threads.
-  void Prepare();
+  void FollowThreads();
 
-  ConvolutionShape shape_;
+  const ConvolutionShape shape_;
+  const std::optional<float> relu_slope_;
   int threads_ = 0;  ///< that the plans are for
   /// Of the images one after the other: for the same number of them as often
   /// as possible, then for the rest.
   std::vector<std::unique_ptr<Plan>> plans_;
+  /// Whether there is a kernel for each pass, as far as that is known.
+  std::array<std::optional<bool>, 3> has_kernel_;
 };
 
 }  // namespace ul2q

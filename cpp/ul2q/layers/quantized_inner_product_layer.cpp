@@ -47,7 +47,7 @@ void QuantizedInnerProductLayer<Dtype>::Forward_cpu(
   if (IsForCodes()) {
     ForwardByCodes(*bottom[0], top[0]);
   } else {
-    QuantizedLayer<InnerProductLayer, Dtype>::Forward_cpu(bottom, top);
+    QuantizedLayer<FastInnerProductLayer, Dtype>::Forward_cpu(bottom, top);
   }
 }
 

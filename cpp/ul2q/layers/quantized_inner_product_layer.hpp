@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "caffe/layers/inner_product_layer.hpp"
 #include "ul2q/core/code_product.hpp"
+#include "ul2q/float_engine/inner_product.hpp"
 #include "ul2q/layers/quantized_layer.hpp"
 
 namespace caffe {
@@ -16,13 +16,13 @@ namespace caffe {
  *
  * That is limited by how fast the weights come from memory, and codes have a
  * quarter of the bytes. It takes weights that stay as they are for more than
- * one pass; the first pass after a change is BVLC's, by the values.
+ * one pass; the first pass after a change is the float layer's, by the values.
  */
 template <typename Dtype>
 class QuantizedInnerProductLayer
-    : public QuantizedLayer<InnerProductLayer, Dtype> {
+    : public QuantizedLayer<FastInnerProductLayer, Dtype> {
  public:
-  using QuantizedLayer<InnerProductLayer, Dtype>::QuantizedLayer;
+  using QuantizedLayer<FastInnerProductLayer, Dtype>::QuantizedLayer;
 
  protected:
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom,

@@ -9,6 +9,7 @@
 #include "ul2q/core/kernels/random.hpp"
 #include "ul2q/float_engine/convolution.hpp"
 #include "ul2q/float_engine/engine.hpp"
+#include "ul2q/float_engine/inner_product.hpp"
 #include "ul2q/layers/quantized_inner_product_layer.hpp"
 #include "ul2q/layers/quantizer_parameter.hpp"
 
@@ -48,6 +49,10 @@ struct OutputChannels<InnerProductLayer> {
     return {shape[0], 1, 1, shape[1]};
   }
 };
+
+template <>
+struct OutputChannels<FastInnerProductLayer>
+    : OutputChannels<InnerProductLayer> {};
 
 template <>
 struct OutputChannels<EmbedLayer> {
@@ -319,8 +324,8 @@ shared_ptr<Layer<Dtype>> GetQuantizedEmbedLayer(const LayerParameter& param) {
   return NewQuantizedLayer<EmbedLayer, Dtype>(param);
 }
 
-template class QuantizedLayer<InnerProductLayer, float>;
-template class QuantizedLayer<InnerProductLayer, double>;
+template class QuantizedLayer<FastInnerProductLayer, float>;
+template class QuantizedLayer<FastInnerProductLayer, double>;
 
 REGISTER_LAYER_CREATOR(QuantizedConvolution, GetQuantizedConvolutionLayer);
 REGISTER_LAYER_CREATOR(QuantizedDeconvolution, GetQuantizedDeconvolutionLayer);
