@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, print_outputs, prototxt
+from ul2q.cli.common import add_data_option, print_outputs, prototxt, warnings_on_stderr
 
 if TYPE_CHECKING:
     import argparse
@@ -92,21 +92,22 @@ def run(arguments: argparse.Namespace) -> None:
     from ul2q.training import train
     from ul2q.training.progress import reporter
 
-    result = train(
-        arguments.solver,
-        weights=arguments.weights,
-        snapshot=arguments.snapshot,
-        resume=arguments.resume,
-        run=arguments.run,
-        data=arguments.data,
-        settings=arguments.settings,
-        epochs=arguments.epochs,
-        keep=arguments.keep,
-        best=arguments.best,
-        patience=arguments.patience,
-        tensorboard=arguments.tensorboard,
-        progress=reporter(sys.stdout),
-    )
+    with warnings_on_stderr():
+        result = train(
+            arguments.solver,
+            weights=arguments.weights,
+            snapshot=arguments.snapshot,
+            resume=arguments.resume,
+            run=arguments.run,
+            data=arguments.data,
+            settings=arguments.settings,
+            epochs=arguments.epochs,
+            keep=arguments.keep,
+            best=arguments.best,
+            patience=arguments.patience,
+            tensorboard=arguments.tensorboard,
+            progress=reporter(sys.stdout),
+        )
     if result.finished:
         print(f"finished already: {result.iterations} iterations")
     if result.stopped_early:
