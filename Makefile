@@ -80,16 +80,19 @@ test: build-tests lint ## lint, C++ tests, Python tests
 bench: bench-transform bench-nets ## all benchmarks of what is installed -> benchmarks/results/ (about 5 minutes)
 
 BENCH := build/bench
-bench-environment: $(BENCH)/installed ## PyTorch and Brevitas, to be measured against, in an environment of their own
+bench-environment: $(BENCH)/installed ## PyTorch, Brevitas and OpenCV, to be measured against, in an environment of their own
 
 $(BENCH)/installed:
 	@$(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet torch==2.13.0 brevitas==0.13.4
+	@$(BENCH)/bin/python -m pip install --quiet torch==2.13.0 brevitas==0.13.4 opencv-python-headless==4.14.*
 	@touch $@
 
 bench-nets: build ## training and testing against BVLC's layers and, where installed, PyTorch -> benchmarks/results/nets.md
 	@$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[bench]'
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/nets.py
+
+bench-architectures: build ## eleven published nets on one thread against BVLC's layers and, where installed, OpenCV -> benchmarks/results/architectures.md
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/architectures.py
 
 # Threads wait as they do below Python (python/ul2q/util/openmp.py).
 bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md
