@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
+
+from contestants import Contestant, Worker, processor
 
 HERE = Path(__file__).resolve().parent
 TORCH = HERE.parent / "build" / "bench" / "bin" / "python"
@@ -31,66 +32,20 @@ BVLC = "BVLC float"
 BREVITAS = "Brevitas 2 bit"
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """A process that times a net: see worker.py."""
-
-    name: str
-    python: Path
-    script: str
-    bits: int
-    environment: dict[str, str] = field(default_factory=dict)
-
-
 def contestants() -> list[Contestant]:
     """Those that are installed."""
     here = Path(sys.executable)
     found = [
-        Contestant(OURS, here, "caffe_worker.py", 2),
-        Contestant("ul2q float", here, "caffe_worker.py", 0),
-        Contestant(BVLC, here, "caffe_worker.py", 0, {"UL2Q_ENGINE": "CAFFE"}),
+        Contestant(OURS, here, "caffe_worker.py", ("2",)),
+        Contestant("ul2q float", here, "caffe_worker.py", ("0",)),
+        Contestant(BVLC, here, "caffe_worker.py", ("0",), {"UL2Q_ENGINE": "CAFFE"}),
     ]
     if TORCH.exists():
         found += [
-            Contestant("PyTorch float", TORCH, "torch_worker.py", 0),
-            Contestant(BREVITAS, TORCH, "torch_worker.py", 2),
+            Contestant("PyTorch float", TORCH, "torch_worker.py", ("0",)),
+            Contestant(BREVITAS, TORCH, "torch_worker.py", ("2",)),
         ]
     return found
-
-
-class Worker:
-    """A running contestant."""
-
-    def __init__(self, contestant: Contestant, net: str, threads: int) -> None:
-        """Start it on a net."""
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")
-        }
-        environment |= {"OMP_NUM_THREADS": str(threads), **contestant.environment}
-        self._process = subprocess.Popen(
-            [contestant.python, HERE / contestant.script, net, str(contestant.bits)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-
-    def ask(self, command: str) -> float:
-        """The number that answers a command."""
-        assert self._process.stdin
-        assert self._process.stdout
-        print(command, file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"{self._process.args!r} ended at {command!r}")
-        return float(answer)
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
 
 
 @dataclass
@@ -174,13 +129,6 @@ def draw(results: dict[str, dict[str, Result]], path: Path) -> None:
     axes.set_title("Training, batch 100")
     axes.legend(fontsize=8)
     figure.savefig(path, bbox_inches="tight")
-
-
-def processor() -> str:
-    """The processor's name."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else "unknown processor"
 
 
 def main() -> None:

@@ -42,6 +42,26 @@ def test_warnings_of_a_test_look_like_all_others(
     assert warning.startswith("ul2q: warning: layer 'data': batch_size 8 does not divide 20")
 
 
+def test_a_net_that_keeps_away_from_cudnn_is_warned_of(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loss = 'layer { name: "loss"'
+    relu = (
+        'layer { name: "relu" type: "ReLU" bottom: "drop" top: "drop" '
+        "relu_param { engine: CAFFE } }"
+    )
+    workspace.net((loss, f"{relu}\n{loss}"))
+    for command in (["train", "solver.prototxt"], ["test", "net.prototxt", WEIGHTS_OF_TRAIN]):
+        assert main(command) == 0
+        warnings = set(capsys.readouterr().err.splitlines())
+        assert [warning for warning in warnings if "engine: CAFFE" in warning] == list(warnings)
+        assert len(warnings) == 1
+        assert warnings.pop().startswith(
+            "ul2q: warning: net 'mini': layer 'relu' has engine: CAFFE"
+        )
+
+
+WEIGHTS_OF_TRAIN = "mini_iter_20.caffemodel"
 WEIGHTS = "mini.caffemodel"
 
 

@@ -12,21 +12,6 @@ using ul2q::ChannelShape;
 using ul2q::ChannelSums;
 using ul2q::kBlockRow;
 
-namespace {
-
-/// The median of three values of the channel whose first element is x[0].
-/// About it, hardly a bit of the variance is lost in a double: it is within the
-/// values' spread, and no lone outlier.
-template <typename Dtype>
-Dtype OriginOf(const ChannelBlock& block, const Dtype* x) {
-  const Dtype a = x[0];
-  const Dtype b = x[block.rows / 2 * block.stride + block.inner / 2];
-  const Dtype c = x[(block.rows - 1) * block.stride + block.inner - 1];
-  return std::max(std::min(a, b), std::min(std::max(a, b), c));
-}
-
-}  // namespace
-
 template <typename Dtype>
 ChannelShape FastBatchNormLayer<Dtype>::ShapeOf(const Blob<Dtype>& blob) const {
   return {blob.shape(0), this->channels_,
@@ -69,17 +54,9 @@ void FastBatchNormLayer<Dtype>::Measure(const ChannelBlock& block,
     Dtype* means = statistics.means + channel;
     Dtype* moving_means = statistics.moving_means + channel;
     Dtype* moving_variances = statistics.moving_variances + channel;
-    Dtype origins[kBlockRow];
-    ChannelSums sums[kBlockRow];
+    ul2q::Measure(block, x, means, sigmas);
     for (int64_t i = 0; i < block.channels; ++i) {
-      origins[i] = OriginOf(block, x + i * block.inner);
-    }
-    ul2q::GetChannelLoops<Dtype>().moments(block, x, origins, sums);
-    for (int64_t i = 0; i < block.channels; ++i) {
-      const double deviation = sums[i].first / m;
-      means[i] = static_cast<Dtype>(origins[i] + deviation);
-      const Dtype variance = static_cast<Dtype>(
-          std::max(sums[i].second / m - deviation * deviation, 0.0));
+      const Dtype variance = sigmas[i];
       moving_means[i] = moving_means[i] * fraction + means[i];
       moving_variances[i] =
           moving_variances[i] * fraction + bias_correction * variance;

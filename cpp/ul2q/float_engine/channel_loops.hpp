@@ -79,6 +79,14 @@ struct ChannelLoops {
                          const ReluInput<Dtype>& relu, const Dtype* x,
                          const Dtype* origin, const Dtype* factor, Dtype* dx,
                          ChannelSums* sums);
+  /// y = x where it is positive, slope·x elsewhere; kept = x, unless null.
+  void (*prelu)(const ChannelBlock& block, const Dtype* x, const Dtype* slope,
+                Dtype* y, Dtype* kept);
+  /// dx = dy where x > 0, slope·dy elsewhere, unless null, and the products of
+  /// dy and x where x <= 0.
+  void (*prelu_backward)(const ChannelBlock& block, const Dtype* dy,
+                         const Dtype* x, const Dtype* slope, Dtype* dx,
+                         ChannelSums* sums);
   /// dx = (dy - shift - (x - origin)·slope)·factor
   void (*norm_backward)(const ChannelBlock& block, const Dtype* dy,
                         const Dtype* x, const Dtype* origin, const Dtype* slope,
@@ -88,6 +96,11 @@ struct ChannelLoops {
 /// Those for the best instruction set that the processor has.
 template <typename Dtype>
 const ChannelLoops<Dtype>& GetChannelLoops();
+
+/// Mean and mean squared deviation of each channel of a block.
+template <typename Dtype>
+void Measure(const ChannelBlock& block, const Dtype* x, Dtype* means,
+             Dtype* variances);
 
 /// Calls body(block, channel, offset) for each block of a blob, whose first
 /// channel is `channel` and whose first element is at `offset`, on several

@@ -7,17 +7,31 @@
 namespace caffe {
 namespace {
 
-bool WantsBvlcsEverywhere() {
-  const char* engine = std::getenv("UL2Q_ENGINE");
-  if (engine == nullptr || std::string(engine).empty()) {
-    return false;
+/// Who makes a layer that has a fast one.
+enum class Choice { kByLayer, kBvlcs, kFast };
+
+/// That of the environment variable UL2Q_ENGINE.
+Choice ReadChoice() {
+  const char* variable = std::getenv("UL2Q_ENGINE");
+  const std::string engine = variable == nullptr ? "" : variable;
+  if (engine.empty()) {
+    return Choice::kByLayer;
   }
-  if (std::string(engine) == "CAFFE") {
-    return true;
+  if (engine == "CAFFE") {
+    return Choice::kBvlcs;
+  }
+  if (engine == "FAST") {
+    return Choice::kFast;
   }
   LOG(FATAL) << "the environment variable UL2Q_ENGINE is \"" << engine
-             << "\"; must be CAFFE, for BVLC's own layers, or unset";
-  return false;  // not reached
+             << "\"; must be CAFFE, for BVLC's own layers, FAST, for fast "
+                "ones where a layer says engine: CAFFE, too, or unset";
+  return Choice::kByLayer;  // not reached
+}
+
+Choice TheChoice() {
+  static const Choice choice = ReadChoice();
+  return choice;
 }
 
 /// The `engine` in the options of its type; 0, DEFAULT, for types without.
@@ -57,9 +71,33 @@ shared_ptr<Layer<Dtype>> CreateByTable(const LayerParameter& param) {
 }  // namespace
 
 bool UsesFastEngine(const LayerParameter& param) {
-  static const bool bvlcs_everywhere = WantsBvlcsEverywhere();
-  return !bvlcs_everywhere && EngineOf(param) == 0;
+  return TheChoice() == Choice::kFast ||
+         (TheChoice() == Choice::kByLayer && EngineOf(param) == 0);
 }
+
+template <typename Dtype>
+vector<std::string> LayersWithEngineCaffe(const Net<Dtype>& net) {
+  vector<std::string> names;
+  if (TheChoice() != Choice::kByLayer) {
+    return names;
+  }
+  for (const auto& layer : net.layers()) {
+    const LayerParameter& param = layer->layer_param();
+    // Quantised layers are made from those of the table.
+    const std::string type = param.type();
+    const std::string prefix = "Quantized";
+    const std::string base =
+        type.rfind(prefix, 0) == 0 ? type.substr(prefix.size()) : type;
+    if (EngineOf(param) == ConvolutionParameter::CAFFE &&
+        EngineTable<Dtype>().count(base) > 0) {
+      names.push_back(param.name());
+    }
+  }
+  return names;
+}
+
+template vector<std::string> LayersWithEngineCaffe(const Net<float>&);
+template vector<std::string> LayersWithEngineCaffe(const Net<double>&);
 
 template <typename Dtype>
 void AddFastLayer(const std::string& type,

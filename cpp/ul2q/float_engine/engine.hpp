@@ -2,16 +2,23 @@
 #define UL2Q_FLOAT_ENGINE_ENGINE_HPP_
 
 #include <string>
+#include <vector>
 
 #include "caffe/layer_factory.hpp"
+#include "caffe/net.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
 
-/// Whether a layer of these parameters is a fast one: not where its `engine` is
-/// CAFFE or CUDNN, nor anywhere if the environment variable UL2Q_ENGINE is
-/// CAFFE (read once).
+/// Whether a layer of these parameters is a fast one. The environment variable
+/// UL2Q_ENGINE decides it, which is read once: CAFFE, for none; FAST, for all;
+/// unset or empty, for those whose `engine` is neither CAFFE nor CUDNN.
 bool UsesFastEngine(const LayerParameter& param);
+
+/// The names of the layers that would be fast ones but for `engine: CAFFE`,
+/// with which published nets keep away from cuDNN.
+template <typename Dtype>
+vector<std::string> LayersWithEngineCaffe(const Net<Dtype>& net);
 
 /// Enters into the engine table who makes the fast layers of a type, and puts
 /// the table in the place of BVLC's creator in Caffe's registry. BVLC's layer

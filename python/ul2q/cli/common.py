@@ -152,7 +152,7 @@ def message_of(error: Exception) -> str:
 
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
-    """Within the block, what the library logs is told as by every command."""
+    """Within the block, what the library and Caffe log is told as by every command."""
     import logging
     import sys
 
@@ -161,12 +161,14 @@ def warnings_on_stderr() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter(f"{WARNING}%(message)s"))
-    logger = logging.getLogger("ul2q")
-    logger.addHandler(handler)
+    loggers = [logging.getLogger(name) for name in ("ul2q", "caffe")]
+    for logger in loggers:
+        logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import OR_RUN, SOLVER, add_data_option, print_outputs, weights_file
+from ul2q.cli.common import (
+    OR_RUN,
+    SOLVER,
+    add_data_option,
+    print_outputs,
+    warnings_on_stderr,
+    weights_file,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -92,21 +99,22 @@ def run(arguments: argparse.Namespace) -> None:
     from ul2q.training import train
     from ul2q.training.progress import reporter
 
-    result = train(
-        arguments.solver,
-        weights=[weights_file(path) for path in arguments.weights],
-        snapshot=arguments.snapshot,
-        resume=arguments.resume,
-        run=arguments.run,
-        data=arguments.data,
-        settings=arguments.settings,
-        epochs=arguments.epochs,
-        keep=arguments.keep,
-        best=arguments.best,
-        patience=arguments.patience,
-        tensorboard=arguments.tensorboard,
-        progress=reporter(sys.stdout),
-    )
+    with warnings_on_stderr():
+        result = train(
+            arguments.solver,
+            weights=[weights_file(path) for path in arguments.weights],
+            snapshot=arguments.snapshot,
+            resume=arguments.resume,
+            run=arguments.run,
+            data=arguments.data,
+            settings=arguments.settings,
+            epochs=arguments.epochs,
+            keep=arguments.keep,
+            best=arguments.best,
+            patience=arguments.patience,
+            tensorboard=arguments.tensorboard,
+            progress=reporter(sys.stdout),
+        )
     if result.finished:
         print(f"finished already: {result.iterations} iterations")
     if result.stopped_early:
