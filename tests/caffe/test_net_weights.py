@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from tests.small_nets import LINEAR, assert_same, parameters
+from tests.small_nets import INPUT, LINEAR, NOISE, assert_same, parameters
 
 if TYPE_CHECKING:
-    from tests.small_nets import NetMaker
+    from tests.small_nets import NetMaker, SolverMaker
 
 SAVED = {".caffemodel": "save", ".caffemodel.h5": "save_hdf5"}
 
@@ -34,6 +34,49 @@ def test_weights_go_through_files(suffix: str, make_net: NetMaker, tmp_path: Pat
             load(as_type(path))
             assert_same(parameters(target), parameters(source))
         path.unlink()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("conv1/7x7_s2", "conv1/bn"),
+        ("conv1", "conv1/bn"),
+        ("conv1/bn", "conv1"),
+        ("conv1", "conv1/0"),
+        ("conv1/0", "conv1"),
+        ("/conv1", "conv1"),
+        ("a//b", "a/b"),
+        ("a/", "a"),
+        (".", ""),
+        ("a/b", "a%2Fb"),
+        ("%", "%25"),
+        ("ä/ö", "0"),
+    ],
+    ids=" and ".join,
+)
+def test_layers_of_any_name_go_through_hdf5(names: tuple[str, str], tmp_path: Path) -> None:
+    text = INPUT + "".join(
+        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "y{index}" '
+        f"inner_product_param {{ num_output: {index + 1} "
+        'weight_filler { type: "xavier" } } }\n'
+        for index, name in enumerate(names)
+    )
+    source, target = (caffe.Net.from_proto(text, caffe.TEST) for _ in range(2))
+    source.save_hdf5(tmp_path / "w.caffemodel.h5")
+    target.copy_from(tmp_path / "w.caffemodel.h5")
+    assert_same(parameters(target), parameters(source))
+    assert sorted(caffe._caffe._Hdf5Weights(tmp_path / "w.caffemodel.h5").shapes) == sorted(names)
+
+
+def test_a_snapshot_in_hdf5_has_layers_with_slashes(
+    make_solver: SolverMaker, tmp_path: Path
+) -> None:
+    net = NOISE.replace('"ip"', '"/fire1/squeeze"')
+    solver, other = (make_solver(net, snapshot_format="HDF5") for _ in range(2))
+    solver.step(3)
+    solver.snapshot()
+    other.restore(f"{tmp_path}/snapshot_iter_3.solverstate.h5")
+    assert_same(parameters(other.net), parameters(solver.net))
 
 
 def test_a_caffemodel_is_the_message_of_the_net(make_net: NetMaker, tmp_path: Path) -> None:

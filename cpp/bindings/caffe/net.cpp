@@ -17,7 +17,6 @@
 #include "caffe/layers/memory_data_layer.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
-#include "support/hdf5_weights.hpp"
 #include "support/new_file.hpp"
 #include "support/prototxt.hpp"
 
@@ -232,13 +231,6 @@ py::list BlobsOf(const NetPtr& net) {
 
 void BindNet(py::module_* m) {
   using Call = py::call_guard<CaffeCall>;
-  m->def(
-      "_hdf5_weights",
-      [](const py::object& filename) {
-        return ul2q::LayersWithWeights(ToReadablePath(filename));
-      },
-      py::arg("filename"),
-      "The names of the layers that have parameters in a .caffemodel.h5.");
   py::class_<NetClass, NetPtr>(*m, "Net", py::dynamic_attr(),
                                "A net: layers and the blobs between them.")
       .def(py::init(&MakeFromFile), py::arg("network_file"), py::arg("phase"),
