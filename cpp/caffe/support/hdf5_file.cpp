@@ -13,6 +13,7 @@
 
 namespace ul2q {
 namespace {
+#include "support/hdf5_data_set.hpp"
 
 thread_local std::string written;
 
@@ -119,12 +120,7 @@ void LoadMessage(hid_t file, const char* name,
   if (H5LTfind_dataset(file, name) <= 0) {
     return;
   }
-  hsize_t size = 0;
-  CHECK_GE(H5LTget_dataset_info(file, name, &size, nullptr, nullptr), 0)
-      << "the data set " << name << " is damaged";
-  std::string bytes(size, '\0');
-  CHECK_GE(H5LTread_dataset(file, name, H5T_NATIVE_UCHAR, bytes.data()), 0)
-      << "the data set " << name << " is damaged";
+  const std::string bytes = Hdf5DataSet(file, name).ReadBytes();
   CHECK(message->ParseFromString(bytes))
       << "the data set " << name << " is damaged";
 }
