@@ -79,6 +79,40 @@ def test_a_snapshot_in_hdf5_has_layers_with_slashes(
     assert_same(parameters(other.net), parameters(solver.net))
 
 
+TWINS = (
+    'layer { name: "ip" type: "InnerProduct" bottom: "x" top: "RULE" '
+    "inner_product_param { num_output: 2 bias_term: false "
+    'weight_filler { type: "xavier" } } MORE }\n'
+)
+# A layer for each phase; a layer without parameters before the one that has some, and one behind;
+# two layers that share all that they have.
+ONE_NAME = {
+    "phases": INPUT
+    + TWINS.replace("RULE", "y").replace("MORE", "include { phase: TRAIN }")
+    + TWINS.replace("RULE", "y").replace("MORE", "include { phase: TEST }"),
+    "no parameters": INPUT
+    + 'layer { name: "ip" type: "ReLU" bottom: "x" top: "relu" }\n'
+    + TWINS.replace("RULE", "y").replace("MORE", "")
+    + 'layer { name: "ip" type: "TanH" bottom: "x" top: "tanh" }\n',
+    "shared": INPUT
+    + TWINS.replace("RULE", "y").replace("MORE", 'param { name: "w" }')
+    + TWINS.replace("RULE", "z").replace("MORE", 'param { name: "w" }'),
+}
+
+
+@pytest.mark.parametrize("suffix", SAVED)
+@pytest.mark.parametrize("text", ONE_NAME.values(), ids=ONE_NAME)
+def test_layers_of_one_name_that_no_file_confuses(text: str, suffix: str, tmp_path: Path) -> None:
+    source = caffe.Net.from_proto(text, caffe.TRAIN)
+    path = tmp_path / f"w{suffix}"
+    getattr(source, SAVED[suffix])(path)
+    for load in ("copy_from", "share_with"):
+        target = caffe.Net.from_proto(text, caffe.TEST)
+        assert not np.array_equal(target.params["ip"][0].data, source.params["ip"][0].data)
+        getattr(target, load)(path if load == "copy_from" else source)
+        assert_same(parameters(target), parameters(source))
+
+
 def test_a_caffemodel_is_the_message_of_the_net(make_net: NetMaker, tmp_path: Path) -> None:
     net = make_net()
     net.save(tmp_path / "w.caffemodel")
