@@ -174,10 +174,21 @@ auto Adder(AddCallback add) {
   };
 }
 
-using FloatArray = py::array_t<Dtype, py::array::c_style>;
-
-void CheckInputArray(const FloatArray& array, const std::string& name,
+/// Throws unless MemoryData can serve the array as it lies in memory: a copy
+/// would be one that the caller does not see.
+void CheckInputArray(const py::array& array, const std::string& name,
                      const std::vector<py::ssize_t>& shape_of_one) {
+  if (!py::isinstance<py::array_t<Dtype>>(array)) {
+    throw py::type_error(name + " is of " +
+                         py::str(array.dtype()).cast<std::string>() +
+                         "; must be of float32: pass array.astype(np.float32)");
+  }
+  if ((array.flags() & py::array::c_style) == 0) {
+    throw py::type_error(
+        name +
+        " is not contiguous (a slice or a transposed one); pass "
+        "np.ascontiguousarray(array)");
+  }
   const bool fits =
       array.ndim() == 4 &&
       std::equal(shape_of_one.begin(), shape_of_one.end(), array.shape() + 1);
@@ -190,8 +201,8 @@ void CheckInputArray(const FloatArray& array, const std::string& name,
   }
 }
 
-void SetInputArrays(NetClass* net, const FloatArray& data,
-                    const FloatArray& labels) {
+void SetInputArrays(NetClass* net, const py::array& data,
+                    const py::array& labels) {
   const auto layer = net->layers().empty()
                          ? nullptr
                          : boost::dynamic_pointer_cast<MemoryDataLayer<Dtype>>(
@@ -214,8 +225,10 @@ void SetInputArrays(NetClass* net, const FloatArray& data,
                           "; must be a multiple of the batch size, " +
                           std::to_string(layer->batch_size()));
   }
-  layer->Reset(const_cast<Dtype*>(data.data()),
-               const_cast<Dtype*>(labels.data()), static_cast<int>(n));
+  const auto values = [](const py::array& array) {
+    return static_cast<Dtype*>(const_cast<void*>(array.data()));
+  };
+  layer->Reset(values(data), values(labels), static_cast<int>(n));
   AttachmentOf<NetAttachment>(net)->input_arrays = py::make_tuple(data, labels);
 }
 
@@ -306,8 +319,8 @@ void BindNet(py::module_* m) {
           "_outputs",
           [](const NetClass& net) { return net.output_blob_indices(); },
           "The indices in _blobs of the blobs that no layer takes.")
-      .def("_set_input_arrays", &SetInputArrays, py::arg("data").noconvert(),
-           py::arg("labels").noconvert(),
+      .def("_set_input_arrays", &SetInputArrays, py::arg("data"),
+           py::arg("labels"),
            "Serves float32 arrays, N x C x H x W and N x 1 x 1 x 1, through "
            "the MemoryData layer that the net begins with.")
       .def("save", &Save, py::arg("filename"),

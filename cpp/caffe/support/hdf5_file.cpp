@@ -5,15 +5,18 @@
 #include <hdf5_hl.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstddef>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "support/files.hpp"
+#include "support/hdf5_data_set.hpp"
 
 namespace ul2q {
 namespace {
-#include "support/hdf5_data_set.hpp"
 
 thread_local std::string written;
 
@@ -58,6 +61,20 @@ bool IsHdf5(const std::string& path) {
   H5E_BEGIN_TRY { is_hdf5 = H5Fis_hdf5(path.c_str()); }
   H5E_END_TRY;
   return is_hdf5 > 0;
+}
+
+bool IsOpenHdf5(const std::string& path) {
+  const ssize_t count = H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_FILE);
+  std::vector<hid_t> files(
+      static_cast<std::size_t>(std::max<ssize_t>(0, count)));
+  H5Fget_obj_ids(H5F_OBJ_ALL, H5F_OBJ_FILE, files.size(), files.data());
+  return std::any_of(files.begin(), files.end(), [&path](hid_t file) {
+    std::string name(PATH_MAX, '\0');
+    const ssize_t length = H5Fget_name(file, name.data(), name.size());
+    name.resize(static_cast<std::size_t>(std::max<ssize_t>(0, length)));
+    std::error_code ignored;  // one of them is not there
+    return std::filesystem::equivalent(name, path, ignored);
+  });
 }
 
 Hdf5File Hdf5File::Open(const std::string& path) {
