@@ -113,6 +113,25 @@ def test_layers_of_one_name_that_no_file_confuses(text: str, suffix: str, tmp_pa
         assert_same(parameters(target), parameters(source))
 
 
+def test_several_files_have_commas_between_them(tmp_path: Path) -> None:
+    text = INPUT + "".join(
+        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "{name}" '
+        'inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }\n'
+        for name in ("a", "b")
+    )
+    first, second, both = (text.replace('"a"', '"c"'), text.replace('"b"', '"d"'), text)
+    nets = [caffe.Net.from_proto(one, caffe.TEST) for one in (first, second)]
+    nets[0].save(tmp_path / "first.caffemodel")
+    nets[1].save_hdf5(tmp_path / "second.caffemodel.h5")
+    files = f"{tmp_path}/first.caffemodel , {tmp_path}/second.caffemodel.h5"
+    net = caffe.Net.from_proto(both, caffe.TEST, weights=files)
+    np.testing.assert_array_equal(net.params["b"][0].data, nets[0].params["b"][0].data)
+    np.testing.assert_array_equal(net.params["a"][0].data, nets[1].params["a"][0].data)
+    # A file whose name has a comma is one.
+    nets[0].save(tmp_path / "first,second")
+    net.copy_from(tmp_path / "first,second")
+
+
 def test_a_caffemodel_is_the_message_of_the_net(make_net: NetMaker, tmp_path: Path) -> None:
     net = make_net()
     net.save(tmp_path / "w.caffemodel")

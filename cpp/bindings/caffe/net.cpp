@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,29 +28,45 @@ namespace {
 
 using NetClass = Net<Dtype>;
 
-/// Where weights come from: a file, or a message in memory.
+/// The files that `path` names: one, or several with commas between them, as
+/// `caffe train -weights` takes them. Throws OSError of one that is not there.
+std::vector<std::string> ToReadablePaths(const py::object& path) {
+  const std::string name = ToPath(path);
+  if (name.find(',') == std::string::npos || std::filesystem::exists(name)) {
+    return {ToReadablePath(path)};
+  }
+  std::vector<std::string> paths;
+  for (const py::handle& part : py::str(name).attr("split")(",")) {
+    paths.push_back(ToReadablePath(part.attr("strip")()));
+  }
+  return paths;
+}
+
+/// Where weights come from: files, or a message in memory.
 class Weights {
  public:
-  /// From a path or a caffe_pb2.NetParameter; `user` as for ParseMessage.
+  /// From a path (or several) or a caffe_pb2.NetParameter; `user` as for
+  /// ParseMessage.
   Weights(const py::object& source, const std::string& user) {
     if (IsMessage(source)) {
       ParseMessage(source, user, &param_);
       UpgradeNetAsNeeded("the message given to " + user, &param_);
     } else {
-      path_ = ToReadablePath(source);
+      paths_ = ToReadablePaths(source);
     }
   }
 
   void CopyTo(NetClass* net) const {
-    if (path_.empty()) {
+    if (paths_.empty()) {
       net->CopyTrainedLayersFrom(param_);
-    } else {
-      net->CopyTrainedLayersFrom(path_);
+    }
+    for (const std::string& path : paths_) {
+      net->CopyTrainedLayersFrom(path);
     }
   }
 
  private:
-  std::string path_;
+  std::vector<std::string> paths_;
   NetParameter param_;
 };
 
@@ -251,8 +268,8 @@ void BindNet(py::module_* m) {
            py::arg("weights") = py::none(),
            "Makes the net of a prototxt, for caffe.TRAIN or caffe.TEST; level "
            "and stages choose among layers with include or exclude rules. "
-           "weights: a .caffemodel, a .caffemodel.h5 or a "
-           "caffe_pb2.NetParameter.")
+           "weights: a .caffemodel, a .caffemodel.h5 (or several files, with "
+           "commas between them) or a caffe_pb2.NetParameter.")
       .def(py::init(&MakeAndLoad), py::arg("network_file"), py::arg("weights"),
            py::arg("phase"), "Deprecated: the order of before 2015.")
       .def_static("from_proto", &FromProto, py::arg("net"), py::arg("phase"),
@@ -281,7 +298,8 @@ void BindNet(py::module_* m) {
           },
           py::arg("weights"),
           "Loads the layers that bear the same name from a .caffemodel, a "
-          ".caffemodel.h5 or a caffe_pb2.NetParameter.")
+          ".caffemodel.h5 (or several files, with commas between them) or a "
+          "caffe_pb2.NetParameter.")
       .def("share_with", &NetClass::ShareTrainedLayersWith,
            py::arg("other").none(false), Call(),
            "Uses the parameters of another net's layers of the same name.")
