@@ -177,8 +177,15 @@ class Callback final : public NetClass::Callback {
 /// What a net needs of Python's as long as it lives.
 struct NetAttachment {
   std::vector<std::unique_ptr<Callback>> callbacks;
-  py::object input_arrays;  // MemoryData has bare pointers to them
 };
+
+/// A pointer that keeps `object` alive, and may be let go of without the GIL.
+boost::shared_ptr<void> Kept(py::object object) {
+  return {object.release().ptr(), [](void* kept) {
+            const py::gil_scoped_acquire gil;
+            Py_DECREF(static_cast<PyObject*>(kept));
+          }};
+}
 
 using AddCallback = void (NetClass::*)(NetClass::Callback*);
 
@@ -245,8 +252,8 @@ void SetInputArrays(NetClass* net, const py::array& data,
   const auto values = [](const py::array& array) {
     return static_cast<Dtype*>(const_cast<void*>(array.data()));
   };
-  layer->Reset(values(data), values(labels), static_cast<int>(n));
-  AttachmentOf<NetAttachment>(net)->input_arrays = py::make_tuple(data, labels);
+  layer->Reset(values(data), values(labels), static_cast<int>(n),
+               Kept(py::make_tuple(data, labels)));
 }
 
 py::list BlobsOf(const NetPtr& net) {
