@@ -53,10 +53,32 @@ def test_memory_data_refuses_arrays_of_other_shapes(
     net = make_net(MEMORY)
     with pytest.raises(ValueError, match=words):
         net.set_input_arrays(data.astype(np.float32), labels.astype(np.float32))
-    with pytest.raises(TypeError):  # Of float64, Caffe would read other bytes.
-        net.set_input_arrays(np.zeros((2, 1, 2, 3)), np.zeros(2))
-    with pytest.raises(caffe.CaffeError, match="needs to be initialized"):
+    with pytest.raises(caffe.CaffeError, match=r"call net\.set_input_arrays"):
         net.forward()
+
+
+@pytest.mark.parametrize(
+    ("data", "labels", "words"),
+    [
+        (np.zeros((2, 1, 2, 3)), np.zeros(2, np.float32), "data array is of float64; .*astype"),
+        (
+            np.zeros((2, 1, 2, 3), np.float32),
+            np.zeros(2, int),
+            "labels array is of int64; .*astype",
+        ),
+        (
+            np.zeros((2, 1, 3, 2), np.float32).transpose(0, 1, 3, 2),
+            np.zeros(2, np.float32),
+            "data array is not contiguous .*ascontiguousarray",
+        ),
+    ],
+)
+def test_memory_data_says_how_an_array_must_lie_in_memory(
+    data: Any, labels: Any, words: str, make_net: NetMaker
+) -> None:
+    """MemoryData serves the array itself, and would read other bytes."""
+    with pytest.raises(TypeError, match=words):
+        make_net(MEMORY).set_input_arrays(data, labels)
 
 
 def test_memory_data_keeps_its_arrays(make_solver: SolverMaker) -> None:

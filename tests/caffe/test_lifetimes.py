@@ -12,15 +12,21 @@ import pytest
 from caffe.proto import caffe_pb2
 
 from tests.caffe.process_memory import growth, measures_memory
-from tests.small_nets import LINEAR, one_layer_net
+from tests.small_nets import LINEAR, one_layer_net, write_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NET = LINEAR.replace("dim: 4", "dim: 8")
 
 PYTHON_NET = one_layer_net(
     "Python", f'python_param {{ module: "{__name__}" layer: "Copy" }}', (8000, 3)
+)
+
+MEMORY_DATA = (
+    'layer { name: "d" type: "MemoryData" top: "d" top: "l" '
+    "memory_data_param { batch_size: 1 channels: 1 height: 2 width: 2 } }"
 )
 
 
@@ -161,10 +167,7 @@ def test_vectors_are_lists() -> None:
 
 
 def test_input_arrays_live_as_long_as_a_blob_of_the_net() -> None:
-    net = make_net(
-        'layer { name: "d" type: "MemoryData" top: "d" top: "l" '
-        "memory_data_param { batch_size: 1 channels: 1 height: 200 width: 200 } }"
-    )
+    net = make_net(MEMORY_DATA.replace("2 width: 2", "200 width: 200"))
     net.set_input_arrays(np.full((1, 1, 200, 200), 3, np.float32), np.zeros(1, np.float32))
     net.forward()
     blob = net.blobs["d"]
@@ -173,6 +176,73 @@ def test_input_arrays_live_as_long_as_a_blob_of_the_net() -> None:
     others = [np.full((1, 1, 200, 200), 7, np.float32) for _ in range(50)]  # take freed memory
     assert (blob.data == 3).all()
     assert len(others) == 50
+
+
+def test_input_arrays_live_as_long_as_they_are_seen() -> None:
+    net = make_net(MEMORY_DATA)
+    arrays = [np.full((1, 1, 2, 2), value, np.float32) for value in (3, 5, 7)]
+    alive = [weakref.ref(array) for array in arrays]
+    labels = np.zeros(1, np.float32)
+    net.set_input_arrays(arrays[0], labels)
+    net.forward()
+    blob = net.blobs["d"]
+    view = blob.data
+    net.set_input_arrays(arrays[1], labels)
+    del arrays[:2]
+    gc.collect()
+    assert alive[0]() is not None
+    assert alive[1]() is not None
+    assert (blob.data == 3).all()
+    net.forward()
+    assert (blob.data == 5).all()
+    assert (view == 3).all()
+    del view
+    net.set_input_arrays(arrays.pop(), labels)
+    net.forward()
+    gc.collect()
+    assert [one() is None for one in alive] == [True, True, False]
+    assert (blob.data == 7).all()
+
+
+def records(folder: Path, *values: int) -> str:
+    """A net that serves a database of grey images: the n-th is n × n pixels of the n-th value."""
+    data = [
+        caffe_pb2.Datum(channels=1, height=side, width=side, data=bytes([value]) * side**2)
+        for side, value in enumerate(values, start=1)
+    ]
+    write_records(folder / "db", [datum.SerializeToString() for datum in data])
+    return (
+        f'layer {{ name: "d" type: "Data" top: "d" top: "l" data_param {{ source: "{folder}/db" '
+        "backend: LMDB batch_size: 1 prefetch: 1 } }"
+    )
+
+
+def test_a_view_keeps_its_values_when_a_data_layer_serves(tmp_path: Path) -> None:
+    """Of the memory before the first pass, and of a batch that the next one outgrew."""
+    net = make_net(records(tmp_path, 3, *(5,) * 40))
+    before = net.blobs["d"].data
+    before[...] = 9
+    net.forward()
+    assert (net.blobs["d"].data == 3).all()
+    first = net.blobs["d"].data
+    for _ in range(40):
+        net.forward()
+        others = [np.full(8, 1, np.float32) for _ in range(8)]  # take memory that was freed
+    assert len(others) == 8
+    assert net.blobs["d"].data.size > 1000
+    assert (before == 9).all()
+    assert (first == 3).all()
+
+
+def test_a_blob_of_less_memory_than_it_had_grows() -> None:
+    net = make_net(MEMORY_DATA)
+    blob = net.blobs["d"]
+    blob.reshape(1, 1, 30, 30)
+    net.set_input_arrays(np.full((1, 1, 2, 2), 3, np.float32), np.zeros(1, np.float32))
+    net.forward()
+    blob.reshape(1, 1, 10, 10)
+    assert blob.data.ctypes.data != 0
+    assert not blob.data.any()  # memory of its own
 
 
 # Callbacks

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from tests.small_nets import LINEAR, assert_same, parameters
+from tests.small_nets import INPUT, LINEAR, NOISE, assert_same, parameters
 
 if TYPE_CHECKING:
-    from tests.small_nets import NetMaker
+    from tests.small_nets import NetMaker, SolverMaker
 
 SAVED = {".caffemodel": "save", ".caffemodel.h5": "save_hdf5"}
 
@@ -34,6 +34,102 @@ def test_weights_go_through_files(suffix: str, make_net: NetMaker, tmp_path: Pat
             load(as_type(path))
             assert_same(parameters(target), parameters(source))
         path.unlink()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("conv1/7x7_s2", "conv1/bn"),
+        ("conv1", "conv1/bn"),
+        ("conv1/bn", "conv1"),
+        ("conv1", "conv1/0"),
+        ("conv1/0", "conv1"),
+        ("/conv1", "conv1"),
+        ("a//b", "a/b"),
+        ("a/", "a"),
+        (".", ""),
+        ("a/b", "a%2Fb"),
+        ("%", "%25"),
+        ("ä/ö", "0"),
+    ],
+    ids=" and ".join,
+)
+def test_layers_of_any_name_go_through_hdf5(names: tuple[str, str], tmp_path: Path) -> None:
+    text = INPUT + "".join(
+        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "y{index}" '
+        f"inner_product_param {{ num_output: {index + 1} "
+        'weight_filler { type: "xavier" } } }\n'
+        for index, name in enumerate(names)
+    )
+    source, target = (caffe.Net.from_proto(text, caffe.TEST) for _ in range(2))
+    source.save_hdf5(tmp_path / "w.caffemodel.h5")
+    target.copy_from(tmp_path / "w.caffemodel.h5")
+    assert_same(parameters(target), parameters(source))
+    assert sorted(caffe._caffe._Hdf5Weights(tmp_path / "w.caffemodel.h5").shapes) == sorted(names)
+
+
+def test_a_snapshot_in_hdf5_has_layers_with_slashes(
+    make_solver: SolverMaker, tmp_path: Path
+) -> None:
+    net = NOISE.replace('"ip"', '"/fire1/squeeze"')
+    solver, other = (make_solver(net, snapshot_format="HDF5") for _ in range(2))
+    solver.step(3)
+    solver.snapshot()
+    other.restore(f"{tmp_path}/snapshot_iter_3.solverstate.h5")
+    assert_same(parameters(other.net), parameters(solver.net))
+
+
+TWINS = (
+    'layer { name: "ip" type: "InnerProduct" bottom: "x" top: "RULE" '
+    "inner_product_param { num_output: 2 bias_term: false "
+    'weight_filler { type: "xavier" } } MORE }\n'
+)
+# A layer for each phase; a layer without parameters before the one that has some, and one behind;
+# two layers that share all that they have.
+ONE_NAME = {
+    "phases": INPUT
+    + TWINS.replace("RULE", "y").replace("MORE", "include { phase: TRAIN }")
+    + TWINS.replace("RULE", "y").replace("MORE", "include { phase: TEST }"),
+    "no parameters": INPUT
+    + 'layer { name: "ip" type: "ReLU" bottom: "x" top: "relu" }\n'
+    + TWINS.replace("RULE", "y").replace("MORE", "")
+    + 'layer { name: "ip" type: "TanH" bottom: "x" top: "tanh" }\n',
+    "shared": INPUT
+    + TWINS.replace("RULE", "y").replace("MORE", 'param { name: "w" }')
+    + TWINS.replace("RULE", "z").replace("MORE", 'param { name: "w" }'),
+}
+
+
+@pytest.mark.parametrize("suffix", SAVED)
+@pytest.mark.parametrize("text", ONE_NAME.values(), ids=ONE_NAME)
+def test_layers_of_one_name_that_no_file_confuses(text: str, suffix: str, tmp_path: Path) -> None:
+    source = caffe.Net.from_proto(text, caffe.TRAIN)
+    path = tmp_path / f"w{suffix}"
+    getattr(source, SAVED[suffix])(path)
+    for load in ("copy_from", "share_with"):
+        target = caffe.Net.from_proto(text, caffe.TEST)
+        assert not np.array_equal(target.params["ip"][0].data, source.params["ip"][0].data)
+        getattr(target, load)(path if load == "copy_from" else source)
+        assert_same(parameters(target), parameters(source))
+
+
+def test_several_files_have_commas_between_them(tmp_path: Path) -> None:
+    text = INPUT + "".join(
+        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "{name}" '
+        'inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }\n'
+        for name in ("a", "b")
+    )
+    first, second, both = (text.replace('"a"', '"c"'), text.replace('"b"', '"d"'), text)
+    nets = [caffe.Net.from_proto(one, caffe.TEST) for one in (first, second)]
+    nets[0].save(tmp_path / "first.caffemodel")
+    nets[1].save_hdf5(tmp_path / "second.caffemodel.h5")
+    files = f"{tmp_path}/first.caffemodel , {tmp_path}/second.caffemodel.h5"
+    net = caffe.Net.from_proto(both, caffe.TEST, weights=files)
+    np.testing.assert_array_equal(net.params["b"][0].data, nets[0].params["b"][0].data)
+    np.testing.assert_array_equal(net.params["a"][0].data, nets[1].params["a"][0].data)
+    # A file whose name has a comma is one.
+    nets[0].save(tmp_path / "first,second")
+    net.copy_from(tmp_path / "first,second")
 
 
 def test_a_caffemodel_is_the_message_of_the_net(make_net: NetMaker, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ PYBIND11_MODULE(_caffe, m) {
   caffe::BindVectors(&m);
   caffe::BindLayer(&m);
   caffe::BindQuantized(&m);
+  caffe::BindHdf5Weights(&m);
   caffe::BindNet(&m);
   caffe::BindSolver(&m);
   caffe::BindNccl(&m);

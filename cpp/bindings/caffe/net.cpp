@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,7 +19,6 @@
 #include "caffe/layers/memory_data_layer.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
-#include "support/hdf5_weights.hpp"
 #include "support/new_file.hpp"
 #include "support/prototxt.hpp"
 
@@ -29,29 +29,45 @@ namespace {
 
 using NetClass = Net<Dtype>;
 
-/// Where weights come from: a file, or a message in memory.
+/// The files that `path` names: one, or several with commas between them, as
+/// `caffe train -weights` takes them. Throws OSError of one that is not there.
+std::vector<std::string> ToReadablePaths(const py::object& path) {
+  const std::string name = ToPath(path);
+  if (name.find(',') == std::string::npos || std::filesystem::exists(name)) {
+    return {ToReadablePath(path)};
+  }
+  std::vector<std::string> paths;
+  for (const py::handle& part : py::str(name).attr("split")(",")) {
+    paths.push_back(ToReadablePath(part.attr("strip")()));
+  }
+  return paths;
+}
+
+/// Where weights come from: files, or a message in memory.
 class Weights {
  public:
-  /// From a path or a caffe_pb2.NetParameter; `user` as for ParseMessage.
+  /// From a path (or several) or a caffe_pb2.NetParameter; `user` as for
+  /// ParseMessage.
   Weights(const py::object& source, const std::string& user) {
     if (IsMessage(source)) {
       ParseMessage(source, user, &param_);
       UpgradeNetAsNeeded("the message given to " + user, &param_);
     } else {
-      path_ = ToReadablePath(source);
+      paths_ = ToReadablePaths(source);
     }
   }
 
   void CopyTo(NetClass* net) const {
-    if (path_.empty()) {
+    if (paths_.empty()) {
       net->CopyTrainedLayersFrom(param_);
-    } else {
-      net->CopyTrainedLayersFrom(path_);
+    }
+    for (const std::string& path : paths_) {
+      net->CopyTrainedLayersFrom(path);
     }
   }
 
  private:
-  std::string path_;
+  std::vector<std::string> paths_;
   NetParameter param_;
 };
 
@@ -179,8 +195,15 @@ class Callback final : public NetClass::Callback {
 /// What a net needs of Python's as long as it lives.
 struct NetAttachment {
   std::vector<std::unique_ptr<Callback>> callbacks;
-  py::object input_arrays;  // MemoryData has bare pointers to them
 };
+
+/// A pointer that keeps `object` alive, and may be let go of without the GIL.
+boost::shared_ptr<void> Kept(py::object object) {
+  return {object.release().ptr(), [](void* kept) {
+            const py::gil_scoped_acquire gil;
+            Py_DECREF(static_cast<PyObject*>(kept));
+          }};
+}
 
 using AddCallback = void (NetClass::*)(NetClass::Callback*);
 
@@ -193,10 +216,21 @@ auto Adder(AddCallback add) {
   };
 }
 
-using FloatArray = py::array_t<Dtype, py::array::c_style>;
-
-void CheckInputArray(const FloatArray& array, const std::string& name,
+/// Throws unless MemoryData can serve the array as it lies in memory: a copy
+/// would be one that the caller does not see.
+void CheckInputArray(const py::array& array, const std::string& name,
                      const std::vector<py::ssize_t>& shape_of_one) {
+  if (!py::isinstance<py::array_t<Dtype>>(array)) {
+    throw py::type_error(name + " is of " +
+                         py::str(array.dtype()).cast<std::string>() +
+                         "; must be of float32: pass array.astype(np.float32)");
+  }
+  if ((array.flags() & py::array::c_style) == 0) {
+    throw py::type_error(
+        name +
+        " is not contiguous (a slice or a transposed one); pass "
+        "np.ascontiguousarray(array)");
+  }
   const bool fits =
       array.ndim() == 4 &&
       std::equal(shape_of_one.begin(), shape_of_one.end(), array.shape() + 1);
@@ -209,8 +243,8 @@ void CheckInputArray(const FloatArray& array, const std::string& name,
   }
 }
 
-void SetInputArrays(NetClass* net, const FloatArray& data,
-                    const FloatArray& labels) {
+void SetInputArrays(NetClass* net, const py::array& data,
+                    const py::array& labels) {
   const auto layer = net->layers().empty()
                          ? nullptr
                          : boost::dynamic_pointer_cast<MemoryDataLayer<Dtype>>(
@@ -233,9 +267,11 @@ void SetInputArrays(NetClass* net, const FloatArray& data,
                           "; must be a multiple of the batch size, " +
                           std::to_string(layer->batch_size()));
   }
-  layer->Reset(const_cast<Dtype*>(data.data()),
-               const_cast<Dtype*>(labels.data()), static_cast<int>(n));
-  AttachmentOf<NetAttachment>(net)->input_arrays = py::make_tuple(data, labels);
+  const auto values = [](const py::array& array) {
+    return static_cast<Dtype*>(const_cast<void*>(array.data()));
+  };
+  layer->Reset(values(data), values(labels), static_cast<int>(n),
+               Kept(py::make_tuple(data, labels)));
 }
 
 py::list BlobsOf(const NetPtr& net) {
@@ -250,13 +286,6 @@ py::list BlobsOf(const NetPtr& net) {
 
 void BindNet(py::module_* m) {
   using Call = py::call_guard<CaffeCall>;
-  m->def(
-      "_hdf5_weights",
-      [](const py::object& filename) {
-        return ul2q::LayersWithWeights(ToReadablePath(filename));
-      },
-      py::arg("filename"),
-      "The names of the layers that have parameters in a .caffemodel.h5.");
   m->def("_upgraded_net", &Upgraded, py::arg("net"), py::arg("name"),
          "A caffe_pb2.NetParameter of any format in today's: its bytes, its "
          "text, and whether nothing was lost; name: of its file, for the log.");
@@ -267,8 +296,8 @@ void BindNet(py::module_* m) {
            py::arg("weights") = py::none(),
            "Makes the net of a prototxt, for caffe.TRAIN or caffe.TEST; level "
            "and stages choose among layers with include or exclude rules. "
-           "weights: a .caffemodel, a .caffemodel.h5 or a "
-           "caffe_pb2.NetParameter.")
+           "weights: a .caffemodel, a .caffemodel.h5 (or several files, with "
+           "commas between them) or a caffe_pb2.NetParameter.")
       .def(py::init(&MakeAndLoad), py::arg("network_file"), py::arg("weights"),
            py::arg("phase"), "Deprecated: the order of before 2015.")
       .def_static("from_proto", &FromProto, py::arg("net"), py::arg("phase"),
@@ -297,7 +326,8 @@ void BindNet(py::module_* m) {
           },
           py::arg("weights"),
           "Loads the layers that bear the same name from a .caffemodel, a "
-          ".caffemodel.h5 or a caffe_pb2.NetParameter.")
+          ".caffemodel.h5 (or several files, with commas between them) or a "
+          "caffe_pb2.NetParameter.")
       .def("share_with", &NetClass::ShareTrainedLayersWith,
            py::arg("other").none(false), Call(),
            "Uses the parameters of another net's layers of the same name.")
@@ -335,8 +365,8 @@ void BindNet(py::module_* m) {
           "_outputs",
           [](const NetClass& net) { return net.output_blob_indices(); },
           "The indices in _blobs of the blobs that no layer takes.")
-      .def("_set_input_arrays", &SetInputArrays, py::arg("data").noconvert(),
-           py::arg("labels").noconvert(),
+      .def("_set_input_arrays", &SetInputArrays, py::arg("data"),
+           py::arg("labels"),
            "Serves float32 arrays, N x C x H x W and N x 1 x 1 x 1, through "
            "the MemoryData layer that the net begins with.")
       .def("save", &Save, py::arg("filename"),

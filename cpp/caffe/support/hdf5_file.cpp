@@ -5,11 +5,15 @@
 #include <hdf5_hl.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstddef>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "support/files.hpp"
+#include "support/hdf5_data_set.hpp"
 
 namespace ul2q {
 namespace {
@@ -57,6 +61,20 @@ bool IsHdf5(const std::string& path) {
   H5E_BEGIN_TRY { is_hdf5 = H5Fis_hdf5(path.c_str()); }
   H5E_END_TRY;
   return is_hdf5 > 0;
+}
+
+bool IsOpenHdf5(const std::string& path) {
+  const ssize_t count = H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_FILE);
+  std::vector<hid_t> files(
+      static_cast<std::size_t>(std::max<ssize_t>(0, count)));
+  H5Fget_obj_ids(H5F_OBJ_ALL, H5F_OBJ_FILE, files.size(), files.data());
+  return std::any_of(files.begin(), files.end(), [&path](hid_t file) {
+    std::string name(PATH_MAX, '\0');
+    const ssize_t length = H5Fget_name(file, name.data(), name.size());
+    name.resize(static_cast<std::size_t>(std::max<ssize_t>(0, length)));
+    std::error_code ignored;  // one of them is not there
+    return std::filesystem::equivalent(name, path, ignored);
+  });
 }
 
 Hdf5File Hdf5File::Open(const std::string& path) {
@@ -119,12 +137,7 @@ void LoadMessage(hid_t file, const char* name,
   if (H5LTfind_dataset(file, name) <= 0) {
     return;
   }
-  hsize_t size = 0;
-  CHECK_GE(H5LTget_dataset_info(file, name, &size, nullptr, nullptr), 0)
-      << "the data set " << name << " is damaged";
-  std::string bytes(size, '\0');
-  CHECK_GE(H5LTread_dataset(file, name, H5T_NATIVE_UCHAR, bytes.data()), 0)
-      << "the data set " << name << " is damaged";
+  const std::string bytes = Hdf5DataSet(file, name).ReadBytes();
   CHECK(message->ParseFromString(bytes))
       << "the data set " << name << " is damaged";
 }

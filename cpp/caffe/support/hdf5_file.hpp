@@ -17,6 +17,10 @@ namespace ul2q {
 /// Whether a file is one of HDF5. A file that is not makes HDF5 print nothing.
 bool IsHdf5(const std::string& path);
 
+/// Whether this process has the HDF5 file at `path` open: HDF5 does not open it
+/// to be written then.
+bool IsOpenHdf5(const std::string& path);
+
 /// An open HDF5 file. It is closed with all that is open in it when the object
 /// goes: what stays open cannot be written again by this process.
 ///

@@ -16,6 +16,9 @@ class MemoryVersion {
   /// The version, or 0 while a writer may write without asking.
   std::uint64_t value() const { return writers_ == 0 ? version_.load() : 0; }
 
+  /// Whether a writer may write without asking.
+  bool has_writers() const { return writers_ != 0; }
+
   /// Notes a leave to write.
   void Touch() { version_ = Next(); }
 

@@ -37,10 +37,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--weights",
         metavar="F",
-        type=Path,
-        action="append",
+        type=weights_files,
+        action="extend",
         default=[],
-        help=f"begin from this .caffemodel{OR_RUN}; may be given again",
+        help=f"begin from this .caffemodel{OR_RUN}; may be given again, or as F,F",
     )
     parser.add_argument("--snapshot", metavar="F", type=Path, help="go on from this .solverstate")
     parser.add_argument(
@@ -92,6 +92,13 @@ def add_parser(commands: Commands) -> None:
         help="write the log's numbers into --run DIR for TensorBoard, too (needs tensorboardX)",
     )
     add_data_option(parser, "train_lmdb and test_lmdb")
+
+
+def weights_files(text: str) -> list[Path]:
+    """The type of `--weights`: a file, or several with commas between them as for `caffe train`."""
+    if Path(text).exists():
+        return [Path(text)]
+    return [Path(part.strip()) for part in text.split(",")]
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def load_weights(
         WeightsError: the file is damaged, lacks those layers, or holds NaN or infinity.
     """
     path = Path(path)
-    file = _WeightsFile(path)
+    file = _WeightsFile.read(path)
     comparison = file.compare(net)
     lacking = comparison.missing or comparison.misfits
     if lacking and (complete or not comparison.taken):
@@ -84,7 +85,7 @@ def copy_what_fits(net: caffe.Net, path: Path) -> None:
     Raises:
         WeightsError: the file is damaged.
     """
-    file = _WeightsFile(path)
+    file = _WeightsFile.read(path)
     file.copy_into(net, file.compare(net))
 
 
@@ -135,48 +136,61 @@ class _Comparison:
         return f"{path} {', and it '.join(parts)} (the net is {net_name}){near}"
 
 
-class _WeightsFile:
-    """A file of weights.
+class _WeightsFile(ABC):
+    """A file of weights of one of the two formats.
 
     Attributes:
-        layers: those that have blobs, by name; None for those of HDF5, whose shapes Caffe checks.
+        layers: the names of those that have blobs.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._model = None if path.suffix == ".h5" else read_caffemodel(path)
-        self.layers: dict[str, ModelLayer | None] = {}
-        if self._model is not None:
-            self.layers.update((layer.name, layer) for layer in layers_with_blobs(self._model))
-            return
-        try:
-            self.layers.update(dict.fromkeys(sorted(caffe._caffe._hdf5_weights(str(path)))))
-        except caffe.CaffeError as error:
-            raise WeightsError(f"{path} is damaged or no .caffemodel.h5") from error
+    layers: tuple[str, ...]
+
+    @staticmethod
+    def read(path: Path) -> _WeightsFile:
+        return _Hdf5File(path) if path.suffix == ".h5" else _BinaryFile(path)
 
     def compare(self, net: caffe.Net) -> _Comparison:
         unknown = tuple(name for name in self.layers if name not in net.params)
         optional = _activations(net)
         taken, missing, misfits = [], {}, {}
-        for name, blobs in net.params.items():
-            layer = self.layers.get(name)
+        for name, wanted in self._wanted(net).items():
             if name not in self.layers:
-                if name not in optional:
+                if wanted and name not in optional:
                     missing[name] = near_names(name, unknown)
-            elif layer is not None and (why := _misfit(layer, [tuple(b.shape) for b in blobs])):
+            elif why := self._misfit(name, len(net.params[name]), wanted):
                 misfits[name] = why
             else:
                 taken.append(name)
         return _Comparison(tuple(taken), missing, misfits, unknown)
 
+    @abstractmethod
     def copy_into(self, net: caffe.Net, comparison: _Comparison) -> None:
         """Copy all layers but the misfits; the file serves one net."""
-        if self._model is None:
-            try:
-                net.copy_from(str(self._path))
-            except caffe.CaffeError as error:
-                raise WeightsError(f"{self._path}: {error}") from error
-            return
+
+    def _wanted(self, net: caffe.Net) -> dict[str, dict[int, tuple[int, ...]]]:
+        """For each layer of the net: the blobs that the file must hold, by index, and their shapes.
+
+        A `.caffemodel` holds each blob of a layer, be it another's, too.
+        """
+        return {
+            name: {index: tuple(blob.shape) for index, blob in enumerate(blobs)}
+            for name, blobs in net.params.items()
+        }
+
+    @abstractmethod
+    def _misfit(self, name: str, count: int, wanted: dict[int, tuple[int, ...]]) -> str | None:
+        """Why the file's layer is none for the net, which has `count` blobs; None if it is."""
+
+
+class _BinaryFile(_WeightsFile):
+    """A `.caffemodel`."""
+
+    def __init__(self, path: Path) -> None:
+        self._model = read_caffemodel(path)
+        self._held = {layer.name: layer for layer in layers_with_blobs(self._model)}
+        self.layers = tuple(self._held)
+
+    def copy_into(self, net: caffe.Net, comparison: _Comparison) -> None:
         blobs = {name: len(net.params.get(name, ())) for name in net._layer_names}
 
         def misfits(layer: ModelLayer) -> bool:
@@ -186,18 +200,62 @@ class _WeightsFile:
         drop_layers(self._model, misfits)
         net.copy_from(self._model)
 
+    def _misfit(self, name: str, count: int, wanted: dict[int, tuple[int, ...]]) -> str | None:
+        layer = self._held[name]
+        if len(layer.blobs) != count:
+            return _other_count(count, len(layer.blobs))
+        for index, shape in wanted.items():
+            blob = layer.blobs[index]
+            held = blob_shape(blob)
+            # The four numbers of old files have ones in front, as Blob::ShapeEquals allows for.
+            old = blob.HasField("num") or blob.HasField("channels")
+            if held != shape and not (old and held == (1,) * (4 - len(shape)) + shape):
+                return _other_shape(index, shape, held)
+        return None
 
-def _misfit(layer: ModelLayer, wanted: Sequence[tuple[int, ...]]) -> str | None:
-    """Why blobs of these shapes cannot take a layer's; None if they can."""
-    if len(layer.blobs) != len(wanted):
-        return f"the net has {_count(len(wanted))}, the file {len(layer.blobs)}"
-    for index, (blob, shape) in enumerate(zip(layer.blobs, wanted, strict=True)):
-        held = blob_shape(blob)
-        # The four numbers of old files have ones in front, as Blob::ShapeEquals allows for.
-        old = blob.HasField("num") or blob.HasField("channels")
-        if held != shape and not (old and held == (1,) * (4 - len(shape)) + shape):
-            return f"blob {index} is {_times(shape)}, the file's {_times(held)}"
-    return None
+
+class _Hdf5File(_WeightsFile):
+    """A `.caffemodel.h5`."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._weights = caffe._caffe._Hdf5Weights(path)
+            self._held = self._weights.shapes
+        except caffe.CaffeError as error:
+            raise WeightsError(f"{path} is damaged or no .caffemodel.h5: {error}") from error
+        self._path = path
+        self.layers = tuple(self._held)
+
+    def copy_into(self, net: caffe.Net, comparison: _Comparison) -> None:
+        for name in comparison.taken:
+            for index in self._held[name]:
+                try:
+                    values = self._weights.read(name, index)
+                except caffe.CaffeError as error:
+                    raise WeightsError(f"{self._path}: layer {name!r}: {error}") from error
+                net.params[name][index].data[...] = values
+
+    def _wanted(self, net: caffe.Net) -> dict[str, dict[int, tuple[int, ...]]]:
+        """Those of `_BinaryFile`, without blobs that an earlier layer has, too."""
+        seen: set[int] = set()
+        wanted: dict[str, dict[int, tuple[int, ...]]] = {}
+        for name, blobs in net.params.items():
+            own = wanted[name] = {}
+            for index, blob in enumerate(blobs):
+                address = blob.data.ctypes.data
+                if not blob.count or address not in seen:
+                    own[index] = tuple(blob.shape)
+                seen.add(address)
+        return wanted
+
+    def _misfit(self, name: str, count: int, wanted: dict[int, tuple[int, ...]]) -> str | None:
+        held = self._held[name]
+        if max(held) >= count or not wanted.keys() <= held.keys():
+            return _other_count(count, len(held))
+        for index, shape in wanted.items():
+            if tuple(held[index]) != shape:
+                return _other_shape(index, shape, held[index])
+        return None
 
 
 def activations_without_averages(net: caffe.Net) -> list[str]:
@@ -220,8 +278,12 @@ def _names(names: Iterable[str]) -> str:
     return (", ".join(map(repr, listed[:_NAMED])) or "none") + more
 
 
-def _count(blobs: int) -> str:
-    return f"{blobs} blob{'' if blobs == 1 else 's'}"
+def _other_count(wanted: int, held: int) -> str:
+    return f"the net has {wanted} blob{'' if wanted == 1 else 's'}, the file {held}"
+
+
+def _other_shape(index: int, wanted: Sequence[int], held: Sequence[int]) -> str:
+    return f"blob {index} is {_times(wanted)}, the file's {_times(held)}"
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -24,7 +24,9 @@ def write_lmdb(path: Path, count: int, *, damaged: int = -1) -> None:
     write_records(path, [b"\xff\xff" if i == damaged else record for i in range(count)])
 
 
-def data_layer(source: Path, fields: str = "batch_size: 2 backend: LMDB", more: str = "") -> str:
+def data_layer(
+    source: Path | str, fields: str = "batch_size: 2 backend: LMDB", more: str = ""
+) -> str:
     """Return a Data layer 'L' that reads images `d` and labels `l` from `source`."""
     return layer("Data", "", f"data_param {{ source: '{source}' {fields} }} {more}", tops="d l")
 
@@ -159,8 +161,24 @@ CASES = [
     data_case("crop", good, "datum_height >= crop_size", more="transform_param { crop_size: 9 }"),
     data_case("missing mean", good, "No such file", "/mean", error=FileNotFoundError, more=MEAN),
     data_case("text as mean", with_text_mean, "/mean is damaged, or no caffe.BlobProto", more=MEAN),
-    data_case("mean of another size", with_mean(1, 1, 9, 9), "data_mean_.height()", more=MEAN),
-    data_case("mean of other channels", with_mean(1, 2, 3, 4), "data_mean_.channels()", more=MEAN),
+    data_case(
+        "mean of another size",
+        with_mean(1, 1, 9, 9),
+        "/mean is of 1 x 9 x 9",
+        "the image of 1 x 3 x 4",
+        more=MEAN,
+    ),
+    data_case("mean of other channels", with_mean(1, 2, 3, 4), "is of 2 x 3 x 4", more=MEAN),
+    data_case("mean of other axes", with_mean(3, 4, 1), "is of 3 x 4 x 1", more=MEAN),
+    data_case("mean of two axes", with_mean(3, 4), "/mean is of shape 3 4 (12)", more=MEAN),
+    data_case("two means", with_mean(2, 1, 3, 4), "/mean is of shape 2 1 3 4 (24)", more=MEAN),
+    data_case("empty mean", good, "mean_file is empty", more="transform_param { mean_file: '' }"),
+    case(
+        "Data: empty source",
+        lambda folder: make_net(folder, data_layer("")),
+        "Layer 'L' (Data): ",
+        "data_param.source is empty",
+    ),
     data_case(
         "mean values", good, "mean_value", more="transform_param { mean_value: 1 mean_value: 2 }"
     ),

@@ -73,6 +73,28 @@ def listing(*names: str) -> Callable[[Path], None]:
     return prepare
 
 
+def output(path: Path | str) -> str:
+    """Return a net whose layer L writes to a file."""
+    return inputs(a=(1, 1), b=(1, 1)) + (
+        f"layer {{ name: 'L' type: 'HDF5Output' bottom: 'a' bottom: 'b' "
+        f"hdf5_output_param {{ file_name: '{path}' }} }}"
+    )
+
+
+def write_one_file_twice(folder: Path) -> None:
+    """Make two nets that write one file, by two names."""
+    (folder / "link").symlink_to(folder)
+    net = make_net(folder, output(folder / "out.h5"))
+    make_net(folder, output(folder / "link" / "out.h5"))
+    del net
+
+
+def write_two_batches(folder: Path) -> None:
+    net = make_net(folder, output(folder / "out.h5"))
+    net.forward()
+    net.forward()
+
+
 CASES = [
     hdf5_case("missing list", lambda _: None, "No such file", "/list", error=FileNotFoundError),
     hdf5_case("empty list", listing(), "at least 1 HDF5 filename"),
@@ -85,10 +107,29 @@ CASES = [
         "longer rows in the second file", listing("a.h5", "wide.h5"), "/wide.h5 are not of the size"
     ),
     refused_layer(
+        "HDF5Data",
+        "empty source",
+        layer("HDF5Data", "", "hdf5_data_param { batch_size: 2 }"),
+        "hdf5_data_param.source is empty",
+    ),
+    refused_layer("HDF5Output", "empty file name", output(""), "file_name is empty"),
+    case(
+        "HDF5Output: two of one file",
+        write_one_file_twice,
+        "Layer 'L' (HDF5Output): another HDF5Output layer of this process writes",
+        "/out.h5",
+        "file_name of its own",
+    ),
+    case(
+        "HDF5Output: a second batch",
+        write_two_batches,
+        "Layer 'L' (HDF5Output): ",
+        "/out.h5 has a batch already",
+    ),
+    refused_layer(
         "HDF5Output",
         "missing folder",
-        inputs(a=(1, 1), b=(1, 1)) + "layer { name: 'L' type: 'HDF5Output' bottom: 'a' bottom: 'b' "
-        "hdf5_output_param { file_name: '/nowhere/at/all.h5' } }",
-        "/nowhere/at/all.h5",
+        output("/nowhere/at/all.h5"),
+        "/nowhere/at/all.h5: No such file or directory",
     ),
 ]

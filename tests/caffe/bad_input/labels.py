@@ -80,7 +80,7 @@ CASES = [
         "InfogainLoss",
         "no source",
         SCORES + layer("InfogainLoss", "x label"),
-        "Infogain matrix source must be specified",
+        "infogain_loss_param.source is empty",
     ),
     refused_layer(
         "InfogainLoss",

@@ -92,6 +92,22 @@ CASES = [
         "Shared param 'w' has mismatched lr_mult",
     ),
     refused(
+        "net: two layers with weights of one name",
+        IMAGE
+        + layer("InnerProduct", "x", "inner_product_param { num_output: 3 }", tops="m")
+        + layer("Convolution", "x", "convolution_param { num_output: 3 kernel_size: 1 }"),
+        "two layers with weights are named 'L'",
+        "the InnerProduct that makes 'm' and the Convolution that makes 'y'",
+        "give each a name of its own",
+    ),
+    refused(
+        "net: two layers of one name that share one of two parameters",
+        IMAGE
+        + layer("InnerProduct", "x", IP3.replace("MORE", ""), tops="m")
+        + layer("InnerProduct", "x", IP3.replace("MORE", "")),
+        "two layers with weights are named 'L'",
+    ),
+    refused(
         "net: three numbers for input_dim",
         "input: 'x' input_dim: 1 input_dim: 2 input_dim: 3",
         "four of input_dim",

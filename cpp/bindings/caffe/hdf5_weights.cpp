@@ -1,0 +1,62 @@
+#include "support/hdf5_weights.hpp"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bindings/caffe/bindings.hpp"
+
+namespace py = pybind11;
+
+namespace caffe {
+namespace {
+
+using Shapes = std::map<std::string, std::map<int, std::vector<int>>>;
+
+Shapes ShapesOf(const ul2q::Hdf5Weights& weights) {
+  Shapes shapes;
+  for (const std::string& layer : weights.layers()) {
+    for (const auto& [index, data_set] : weights.Open(layer)) {
+      shapes[layer][index] = data_set.shape();
+    }
+  }
+  return shapes;
+}
+
+py::array_t<Dtype> Read(const ul2q::Hdf5Weights& weights,
+                        const std::string& layer, int index) {
+  const auto blobs = weights.Open(layer);
+  const auto found = blobs.find(index);
+  if (found == blobs.end()) {
+    throw py::key_error("blob " + std::to_string(index) + " of layer '" +
+                        layer + "'");
+  }
+  py::array_t<Dtype> values(found->second.shape());
+  found->second.Read(values.mutable_data(),
+                     static_cast<std::size_t>(values.size()));
+  return values;
+}
+
+}  // namespace
+
+void BindHdf5Weights(py::module_* m) {
+  py::class_<ul2q::Hdf5Weights>(*m, "_Hdf5Weights",
+                                "The weights in a .caffemodel.h5.")
+      .def(py::init([](const py::object& filename) {
+             return std::make_unique<ul2q::Hdf5Weights>(
+                 ToReadablePath(filename));
+           }),
+           py::arg("filename"), "Opens it, as long as this object lives.")
+      .def_property_readonly(
+          "shapes", &ShapesOf,
+          "For each layer that has blobs, by name: the shape of each blob, by "
+          "index. Blobs that a layer shares with another are not in files.")
+      .def("read", &Read, py::arg("layer"), py::arg("index"),
+           "The values of one blob, float32. KeyError if there is none.");
+}
+
+}  // namespace caffe
