@@ -98,7 +98,7 @@ TEST(Hdf5WeightsTest, ReadsWhatBvlcWroteOfNamesWithSlashes) {
   net.CopyTrainedLayersFrom(path);
   for (std::size_t i = 0; i < kBvlcNames.size(); ++i) {
     const float first = 10.F * static_cast<float>(i);
-    EXPECT_EQ(Data(*net.layers()[i + 1]->blobs()[0]),
+    EXPECT_EQ(Data(*net.layer_by_name(kBvlcNames[i])->blobs()[0]),
               std::vector<float>({first + 1, first + 2, first + 3}))
         << kBvlcNames[i];
   }
@@ -118,14 +118,14 @@ TEST(Hdf5WeightsTest, KeepsLayersOfAnyNameApart) {
   caffe::Net<double> source(NetOf(names)), target(NetOf(names));
   for (std::size_t i = 0; i < names.size(); ++i) {
     FillNormal<double>(static_cast<unsigned>(i),
-                       source.layers()[i + 1]->blobs()[0].get());
+                       source.layer_by_name(names[i])->blobs()[0].get());
   }
   source.ToHDF5(path, true);
   target.CopyTrainedLayersFrom(path);
   for (std::size_t i = 0; i < names.size(); ++i) {
     // A .caffemodel.h5 of doubles is one of doubles.
-    EXPECT_EQ(Data(*target.layers()[i + 1]->blobs()[0]),
-              Data(*source.layers()[i + 1]->blobs()[0]))
+    EXPECT_EQ(Data(*target.layer_by_name(names[i])->blobs()[0]),
+              Data(*source.layer_by_name(names[i])->blobs()[0]))
         << names[i];
   }
   Names sorted = names;
