@@ -21,6 +21,7 @@ LIBRARIES = {
     "glog": ("glog/", "gflags/"),
     "protobuf": ("google/protobuf/",),
     "Boost": ("boost/",),
+    "images": ("jerror.h", "jpeglib.h", "png.h"),
     "HDF5": ("hdf5",),
     "BLAS": ("cblas.h",),
     "oneDNN": ("dnnl",),
@@ -36,7 +37,7 @@ CORE = ("cpp/ul2q/core", "Highway")
 # What the files of a folder may include: folders, with those below them, and libraries. Of the
 # folders that a file lies in, the rule of the innermost holds.
 RULES = {
-    "cpp/caffe": (*CAFFE, "HDF5", "BLAS", "CUDA"),
+    "cpp/caffe": (*CAFFE, "HDF5", "BLAS", "CUDA", "images"),
     "cpp/ul2q/core": CORE,
     "cpp/ul2q/float_engine": ("cpp/ul2q/float_engine", *CORE, *CAFFE, "oneDNN"),
     "cpp/ul2q/gpu": ("cpp/ul2q/gpu", *CORE, "glog", "CUDA"),
