@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 _WIDTH = 96  # of a line of help
+# Layers of forks that take another layer's options.
+_OPTIONS_OF_OTHERS = {
+    "ConvolutionDepthwise": "convolution",
+    "DepthwiseConvolution": "convolution",
+    "ReLU6": "relu",
+}
 
 
 def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
@@ -24,6 +30,7 @@ def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
     num_output=20)` sets convolution_param.num_output.
     """
     param_names: dict[str, str] = net_spec._param_names
+    param_names.update(_OPTIONS_OF_OTHERS)
     for name in layer_types:
         base = name.removeprefix(QUANTIZED)
         if name.startswith(QUANTIZED) and base in param_names:
