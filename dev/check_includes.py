@@ -21,6 +21,7 @@ LIBRARIES = {
     "glog": ("glog/", "gflags/"),
     "protobuf": ("google/protobuf/",),
     "Boost": ("boost/",),
+    "images": ("jerror.h", "jpeglib.h", "png.h"),
     "HDF5": ("hdf5",),
     "BLAS": ("cblas.h",),
     "oneDNN": ("dnnl",),
@@ -36,14 +37,18 @@ CORE = ("cpp/ul2q/core", "Highway")
 # What the files of a folder may include: folders, with those below them, and libraries. Of the
 # folders that a file lies in, the rule of the innermost holds.
 RULES = {
-    "cpp/caffe": (*CAFFE, "HDF5", "BLAS", "CUDA"),
+    "cpp/caffe": (*CAFFE, "HDF5", "BLAS", "CUDA", "images"),
     "cpp/ul2q/core": CORE,
     "cpp/ul2q/float_engine": ("cpp/ul2q/float_engine", *CORE, *CAFFE, "oneDNN"),
     "cpp/ul2q/gpu": ("cpp/ul2q/gpu", *CORE, "glog", "CUDA"),
     "cpp/ul2q/layers": ("cpp/ul2q/layers", "cpp/ul2q/float_engine", "cpp/ul2q/gpu", *CORE, *CAFFE),
+    "cpp/layers_of_forks": ("cpp/layers_of_forks", "cpp/ul2q/float_engine", *CORE, *CAFFE, "CUDA"),
     "cpp/bindings/caffe": ("cpp/bindings/caffe", "cpp/ul2q", *CAFFE, "HDF5", "CUDA", "pybind11"),
     "cpp/bindings/ul2q": ("cpp/bindings/ul2q", *CORE, "pybind11"),
-    "cpp/tests": ("cpp/tests", "cpp/ul2q", "Highway", *CAFFE, "HDF5", "CUDA", "GoogleTest"),
+    "cpp/tests": (
+        *("cpp/tests", "cpp/ul2q", "cpp/layers_of_forks", "Highway"),
+        *(*CAFFE, "HDF5", "CUDA", "GoogleTest"),
+    ),
     "cpp/tests/core": ("cpp/tests/core", *CORE, "GoogleTest"),
     "cpp/tests/emulated_cuda": ("cpp/tests/emulated_cuda", "Boost", "BLAS", "CUDA", "GoogleTest"),
     "benchmarks": ("cpp/ul2q", "Highway", *CAFFE),

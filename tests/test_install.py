@@ -68,6 +68,7 @@ def test_the_wheel_holds_modules_libraries_tool_nets_and_pycaffe(wheel: Path) ->
         *(f"caffe/scripts/{name}.py" for name in ("classify", "detect", "draw_net", "train")),
         *("caffe/py.typed", "caffe/imagenet/ilsvrc_2012_mean.npy"),
         *(f"ul2q/lib/lib{name}.so" for name in ("caffe", "ul2q", "ul2q_core")),
+        "ul2q/lib/libul2q_layers_of_forks.so",
         *("ul2q/bin/caffe", "ul2q/py.typed"),
         *(f"ul2q/{net}" for net in nets),
     }
@@ -113,7 +114,7 @@ def test_libraries_are_found_by_relative_path_and_blas_shares_openmp(environment
         "print(*sorted(maps), sep='\\n')"
     )
     loaded = _run(environment / "python", "-c", code, cwd=environment).splitlines()
-    names = ("libcaffe.so", "libul2q.so", "libul2q_core.so")
+    names = ("libcaffe.so", "libul2q.so", "libul2q_core.so", "libul2q_layers_of_forks.so")
     ours = [path for path in loaded if Path(path).name in names]
     assert sorted(ours) == [str(package / "ul2q/lib" / name) for name in names]
     # NumPy brings a BLAS of its own under another name; Caffe's is the one on OpenMP.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PYTHON = "python/ul2q"
 CPP = "cpp"
 CAFFE = "cpp/caffe"
+FORKS = "cpp/layers_of_forks"
 PYCAFFE = "cpp/bindings/caffe"
 CORE_BINDING = "cpp/bindings/ul2q"
 
@@ -42,6 +43,7 @@ CAPTIONS = {
     "python/ul2q/errors.py": "the errors that a user can mend",
     "cpp/bindings/caffe": "caffe._caffe: pycaffe by pybind11",
     "cpp/bindings/ul2q": "ul2q._core: the core by pybind11",
+    "cpp/layers_of_forks": "layers that came with forks",
     "cpp/ul2q/layers": "quantised layers: Quantized<Base>",
     "cpp/ul2q/float_engine": "fast CPU layers in BVLC's place",
     "cpp/ul2q/gpu": "the same formulas on CUDA",
@@ -104,7 +106,7 @@ def _rooms(root: Path) -> Iterator[str]:
             yield name
     for folder in (root / CPP / "ul2q", root / CPP / "bindings"):
         yield from (p.relative_to(root).as_posix() for p in folder.iterdir() if p.is_dir())
-    yield CAFFE
+    yield from (CAFFE, FORKS)
 
 
 def _folders(room: Path) -> Iterator[str]:

@@ -106,6 +106,7 @@ RECIPES = {
     "A quantizer method": 4,
     "A data importer": 4,
     "A float-engine layer": 3,
+    "A layer of a fork": 5,
     "A command": 3,
 }
 

@@ -51,6 +51,26 @@ constexpr struct {
     {"width <= datum_width",
      "the images differ in width: import them with one size, or crop them by "
      "transform_param.crop_size"},
+    // The same of images that are decoded.
+    {"channels == img_channels",
+     "the images differ in their number of channels: give is_color, or "
+     "transform_param.force_color or force_gray"},
+    {"height <= img_height",
+     "the images differ in height: give new_height and new_width, or "
+     "transform_param.crop_size"},
+    {"width <= img_width",
+     "the images differ in width: give new_height and new_width, or "
+     "transform_param.crop_size"},
+    {"img_height == height",
+     "the images differ in height: give new_height and new_width, or "
+     "transform_param.crop_size"},
+    {"img_width == width",
+     "the images differ in width: give new_height and new_width, or "
+     "transform_param.crop_size"},
+    {"fg_windows_.size() > 0",
+     "no window overlaps an object by fg_threshold or more"},
+    {"bg_windows_.size() > 0",
+     "no window overlaps objects by less than bg_threshold"},
     // Losses and other layers.
     {"infogain->count() == num_labels_*num_labels_",
      "the infogain matrix must have a row and a column for each label"},

@@ -1,5 +1,6 @@
 #include "support/prototxt.hpp"
 
+#include <glog/logging.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
@@ -13,6 +14,7 @@
 #include <tuple>
 #include <vector>
 
+#include "support/fork_fields.hpp"
 #include "support/near_names.hpp"
 
 namespace ul2q {
@@ -72,20 +74,47 @@ void CollectEnums(const Descriptor& message, const std::string& name,
   }
 }
 
-/// What would have been right, for the two errors that a typo makes.
-std::string Suggestion(const std::string& error, const Descriptor& root) {
+/// A name that the parser does not know: a field's, or an enum's value.
+struct UnknownName {
+  std::string message;  ///< whose field it would be; "" of a value
+  std::string field;
+  std::string value;  ///< "" of a field
+  const ForkField* of_fork = nullptr;
+
+  const std::string& name() const { return value.empty() ? field : value; }
+};
+
+/// The unknown name that an error is about; without one, `field` is "".
+UnknownName UnknownNameOf(const std::string& error) {
   static const std::regex kEnum(
       "Unknown enumeration value of \"(.*)\" for field \"(.*)\"\\.");
   static const std::regex kField(
       "Message type \"(.*)\" has no field named \"(.*)\"\\.");
-  std::vector<std::string> known;
-  std::string name;
+  UnknownName unknown;
   std::smatch match;
   if (std::regex_match(error, match, kEnum)) {
-    name = match[1];
+    unknown.value = match[1];
+    unknown.field = match[2];
+    unknown.of_fork = FindForkValue(unknown.field, unknown.value);
+  } else if (std::regex_match(error, match, kField)) {
+    unknown.message = match[1];
+    unknown.field = match[2];
+    unknown.of_fork = FindForkField(unknown.message, unknown.field);
+  }
+  return unknown;
+}
+
+/// What would have been right, for the two errors that a typo makes.
+std::string Suggestion(const UnknownName& unknown, const Descriptor& root) {
+  if (unknown.of_fork != nullptr) {
+    return " It is " + unknown.of_fork->fork +
+           ", not of this Caffe: " + unknown.of_fork->remedy + ".";
+  }
+  std::vector<std::string> known;
+  if (!unknown.value.empty()) {
     std::set<const Descriptor*> seen;
     std::vector<const EnumDescriptor*> enums;
-    CollectEnums(root, match[2], &seen, &enums);
+    CollectEnums(root, unknown.field, &seen, &enums);
     std::set<std::string> names;  // several messages may have such a field
     for (const EnumDescriptor* type : enums) {
       for (int i = 0; i < type->value_count(); ++i) {
@@ -94,10 +123,9 @@ std::string Suggestion(const std::string& error, const Descriptor& root) {
         }
       }
     }
-  } else if (std::regex_match(error, match, kField)) {
-    name = match[2];
+  } else if (!unknown.field.empty()) {
     const Descriptor* type =
-        root.file()->pool()->FindMessageTypeByName(match[1]);
+        root.file()->pool()->FindMessageTypeByName(unknown.message);
     for (int i = 0; type != nullptr && i < type->field_count(); ++i) {
       known.push_back(type->field(i)->name());
     }
@@ -105,7 +133,7 @@ std::string Suggestion(const std::string& error, const Descriptor& root) {
   if (known.empty()) {
     return "";
   }
-  std::string suggestion = DidYouMean(name, known) + " Known:";
+  std::string suggestion = DidYouMean(unknown.name(), known) + " Known:";
   for (const std::string& other : known) {
     suggestion += " " + other;
   }
@@ -234,11 +262,113 @@ std::string EnclosingLayer(const std::vector<Tokenizer::Token>& tokens,
   return innermost == messages.rend() ? "" : innermost->name;
 }
 
+/// The place in a text of a token's column, in which a tab goes on to the next
+/// multiple of 8.
+std::size_t OffsetOf(const std::string& text, int line, int column) {
+  std::size_t place = 0;
+  for (; line > 0; --line) {
+    place = text.find('\n', place) + 1;
+  }
+  for (int at = 0; at < column; ++place) {
+    at += text[place] == '\t' ? 8 - at % 8 : 1;
+  }
+  return place;
+}
+
+/// Where the value of a field ends whose name is tokens[field]: the place
+/// behind its last token.
+std::size_t EndOfField(const std::vector<Tokenizer::Token>& tokens,
+                       std::size_t field) {
+  std::size_t end = field + 1;
+  end += end < tokens.size() && tokens[end].text == ":" ? 1 : 0;
+  int depth = 0;
+  for (; end < tokens.size(); ++end) {
+    const std::string& token = tokens[end].text;
+    depth += token == "{" || token == "<" || token == "[" ? 1 : 0;
+    depth -= token == "}" || token == ">" || token == "]" ? 1 : 0;
+    if (depth == 0 && token != "-") {
+      ++end;
+      break;
+    }
+  }
+  while (end < tokens.size() &&
+         (tokens[end].text == "," || tokens[end].text == ";" ||
+          tokens[end].type == Tokenizer::TYPE_STRING)) {
+    ++end;
+  }
+  return end;
+}
+
+/// Makes spaces of a field, tokens[field] and its value.
+void Blank(const std::vector<Tokenizer::Token>& tokens, std::size_t field,
+           std::string* text) {
+  const Tokenizer::Token& first = tokens[field];
+  const Tokenizer::Token& last = tokens[EndOfField(tokens, field) - 1];
+  const std::size_t end = OffsetOf(*text, last.line, last.end_column);
+  for (std::size_t i = OffsetOf(*text, first.line, first.column); i < end;
+       ++i) {
+    char& character = (*text)[i];
+    character = character == '\n' ? '\n' : ' ';
+  }
+}
+
+/// The token that an error is about, or behind it.
+std::size_t PlaceOf(const FirstError& error,
+                    const std::vector<Tokenizer::Token>& tokens) {
+  const int line = std::max(error.line(), 0);  // -1: the text as a whole
+  const int column = error.column();
+  const auto token =
+      std::find_if(tokens.begin(), tokens.end(), [=](const auto& t) {
+        return std::tie(t.line, t.column) >= std::tie(line, column);
+      });
+  return token - tokens.begin();
+}
+
+/// Takes what an error is about out of the text, if that is a field of a fork's
+/// that nets compute the same without.
+bool DropHarmless(const FirstError& error, std::string* text,
+                  std::set<std::string>* dropped) {
+  const UnknownName unknown = UnknownNameOf(error.message());
+  if (unknown.of_fork == nullptr || !unknown.of_fork->is_harmless()) {
+    return false;
+  }
+  const std::vector<Tokenizer::Token> tokens = Tokens(*text);
+  // protobuf finds out one token late; a value stands behind name and colon.
+  const std::size_t before = unknown.value.empty() ? 1 : 3;
+  const std::size_t place = PlaceOf(error, tokens);
+  if (place < before || tokens[place - before].text != unknown.field) {
+    return false;
+  }
+  Blank(tokens, place - before, text);
+  dropped->insert(unknown.value.empty() ? unknown.field
+                                        : unknown.field + ": " + unknown.value);
+  return true;
+}
+
 }  // namespace
+
+std::string WithoutHarmlessFields(const std::string& text,
+                                  google::protobuf::Message* message) {
+  std::string left = text;
+  std::set<std::string> dropped;
+  for (bool is_done = false; !is_done;) {
+    google::protobuf::io::ArrayInputStream stream(left.data(), left.size());
+    FirstError error;
+    google::protobuf::TextFormat::Parser parser;
+    parser.RecordErrorsTo(&error);
+    is_done = parser.Parse(&stream, message) ||
+              !DropHarmless(error, &left, &dropped);
+  }
+  if (!dropped.empty()) {
+    LOG(WARNING) << "Left out, as nets compute the same without: "
+                 << Listed({dropped.begin(), dropped.end()});
+  }
+  return left;
+}
 
 std::string ParsePrototxt(google::protobuf::io::ZeroCopyInputStream* input,
                           google::protobuf::Message* message) {
-  const std::string text = ReadAll(input);
+  const std::string text = WithoutHarmlessFields(ReadAll(input), message);
   google::protobuf::io::ArrayInputStream stream(text.data(), text.size());
   FirstError error;
   google::protobuf::TextFormat::Parser parser;
@@ -246,14 +376,13 @@ std::string ParsePrototxt(google::protobuf::io::ZeroCopyInputStream* input,
   if (parser.Parse(&stream, message)) {
     return "";
   }
-  int line = std::max(error.line(), 0);  // -1: the text as a whole
+  int line = std::max(error.line(), 0);
   int column = error.column();
   const std::vector<Tokenizer::Token> tokens = Tokens(text);
-  auto token = std::find_if(tokens.begin(), tokens.end(), [=](const auto& t) {
-    return std::tie(t.line, t.column) >= std::tie(line, column);
-  });
+  auto token = tokens.begin() + PlaceOf(error, tokens);
   const Descriptor& root = *message->GetDescriptor();
-  const std::string suggestion = Suggestion(error.message(), root);
+  const std::string suggestion =
+      Suggestion(UnknownNameOf(error.message()), root);
   if (!suggestion.empty() && token != tokens.begin()) {
     --token;  // protobuf finds out about an unknown name one token late
     line = token->line;

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caffe import _caffe
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
@@ -132,7 +133,14 @@ def _read(path: Path, message: Any) -> Any:
 def _parse(text: str, name: str, message: Any) -> Any:
     descriptor = message.DESCRIPTOR
     try:
-        return text_format.Parse(text, message)
+        try:
+            return text_format.Parse(text, message)
+        except text_format.ParseError:
+            # Other Caffes' fields may be in it that mean nothing to this one.
+            is_solver = descriptor.name == "SolverParameter"
+            text = _caffe._without_harmless_fields(text, is_solver)
+            message.Clear()
+            return text_format.Parse(text, message)
     except text_format.ParseError as error:
         where, what = explain_text(text, str(error), descriptor)
         if kind := other_kind(text, descriptor):

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caffe import _caffe
 from caffe.proto import caffe_pb2
 
 from ul2q.nets.prototxt_tokens import Token, lacks_a_quote, tokens
@@ -132,7 +133,9 @@ def explain(message: str) -> str:
     if match := _NO_FIELD.search(message):
         fields = pool.FindMessageTypeByName(match["type"]).fields_by_name
         kind = match["type"].rpartition(".")[2]
-        return f"{kind} has no field {match['name']!r}{near_names(match['name'], fields)}"
+        about = _caffe._about_fork_field(match["type"], match["name"])
+        hint = f"; {about}" if about else near_names(match["name"], fields)
+        return f"{kind} has no field {match['name']!r}{hint}"
     if match := _NO_VALUE.search(message):
         values = pool.FindEnumTypeByName(match["type"]).values_by_name
         kind = match["type"].rpartition(".")[2]

@@ -21,7 +21,10 @@ _PARAM = "_param"
 # those of no other.
 _PARAM_OF_OTHERS = {
     **{name: field.removesuffix(_PARAM) for name, field in WEIGHT_LAYERS.items()},
+    "ConvolutionDepthwise": "convolution",
+    "DepthwiseConvolution": "convolution",
     "Im2col": "convolution",
+    "ReLU6": "relu",
     "SigmoidCrossEntropyLoss": "loss",
     "SoftmaxWithLoss": "loss",
 }
