@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 import types
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import caffe
@@ -21,7 +23,6 @@ from tests.processes import run_python
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
 RNG = np.random.default_rng(4)
 # scikit-image's rgb2gray (Rec. 709).
@@ -404,3 +405,13 @@ def test_draw_net_script(tmp_path: Path) -> None:
     run = run_script("draw_net", "net.prototxt", "net.raw", "--rankdir=TB", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "net.raw").read_text(encoding="utf-8") == draw()
+
+
+def test_no_handler_of_pycaffe_takes_ctrl_c() -> None:
+    """A bare `except` around an import took the KeyboardInterrupt of the first second."""
+    files = sorted(Path(caffe.__file__).parent.glob("*.py"))
+    assert len(files) > 5
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, f"{file}:{node.lineno}"
