@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint architecture build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
+.PHONY: help train test lint architecture build build-tests bench bench-environment bench-inference bench-inference-environment bench-nets bench-transform nets sanitize \
   cuda test-gpu test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
@@ -90,6 +90,17 @@ $(BENCH)/installed:
 bench-nets: build ## training and testing against BVLC's layers and, where installed, PyTorch -> benchmarks/results/nets.md
 	@$(BIN)/python -m pip install --quiet --no-build-isolation -e '.[bench]'
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/nets.py
+
+INFERENCE := $(BENCH)-inference
+bench-inference-environment: $(INFERENCE)/installed ## onnxruntime and OpenVINO, to be measured against, in an environment of their own
+
+$(INFERENCE)/installed:
+	@$(PYTHON) -m venv $(INFERENCE)
+	@$(INFERENCE)/bin/python -m pip install --quiet onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1
+	@touch $@
+
+bench-inference: build bench-inference-environment ## nets in integers against float, onnxruntime and OpenVINO int8 -> benchmarks/results/inference.md
+	@$(BIN)/python benchmarks/inference.py
 
 # Threads wait as they do below Python (python/ul2q/util/openmp.py).
 bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md
