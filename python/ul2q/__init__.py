@@ -17,6 +17,7 @@ from ul2q.util.openmp import bound_spinning as _bound_spinning
 if TYPE_CHECKING:
     from ul2q import calibration as calibration
     from ul2q import data as data
+    from ul2q import deploy as deploy
     from ul2q import errors as errors
     from ul2q import evaluation as evaluation
     from ul2q import models as models

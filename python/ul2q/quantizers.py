@@ -185,7 +185,7 @@ def dequantize(
 
     Args:
         codes: integers, any shape, contiguous or not.
-        scale: of `Quantized`: a number, or an array that broadcasts along one axis of `codes`.
+        scale: of `Quantized`: a number, or an array that broadcasts to the shape of `codes`.
         shift: likewise.
         bits: bits a code, as in `Quantized.bits`.
         method: the method that made the codes.
@@ -209,7 +209,13 @@ def dequantize(
     if not has_shift and np.any(np.asarray(shift) != 0):
         raise ValueError(f"shift is {shift!r}; method {method} has none, it must be 0")
     scales, shifts = np.broadcast_arrays(np.asarray(scale, kind), np.asarray(shift, kind))
-    axis = _channel_axis(scales.shape, numbers.shape)
+    shape = numbers.shape
+    if _is_along_several_axes(scales.shape, shape):  # as of groups of a deconvolution
+        axis: int | None = 0
+        numbers = numbers.ravel()
+        scales, shifts = (np.broadcast_to(array, shape) for array in (scales, shifts))
+    else:
+        axis = _channel_axis(scales.shape, shape)
     return np.asarray(
         _core.dequantize(
             np.require(numbers, np.int32, ["C", "A"]),
@@ -220,7 +226,7 @@ def dequantize(
             None if bits is None else _integer("bits", bits, _core.MIN_BITS, _core.MAX_BITS),
             signed,
         )
-    )
+    ).reshape(shape)
 
 
 @cache
@@ -229,6 +235,14 @@ def _fixed_code_bits(method: Method) -> int | None:
     ends = (method.min_bits, method.max_bits)
     widths = {quantize(zero, bits, method.name).bits for bits in ends}
     return widths.pop() if len(widths) == 1 else None
+
+
+def _is_along_several_axes(scales: tuple[int, ...], codes: tuple[int, ...]) -> bool:
+    """Whether scales broadcast to the codes and differ along more than one axis."""
+    fits = len(scales) == len(codes) and all(
+        size in (1, extent) for size, extent in zip(scales, codes, strict=True)
+    )
+    return fits and sum(size != 1 for size in scales) > 1
 
 
 def _channel_axis(scales: tuple[int, ...], codes: tuple[int, ...]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +78,14 @@ class Graph:
             found = node.op.run(*(values[name] for name in node.inputs))
             values.update(zip(node.outputs, found, strict=True))
         return {name: values[name].astype(np.float32) for name in self.outputs}
+
+    def with_weights(self, weights: Mapping[tuple[str, str], Any]) -> Graph:
+        """The graph with other parameters, by node and name."""
+        nodes = []
+        for node in self.nodes:
+            own = {name: weights[node.name, name] for name in node.op.weights}
+            nodes.append(replace(node, op=node.op.with_weights(own)) if own else node)
+        return replace(self, nodes=tuple(nodes))
 
     def weights(self) -> Iterator[tuple[Node, str, Any]]:
         """Each trained parameter: its node, its name there, and its values or codes."""

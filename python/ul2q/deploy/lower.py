@@ -55,14 +55,13 @@ def lower(net: caffe.Net | StrPath, weights: StrPath | None = None, *, fold: boo
             raise DeployError("the net has its weights; give weights with a prototxt only")
         if layer := weights_not_finite(net):
             raise DeployError(f"the weights of layer {layer!r} hold NaN or infinity")
-        graph = _graph(net)
-    else:
-        graph = _graph(_built(Path(net), weights))
-    return fold_graph(graph) if fold else graph
+        return graph_of(net, fold=fold)
+    return graph_of(build(net, weights), fold=fold)
 
 
-def _built(path: Path, weights: StrPath | None) -> caffe.Net:
-    """The net of a prototxt with its weights."""
+def build(path: StrPath, weights: StrPath | None) -> caffe.Net:
+    """The net of a prototxt in phase TEST with its weights; it raises what `lower` raises."""
+    path = Path(path)
     param = read_net(path)
     state = net_state(param, caffe.TEST)
     for layer in param.layer:
@@ -76,6 +75,12 @@ def _built(path: Path, weights: StrPath | None) -> caffe.Net:
     net = caffe.Net.from_proto(param, caffe.TEST)
     load_weights(net, weights, complete=True, net_name=str(path))
     return net
+
+
+def graph_of(net: caffe.Net, *, fold: bool) -> Graph:
+    """The graph of a net whose weights are finite."""
+    graph = _graph(net)
+    return fold_graph(graph) if fold else graph
 
 
 def _check_type(name: str, kind: str, *, is_source: bool, where: str = "") -> None:
@@ -127,7 +132,7 @@ def _graph(net: caffe.Net) -> Graph:
         chain = LAYERS[layer.type](layer)
         if not chain:
             tensors.current.update((blob, bottoms[0]) for blob in names)
-        read = tuple(bottoms[:1] if layer.type == "Crop" else bottoms)
+        read = tuple(bottoms)
         for place, op in enumerate(chain):
             is_last = place == len(chain) - 1
             name = layer.name if place == 0 else f"{layer.name}/{place}"

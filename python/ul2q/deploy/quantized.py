@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -43,7 +45,8 @@ class QuantizedTensor:
     @property
     def values(self) -> NDArray[np.float32]:
         """α (code - offset) + β, in float32 as the layer computes it."""
-        return self.scale * (self.codes - np.float32(self.offset)) + self.shift
+        codes = self.codes.astype(np.float32)
+        return self.scale * (codes - np.float32(self.offset)) + self.shift
 
     @property
     def has_gap(self) -> bool:
@@ -82,29 +85,22 @@ class QuantizedTensor:
             sign = np.ones_like(sign)
         scale = np.broadcast_arrays(self.scale * factor * sign)[0]
         shift = np.broadcast_arrays(self.shift * factor)[0]
-        return QuantizedTensor(
-            codes,
-            scale.astype(np.float32),
-            shift.astype(np.float32),
-            self.bits,
-            self.lowest,
-            self.highest,
-            self.offset,
-            self.method,
+        return replace(
+            self, codes=codes, scale=scale.astype(np.float32), shift=shift.astype(np.float32)
         )
+
+    def rows(self, order: Sequence[int]) -> QuantizedTensor:
+        """The same weights with the slices along the first axis in another order."""
+        scale, shift = (
+            array if array.shape[0] == 1 else array[list(order)]
+            for array in (self.scale, self.shift)
+        )
+        return replace(self, codes=self.codes[list(order)], scale=scale, shift=shift)
 
     def transposed(self) -> QuantizedTensor:
         """The same weights with the two axes exchanged."""
-        return QuantizedTensor(
-            np.ascontiguousarray(self.codes.T),
-            self.scale.T,
-            self.shift.T,
-            self.bits,
-            self.lowest,
-            self.highest,
-            self.offset,
-            self.method,
-        )
+        codes = np.ascontiguousarray(self.codes.T)
+        return replace(self, codes=codes, scale=self.scale.T, shift=self.shift.T)
 
 
 Weight: TypeAlias = Union[QuantizedTensor, "NDArray[np.float32]"]

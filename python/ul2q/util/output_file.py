@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ul2q.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -87,14 +87,35 @@ def write_file(path: Path, content: bytes, *, force: bool) -> None:
         OutputExistsError: there is a file and `force` is not set, or a folder.
         OSError: it cannot be written.
     """
-    refuse_existing(path, force=force)
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    write_files({path: content}, force=force)
+
+
+def write_files(contents: Mapping[Path, bytes], *, force: bool) -> None:
+    """Write files that belong together: all are on the disk before the first takes its name.
+
+    Args:
+        contents: the whole content of each.
+        force: allow to replace files.
+
+    Raises:
+        FileNotFoundError: a folder is missing.
+        OutputExistsError: there is a file and `force` is not set, or a folder.
+        OSError: one cannot be written; then all are as they were.
+    """
+    for path in contents:
+        refuse_existing(path, force=force)
+    temporaries: dict[Path, Path] = {}
     try:
-        with naming(path), temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        for path, content in contents.items():
+            target = path.resolve()
+            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+            temporaries[temporary] = target
+            with naming(path), temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for temporary, target in temporaries.items():
+            temporary.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)

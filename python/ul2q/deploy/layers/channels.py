@@ -35,7 +35,7 @@ def scale(layer: Source) -> tuple[ops.Op, ...]:
         factor = layer.blobs[0]
         shift = layer.blobs[1] if options.bias_term else np.zeros_like(factor)
         return (_affine(layer, factor, shift, axis),)
-    times = ops.Broadcast("multiply", _shape(layer, layer.bottoms[1], axis))
+    times = ops.Broadcast("multiply", axis, _shape(layer, layer.bottoms[1], axis))
     if not options.bias_term:
         return (times,)
     shift = layer.blobs[0]
@@ -48,7 +48,7 @@ def bias(layer: Source) -> tuple[ops.Op, ...]:
     if len(layer.bottoms) == 1:
         shift = layer.blobs[0]
         return (_affine(layer, np.ones_like(shift), shift, axis),)
-    return (ops.Broadcast("add", _shape(layer, layer.bottoms[1], axis)),)
+    return (ops.Broadcast("add", axis, _shape(layer, layer.bottoms[1], axis)),)
 
 
 def _affine(layer: Source, factor: Any, shift: Any, axis: int) -> ops.Affine:

@@ -31,7 +31,12 @@ def pooling(layer: Source) -> tuple[ops.Op, ...]:
         if options.HasField("pad_h"):
             pad = (options.pad_h, options.pad_w)
     op = ops.Pooling(
-        kinds[options.pool], _pair(kernel), _pair(stride), _pair(pad), _pair(layer.tops[0][2:])
+        kinds[options.pool],
+        _pair(kernel),
+        _pair(stride),
+        _pair(pad),
+        _pair(layer.tops[0][2:]),
+        rounds_up=options.round_mode == options.CEIL,
     )
     for axis, extent in enumerate(size):
         begin, _ = op.window(axis, op.output[axis] - 1, extent)

@@ -45,10 +45,12 @@ class Broadcast(Op):
 
     Attributes:
         operation: "multiply" or "add".
+        axis: of the first input that the second one's first lies beside.
         shape: of the second input.
     """
 
     operation: str
+    axis: int
     shape: Shape
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:

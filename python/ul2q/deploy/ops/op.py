@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
     from ul2q.deploy.quantized import Weight
 
 Array: TypeAlias = NDArray[Any]
@@ -25,6 +30,10 @@ class Op:
     def weights(self) -> dict[str, Weight]:
         """The trained parameters by name, e.g. "weight" and "bias"."""
         return {}
+
+    def with_weights(self, weights: Mapping[str, Weight]) -> Self:
+        """The operation with other values for these parameters."""
+        return replace(self, **weights)  # type: ignore[type-var]
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
         """The outputs for these inputs."""

@@ -25,6 +25,7 @@ class Pooling(Op):
         stride: from one window to the next.
         pad: rows above and columns left of the input; as many below and right.
         output: height and width of the output.
+        rounds_up: whether Caffe has rounded them up.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Pooling(Op):
     stride: Pair
     pad: Pair
     output: Pair
+    rounds_up: bool = True
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
         """The pooled input, N × C × height × width."""

@@ -9,7 +9,8 @@ makes no difference where the first mark of a sequence is 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +18,18 @@ from ul2q.deploy.ops.elementwise import sigmoid
 from ul2q.deploy.ops.op import Array, Op
 from ul2q.deploy.quantized import Weight, values_of
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
 
 @dataclass(frozen=True, eq=False)
 class Recurrent(Op):
     """What both have.
 
     Attributes:
-        weights: of Lstm "input" 4H × D, "input_bias" 4H, "state" 4H × H, and with a static input
+        parameters: of Lstm "input" 4H × D, "input_bias" 4H, "state" 4H × H, and with a static input
             "static" 4H × D; gates stand in the order input, forget, output, candidate. Of Rnn
             "input" H × D, "input_bias" H, "state" H × H, "output" H × H, "output_bias" H, and
             "static".
@@ -39,6 +45,10 @@ class Recurrent(Op):
     def weights(self) -> dict[str, Weight]:
         """By their names."""
         return self.parameters
+
+    def with_weights(self, weights: Mapping[str, Weight]) -> Self:
+        """The operation with other values for these parameters."""
+        return replace(self, parameters={**self.parameters, **weights})
 
     @property
     def hidden(self) -> int:

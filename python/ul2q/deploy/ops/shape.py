@@ -50,13 +50,16 @@ class Slice(Op):
 
 @dataclass(frozen=True)
 class Crop(Op):
-    """A part of the input: along each axis `sizes` elements from `offsets` on."""
+    """A part of the first input: along each axis `sizes` elements from `offsets` on.
+
+    The second input is the one that it is cut to fit; its values are not read.
+    """
 
     offsets: Shape
     sizes: Shape
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
-        """Of one input."""
+        """Of two inputs."""
         cut = [slice(o, o + n) for o, n in zip(self.offsets, self.sizes, strict=True)]
         return (inputs[0][tuple(cut)],)
 

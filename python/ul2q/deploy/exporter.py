@@ -1,0 +1,246 @@
+"""Write a net as a file that runs elsewhere, and see that it computes the same there."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ul2q.deploy.errors import DeployError
+from ul2q.deploy.graph import storage_bits
+from ul2q.deploy.lower import build, graph_of
+from ul2q.deploy.ops import BinarizeActivation, QuantizeActivation, TernarizeActivation
+from ul2q.deploy.targets import TARGETS
+from ul2q.deploy.targets.target import TargetOptions
+from ul2q.util.near_names import near_names
+from ul2q.util.output_file import refuse_existing, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import caffe
+    from numpy.typing import NDArray
+
+    from ul2q.deploy.graph import Graph
+    from ul2q.deploy.targets.target import Target, Written
+    from ul2q.util.paths import StrPath
+
+BOUND = 1e-4
+# Where activations are rounded to levels, a value near the border between two may take the other.
+BOUND_OF_LEVELS = 0.05
+_RANDOM_PASSES = 4
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far a file's outputs lie from Caffe's.
+
+    Attributes:
+        difference: the largest, as a share of the largest output.
+        bound: that it must not exceed.
+        agreeing: of how many examples the largest score is the same; None if the net does not
+            end in scores of classes.
+        examples: how many there were.
+        given: whether the inputs were the user's own.
+    """
+
+    difference: float
+    bound: float
+    agreeing: int | None
+    examples: int
+    given: bool
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        graph: of the net.
+        written: its files, warnings, and what takes how many bytes.
+        comparison: with Caffe; None if it was not asked for.
+        float_bytes: what the parameters take as float32.
+        quantized_bytes: what codes, scales, shifts and the other parameters take.
+    """
+
+    graph: Graph
+    written: Written
+    comparison: Comparison | None
+    float_bytes: int
+    quantized_bytes: int
+
+
+def export(
+    net: StrPath,
+    weights: StrPath | None,
+    output: StrPath,
+    *,
+    to: str,
+    form: str | None = None,
+    runtime: str | None = None,
+    inputs: Mapping[str, NDArray[Any]] | None = None,
+    verify: bool = True,
+    force: bool = False,
+) -> Export:
+    """Write a trained net for another runtime, and compare what that computes with Caffe.
+
+    Args:
+        net: the prototxt of a net that is deployed.
+        weights: its .caffemodel or .caffemodel.h5.
+        output: the file; a second one of a target stands beside it.
+        to: a key of TARGETS.
+        form: how ONNX stores the weights: "auto", "planes", "uint", "int8" or "float".
+        runtime: that "auto" chooses for: "onnxruntime", "openvino", "opencv" or "any".
+        inputs: to compare with: an array for each of the net's inputs, of a multiple of its batch;
+            None: random ones.
+        verify: run the written file, and refuse it where it computes something else.
+        force: replace files.
+
+    Raises:
+        FileNotFoundError: a file or the output's folder is missing.
+        OutputExistsError: a file is there and `force` is not set.
+        PrototxtError, WeightsError, caffe.CaffeError: as for `lower`.
+        DeployError: a layer or an option cannot be exported so, a package is missing, or the
+            written file computes something else; nothing is written then.
+    """
+    if to not in TARGETS:
+        near = near_names(to, TARGETS) or f"; must be one of {', '.join(TARGETS)}"
+        raise DeployError(f"there is no target {to!r}{near}")
+    target = TARGETS[to]
+    options = _options(target, form, runtime)
+    output = Path(output)
+    refuse_existing(output, force=force)
+    built = build(net, weights)
+    graph = graph_of(built, fold=target.FOLDS)
+    written = target.write(graph, output, options)
+    for path in written.files:
+        refuse_existing(path, force=force)
+    comparison = _compare(target, graph, written, output, built, inputs) if verify else None
+    write_files(written.files, force=force)
+    held = [weight for _, _, weight in graph.weights()]
+    return Export(
+        graph,
+        written,
+        comparison,
+        sum(4 * int(np.prod(weight.shape)) for weight in held),
+        sum(-(-storage_bits(weight) // 8) for weight in held),
+    )
+
+
+def _options(target: Target, form: str | None, runtime: str | None) -> TargetOptions:
+    """The options that are given; those that the target does not use are refused."""
+    given = {"form": form, "runtime": runtime}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name in chosen:
+        if name not in target.OPTIONS:
+            flag = {"form": "--form", "runtime": "--for"}[name]
+            raise DeployError(f"{flag} is for --to onnx; the target {target.NAME} has one form")
+    return TargetOptions(**chosen)
+
+
+def _compare(
+    target: Target,
+    graph: Graph,
+    written: Written,
+    output: Path,
+    net: caffe.Net,
+    inputs: Mapping[str, NDArray[Any]] | None,
+) -> Comparison:
+    """Run the files, read back from a folder of their own.
+
+    Raises:
+        DeployError: they compute something else.
+    """
+    batches = list(_batches(graph, inputs))
+    difference, agreeing, examples = 0.0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for path, content in written.files.items():
+            (Path(folder) / path.name).write_bytes(content)
+        for batch in batches:
+            want = {name: np.array(values) for name, values in net.forward(**batch).items()}
+            got = target.run(graph, Path(folder) / output.name, batch)
+            difference = max(difference, *(_difference(got[name], want[name]) for name in want))
+            scores = _scores(want)
+            if scores:
+                found, expected = (np.argmax(o[scores].reshape(len(o[scores]), -1), 1)
+                                   for o in (got, want))  # fmt: skip
+                agreeing += int(np.sum(found == expected))
+                examples += len(expected)
+    rounds = (QuantizeActivation, TernarizeActivation, BinarizeActivation)
+    has_levels = any(isinstance(node.op, rounds) for node in graph.nodes)
+    bound = BOUND_OF_LEVELS if has_levels else BOUND
+    if not difference <= bound:
+        raise DeployError(
+            f"{output}: what was written differs from Caffe by {difference:.2g} of the largest "
+            f"output; at most {bound:g} is allowed, so nothing is written"
+        )
+    return Comparison(
+        difference, bound, agreeing if examples else None, examples, inputs is not None
+    )
+
+
+def _difference(got: NDArray[Any], want: NDArray[Any]) -> float:
+    if got.shape != want.shape:
+        return float("inf")
+    largest = max(float(np.max(np.abs(want), initial=0)), 1e-37)
+    difference = float(np.max(np.abs(got - want), initial=0)) / largest
+    return difference if np.isfinite(difference) else float("inf")
+
+
+def _scores(outputs: Mapping[str, NDArray[Any]]) -> str | None:
+    """The output that holds scores of classes, if there is just one output, and it may be so."""
+    ((name, values),) = outputs.items() if len(outputs) == 1 else ((None, None),)
+    is_vector = values is not None and values.ndim > 1 and values[0].size == values.shape[1] > 1
+    return name if is_vector else None
+
+
+def _batches(
+    graph: Graph, inputs: Mapping[str, NDArray[Any]] | None
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """The user's inputs in batches, or some at random.
+
+    Raises:
+        DeployError: the inputs are not those of the net.
+    """
+    shapes = {name: graph.shapes[name] for name in graph.inputs}
+    if inputs is None:
+        rng = np.random.default_rng(0)
+        for _ in range(_RANDOM_PASSES):
+            yield {name: _random(graph, name, rng) for name in shapes}
+        return
+    if set(inputs) != set(shapes):
+        raise DeployError(f"inputs are given for {sorted(inputs)}; the net reads {sorted(shapes)}")
+    counts = set()
+    for name, shape in shapes.items():
+        given = inputs[name].shape
+        if given[1:] != shape[1:] or not given or given[0] % shape[0] or not given[0]:
+            raise DeployError(
+                f"input {name!r} is given in shape {given}; must be {shape}, or several times as "
+                "many examples"
+            )
+        counts.add(given[0] // shape[0])
+    if len(counts) > 1:
+        raise DeployError("the inputs are given for different numbers of batches")
+    for i in range(counts.pop()):
+        yield {
+            name: np.ascontiguousarray(inputs[name][i * s[0] : (i + 1) * s[0]], np.float32)
+            for name, s in shapes.items()
+        }
+
+
+def _random(graph: Graph, name: str, rng: np.random.Generator) -> NDArray[Any]:
+    """Normally distributed values; of indices and marks of sequences such as they can be."""
+    shape = graph.shapes[name]
+    for node in graph.readers(name):
+        kind = type(node.op).__name__
+        if kind == "Embedding":
+            rows = node.op.weights["weight"].shape[0]
+            return rng.integers(rows, size=shape).astype(np.float32)
+        if kind in ("Lstm", "Rnn") and node.inputs[1] == name:
+            marks = np.ones(shape, np.float32)
+            marks[0] = 0  # a pass does not go on where the one before it ended
+            return marks
+    return rng.normal(size=shape).astype(np.float32)

@@ -1,0 +1,12 @@
+"""What a graph can be written as: a module or a package for each target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ul2q.deploy.targets import caffe, npz, onnx
+
+if TYPE_CHECKING:
+    from ul2q.deploy.targets.target import Target
+
+TARGETS: dict[str, Target] = {target.NAME: target for target in (npz, caffe, onnx)}

@@ -1,0 +1,72 @@
+"""ONNX, for onnxruntime, OpenVINO, OpenCV and others."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from ul2q.deploy.quantized import QuantizedTensor
+from ul2q.deploy.targets.onnx.builder import Builder
+from ul2q.deploy.targets.onnx.operators import translate
+from ul2q.deploy.targets.onnx.translation import Translation
+from ul2q.deploy.targets.onnx.weights import WeightWriter
+from ul2q.deploy.targets.target import TargetOptions, Written, needed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ul2q.deploy.graph import Graph
+
+NAME = "onnx"
+SUMMARY = "for onnxruntime, OpenVINO, OpenCV: weights of true size"
+SUFFIX = ".onnx"
+FOLDS = True
+OPTIONS = ("form", "runtime")
+
+
+def write(graph: Graph, output: Path, options: TargetOptions) -> Written:
+    """One model."""
+    model = make_model(graph, options)
+    return Written({output: model.SerializeToString()}, sizes(model))
+
+
+def make_model(graph: Graph, options: TargetOptions) -> Any:
+    """The onnx.ModelProto of a graph."""
+    builder = Builder(graph)
+    translation = Translation(builder, WeightWriter(builder, options))
+    for node in graph.nodes:
+        translate(node.op, node, translation)
+    return builder.model(metadata(graph), version("ul2q"))
+
+
+def metadata(graph: Graph) -> dict[str, str]:
+    """What the file says of itself: net, bits and methods of each quantised layer."""
+    quantized = [
+        (node.name, weight)
+        for node, name, weight in graph.weights()
+        if isinstance(weight, QuantizedTensor) and not name.endswith("bias")
+    ]
+    return {
+        "net": graph.name,
+        "bits": ", ".join(f"{name}: {weight.bits}" for name, weight in quantized),
+        "method": ", ".join(sorted({weight.method for _, weight in quantized})),
+    }
+
+
+def sizes(model: Any) -> list[tuple[str, int]]:
+    """Bytes of the initializers of 64 bytes or more, by name."""
+    held = [(tensor.name, tensor.ByteSize()) for tensor in model.graph.initializer]
+    return [(name, size) for name, size in held if size >= 64]
+
+
+def run(graph: Graph, path: Path, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The outputs by onnxruntime on the CPU, with its default options."""
+    runtime = needed("onnxruntime", "onnx")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # its warnings are of no use here
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    found = session.run(list(graph.outputs), dict(inputs))
+    return dict(zip(graph.outputs, found, strict=True))
