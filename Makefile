@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test check-docs lint architecture build build-tests bench bench-environment bench-architectures bench-layers bench-nets bench-transform nets sanitize \
+.PHONY: help train test check-docs lint architecture build build-tests bench bench-environment bench-architectures bench-inference bench-inference-environment bench-layers bench-nets bench-transform nets sanitize \
   cuda test-gpu test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
@@ -99,6 +99,17 @@ bench-layers: build ## layers of 300 random shapes against BVLC's -> benchmarks/
 
 bench-architectures: build ## eleven published nets on one thread against BVLC's layers and, where installed, OpenCV -> benchmarks/results/architectures.md
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/architectures.py
+
+INFERENCE := $(BENCH)-inference
+bench-inference-environment: $(INFERENCE)/installed ## onnxruntime and OpenVINO, to be measured against, in an environment of their own
+
+$(INFERENCE)/installed:
+	@$(PYTHON) -m venv $(INFERENCE)
+	@$(INFERENCE)/bin/python -m pip install --quiet onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1
+	@touch $@
+
+bench-inference: build bench-inference-environment ## nets in integers against float, onnxruntime and OpenVINO int8 -> benchmarks/results/inference.md
+	@$(BIN)/python benchmarks/inference.py
 
 # Threads wait as they do below Python (python/ul2q/util/openmp.py).
 bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md

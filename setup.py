@@ -87,6 +87,6 @@ def _update(source: Path, destination: Path) -> None:
 
 
 setup(
-    ext_modules=[Extension("caffe._caffe", []), Extension("ul2q._core", [])],
+    ext_modules=[Extension(name, []) for name in ("caffe._caffe", "ul2q._core", "ul2q._runtime")],
     cmdclass={"build_ext": CMakeBuild, "build_py": FreshBuild},
 )

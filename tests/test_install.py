@@ -63,11 +63,16 @@ def test_the_wheel_holds_modules_libraries_tool_nets_and_pycaffe(wheel: Path) ->
     expected = {
         *map(str, modules),
         *(f"caffe/{name}.py" for name in ("__init__", "pycaffe", "io", "net_spec", "classifier")),
-        *("caffe/proto/caffe_pb2.py", f"caffe/_caffe{suffix}", f"ul2q/_core{suffix}"),
+        *(
+            "caffe/proto/caffe_pb2.py",
+            f"caffe/_caffe{suffix}",
+            f"ul2q/_core{suffix}",
+            f"ul2q/_runtime{suffix}",
+        ),
         *(f"caffe/{name}.pyi" for name in ("__init__", "_caffe", "pycaffe", "io", "net_spec")),
         *(f"caffe/scripts/{name}.py" for name in ("classify", "detect", "draw_net", "train")),
         *("caffe/py.typed", "caffe/imagenet/ilsvrc_2012_mean.npy"),
-        *(f"ul2q/lib/lib{name}.so" for name in ("caffe", "ul2q", "ul2q_core")),
+        *(f"ul2q/lib/lib{name}.so" for name in ("caffe", "ul2q", "ul2q_core", "ul2q_runtime")),
         "ul2q/lib/libul2q_layers_of_forks.so",
         *("ul2q/bin/caffe", "ul2q/py.typed"),
         *(f"ul2q/{net}" for net in nets),

@@ -26,6 +26,7 @@ CAPTIONS = {
     "python/ul2q/sweep": "nets × methods × bits × seeds",
     "python/ul2q/fitting": "fit and granularity for trained weights",
     "python/ul2q/prediction": "the classes of images by a trained net",
+    "python/ul2q/runtime": "trained nets in integers, without Caffe",
     "python/ul2q/simulation": "methods compared on simulated data",
     "python/ul2q/quantization_caffe": "nets and weights of that fork",
     "python/ul2q/deploy": "a trained net as a graph, and as files to run",
@@ -42,10 +43,11 @@ CAPTIONS = {
     "python/ul2q/util": "tables, output files, locks, progress",
     "python/ul2q/errors.py": "the errors that a user can mend",
     "cpp/bindings/caffe": "caffe._caffe: pycaffe by pybind11",
-    "cpp/bindings/ul2q": "ul2q._core: the core by pybind11",
     "cpp/layers_of_forks": "layers that came with forks",
+    "cpp/bindings/ul2q": "core and runtime by pybind11",
     "cpp/ul2q/layers": "quantised layers: Quantized<Base>",
     "cpp/ul2q/float_engine": "fast CPU layers in BVLC's place",
+    "cpp/ul2q/runtime": "deploy graphs in integers; knows no Caffe",
     "cpp/ul2q/gpu": "the same formulas on CUDA",
     "cpp/ul2q/core": "quantizers and methods; knows no Caffe",
     "cpp/caffe": "BVLC's source, patched, and what the patches call",
@@ -149,7 +151,7 @@ def _room_of_module(root: Path, module: str) -> str | None:
     if package != "ul2q":
         return None
     name = rest.split(".")[0]
-    if name == "_core":
+    if name in ("_core", "_runtime"):
         return CORE_BINDING
     is_package = (root / PYTHON / name / "__init__.py").is_file()
     return _room_of(f"{PYTHON}/{name}" if is_package else f"{PYTHON}/{name}.py")

@@ -3,7 +3,8 @@
 `ul2q.quantize` is the quantizer of the layers on NumPy arrays; `ul2q.training.train`,
 `ul2q.evaluation.evaluate` and `ul2q.data` are what the command line runs; `ul2q.prototxt_path`
 finds the nets that come with the package, `ul2q.quantize_net` makes quantised ones of them, and
-`ul2q.gather_activation_averages` fits the scales of their activations. Modules and packages load
+`ul2q.gather_activation_averages` fits the scales of their activations. `ul2q.compile` makes a
+model in integers of a trained net, which runs without Caffe. Modules and packages load
 when they are first asked for: after `import ul2q`, `ul2q.data` is there.
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ul2q import quantizers as quantizers
     from ul2q import report as report
     from ul2q import runs as runs
+    from ul2q import runtime as runtime
     from ul2q import simulation as simulation
     from ul2q import statistics as statistics
     from ul2q import sweep as sweep
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import quantize_net
     from ul2q.quantizers import Quantized, dequantize, methods, quantize
+    from ul2q.runtime import compile  # noqa: A004 - as torch.compile
 
 _bound_spinning()
 
@@ -42,6 +45,7 @@ __all__ = [
     "NetQuantization",
     "Quantized",
     "__version__",
+    "compile",
     "dequantize",
     "gather_activation_averages",
     "methods",
@@ -53,6 +57,7 @@ __all__ = [
 _HOMES = {
     "NetQuantization": "ul2q.nets.quantization",
     "Quantized": "ul2q.quantizers",
+    "compile": "ul2q.runtime",
     "dequantize": "ul2q.quantizers",
     "gather_activation_averages": "ul2q.calibration",
     "methods": "ul2q.quantizers",

@@ -85,6 +85,12 @@ def add_parser(commands: Commands) -> None:
         parser.add_argument(
             option, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=text
         )
+    parser.add_argument(
+        "--integers",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="compute in integers where weights and activations are quantised (ul2q.compile)",
+    )
     for option, choices, text in (
         ("--channels", ("bgr", "rgb", "gray"), "the order of the channels that NET takes"),
         ("--resize", ("stretch", "crop"), "how image files of another size are brought to it"),

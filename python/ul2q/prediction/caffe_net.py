@@ -93,6 +93,16 @@ class CaffeNet:
         return int(self._net.blobs[self._output].shape[1])
 
     @property
+    def output(self) -> str:
+        """The blob whose scores are told."""
+        return self._output
+
+    @property
+    def ranking(self) -> str:
+        """The blob by which classes are compared."""
+        return self._ranking
+
+    @property
     def net(self) -> caffe.Net:
         """The net itself."""
         return self._net

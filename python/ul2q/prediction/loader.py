@@ -23,6 +23,7 @@ from ul2q.nets.prototxt import parse_net
 from ul2q.nets.prototxt_text import Document
 from ul2q.prediction.caffe_net import CaffeNet
 from ul2q.prediction.errors import PredictionError
+from ul2q.prediction.integer_net import IntegerNet
 from ul2q.prediction.options import AnyPath, PredictionOptions
 from ul2q.prediction.predictor import Predictor
 from ul2q.prediction.preprocessing import Channels, Preprocessing, read_mean
@@ -66,6 +67,7 @@ def load_predictor(
             has several inputs, or no score a class.
         WeightsError: the weights are none, or do not belong to the net.
         DataError: import.json or the file of class names is damaged.
+        DeployError, ModelError: a layer cannot be computed in integers, where that is asked for.
         caffe.CaffeError: Caffe refuses the net.
     """
     net, weights = Path(net), Path(weights)
@@ -99,7 +101,7 @@ def load_predictor(
         require_file(Path(options.classes), "the names of the classes, one a line (--classes)")
         classes = read_classes(Path(options.classes))
     return Predictor(
-        scorer,
+        IntegerNet(scorer) if options.integers else scorer,
         preprocessing,
         classes,
         batch=training.batch if training else _BATCH,

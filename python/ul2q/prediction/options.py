@@ -29,6 +29,7 @@ class PredictionOptions:
         resize: how image files of another size are brought to it.
         classes: a file with a name a line, that of label 0 first.
         blob: the output that has the classes' scores, where the net has several.
+        integers: compute in integers, by `ul2q.compile`, rather than in Caffe's floats.
     """
 
     data: AnyPath | None = None
@@ -39,3 +40,4 @@ class PredictionOptions:
     resize: Literal["stretch", "crop"] | None = None
     classes: AnyPath | None = None
     blob: str | None = None
+    integers: bool = False

@@ -1,0 +1,56 @@
+"""Times a net in integers or in Caffe's floats; benchmarks/inference.py runs such processes.
+
+usage: integer_worker.py NET BITS     with INFERENCE=integers, INFERENCE=INSTRUCTIONS or
+                                      INFERENCE=float in the environment
+
+worker.py has the commands.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+from inference_nets import build, inputs_of
+from worker import serve
+
+
+def main() -> None:
+    """Time a net."""
+    name, bits, how = sys.argv[1], int(sys.argv[2]), os.environ["INFERENCE"]
+    threads = int(os.environ["OMP_NUM_THREADS"])
+
+    if how == "float":
+
+        @cache
+        def net(batch: int) -> Any:
+            made = build(name, bits, batch=batch)
+            made.forward(**inputs_of(made))
+            return made
+
+        serve(lambda: None, lambda batch: net(batch).forward())
+        return
+
+    import ul2q
+    from ul2q import _runtime
+
+    if how != "integers":
+        _runtime.use_instruction_set(how)
+    model = ul2q.compile(build(name, bits))
+
+    @cache
+    def inputs(batch: int) -> dict[str, Any]:
+        rng = np.random.default_rng(1)
+        return {
+            name: rng.normal(size=(batch, *shape)).astype(np.float32)
+            for name, shape in model.inputs.items()
+        }
+
+    serve(lambda: None, lambda batch: model(inputs(batch), threads=threads))
+
+
+if __name__ == "__main__":
+    main()

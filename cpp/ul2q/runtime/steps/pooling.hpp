@@ -1,0 +1,24 @@
+#ifndef UL2Q_RUNTIME_STEPS_POOLING_HPP_
+#define UL2Q_RUNTIME_STEPS_POOLING_HPP_
+
+#include <memory>
+
+#include "ul2q/runtime/graph.hpp"
+#include "ul2q/runtime/steps/step.hpp"
+
+namespace ul2q {
+namespace runtime {
+
+/// Reads and writes codes, of which the largest stands for the largest value,
+/// or floats. A mean is taken of floats.
+std::unique_ptr<Step> MakePooling(const Pooling& pooling, bool of_codes,
+                                  const Array& from, const Array& to);
+
+/// Local response normalisation of floats.
+std::unique_ptr<Step> MakeLrn(const Lrn& lrn, const Array& from,
+                              const Array& to);
+
+}  // namespace runtime
+}  // namespace ul2q
+
+#endif  // UL2Q_RUNTIME_STEPS_POOLING_HPP_

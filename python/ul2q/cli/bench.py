@@ -1,0 +1,66 @@
+"""`ul2q bench`: how long a net takes in integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ul2q.cli.common import print_table, prototxt, warnings_on_stderr
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ul2q.cli.common import Commands
+
+ORDER = 46  # in `ul2q --help`
+
+
+def add_parser(commands: Commands) -> None:
+    """Add `ul2q bench`."""
+    parser = commands.add_parser("bench", help="time a trained net in integers")
+    parser.set_defaults(command=run)
+    parser.description = (
+        "Call a net that was compiled to integers (ul2q.compile) with random inputs, one call "
+        "after the other, and tell how long a call takes and how many items a second that is."
+    )
+    parser.examples = (
+        "ul2q bench deploy_2bit.prototxt net.caffemodel",
+        "ul2q bench deploy_2bit.prototxt net.caffemodel --batch 1,8,64 --threads 1",
+    )
+    parser.add_argument("net", metavar="NET", type=prototxt, help="the net that is deployed")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
+    parser.add_argument(
+        "--batch",
+        metavar="N,…",
+        type=lambda text: [int(size) for size in text.split(",")],
+        default=[1, 100],
+        help="items a call (default: 1,100)",
+    )
+    parser.add_argument(
+        "--threads", metavar="N", type=int, default=0, help="default: as many as OpenMP has"
+    )
+    parser.add_argument(
+        "--seconds",
+        metavar="S",
+        type=float,
+        default=2.0,
+        help="how long each batch size is timed (default: %(default)g)",
+    )
+    parser.add_argument("--steps", action="store_true", help="tell what is computed, too")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`ul2q bench`."""
+    from ul2q.runtime import compile as compile_net
+    from ul2q.runtime.timing import time_model
+
+    with warnings_on_stderr():
+        model = compile_net(arguments.net, arguments.weights)
+    if arguments.steps:
+        print(f"{model!r}\n")
+    rows = []
+    for batch in arguments.batch:
+        timing = time_model(model, batch, threads=arguments.threads, seconds=arguments.seconds)
+        times = (f"{1000 * t:.3f}" for t in (timing.median, timing.p90, timing.p99))
+        rows.append([str(batch), *times, f"{timing.throughput:,.0f}", str(timing.calls)])
+    print_table(["batch", "median ms", "90 % ms", "99 % ms", "items/s", "calls"], rows)
