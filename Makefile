@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help train test lint architecture build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
+.PHONY: help train test check-docs lint architecture build build-tests bench bench-environment bench-nets bench-transform nets sanitize \
   cuda test-gpu test-runtimes test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
@@ -76,6 +76,9 @@ architecture: ## draw docs/architecture.svg from the tree
 test: build-tests lint ## lint, C++ tests, Python tests
 	cd build/cmake && ctest --output-on-failure
 	$(BIN)/pytest
+
+check-docs: build ## do README.md and every page of docs/ in order, as a reader does, in a fresh clone
+	@$(BIN)/python -m dev.walk_docs
 
 bench: bench-transform bench-nets ## all benchmarks of what is installed -> benchmarks/results/ (about 5 minutes)
 

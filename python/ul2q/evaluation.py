@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import caffe
 from caffe.proto import caffe_pb2
 
+from ul2q.data.data_folder import read_data_folder
 from ul2q.errors import UserError
 from ul2q.models.caffemodel import check_weights_file
 from ul2q.models.weights import activations_without_averages, load_weights, told
@@ -21,7 +22,7 @@ from ul2q.nets.net_outputs import at_layer_not_finite, mean_outputs, not_finite
 from ul2q.nets.prototxt import read_net
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from ul2q.util.paths import StrPath
 
@@ -39,6 +40,8 @@ class Evaluation:
     """What a test of a net gives.
 
     Attributes:
+        net: its file.
+        weights: the file with its weights.
         outputs: the mean of every output over the batches.
         metrics: which of them are accuracies and losses.
         iterations: how many batches there were.
@@ -46,20 +49,71 @@ class Evaluation:
         counts: which class the images were taken for; None if the net has no Accuracy layer.
     """
 
+    net: Path
+    weights: Path
     outputs: dict[str, float]
     metrics: Metrics
     iterations: int
     data: tuple[Path, ...]
     counts: ClassCounts | None
 
-    def class_names(self, known: Sequence[str] = ()) -> list[str]:
-        """A name for each class: those that are known, if there is one for each, or the labels."""
+    def class_names(self) -> list[str]:
+        """A name for each class: those of the data's folder, if it has one for each, or the labels.
+
+        Raises:
+            DataError: what stands in the folder is damaged.
+        """
         classes = len(self.counts.ranks) if self.counts else 0
+        folder = read_data_folder(self.data[0].parent) if self.data else None
+        known = folder.classes if folder else ()
         return list(known) if len(known) == classes else [str(label) for label in range(classes)]
 
-    def as_json(self, known: Sequence[str] = ()) -> dict[str, Any]:
-        """All numbers, as the module `json` writes them; `known` are the names of the classes."""
+    def class_table(self) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """Headings and rows: for each class its name, how many images it has, and its accuracy.
+
+        Raises:
+            EvaluationError: the net has no Accuracy layer.
+            DataError: what stands in the data's folder is damaged.
+        """
+        counts = self._require_counts()
+        totals = counts.confusion.sum(axis=1).tolist()
+        shares = [None if one is None else f"{one:.4f}" for one in counts.class_accuracies()]
+        rows = zip(self.class_names(), totals, shares, strict=True)
+        return ("class", "images", "accuracy"), list(rows)
+
+    def confusion_table(self) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """Headings and rows: for each class, how many of its images were taken for which.
+
+        Raises:
+            EvaluationError, DataError: as of `class_table`.
+        """
+        matrix = self._require_counts().confusion.tolist()
+        names = self.class_names()
+        rows = [(name, *row) for name, row in zip(names, matrix, strict=True)]
+        return ("taken for:", *names), rows
+
+    @property
+    def top_accuracy(self) -> float | None:
+        """The share of images whose class is among the first five; None for so few classes."""
+        if self.counts is None or len(self.counts.ranks) <= TOP:
+            return None
+        return self.counts.accuracy(TOP)
+
+    def _require_counts(self) -> ClassCounts:
+        if self.counts is None:
+            raise EvaluationError(
+                f"{self.net} has no Accuracy layer, which knows scores and labels"
+            )
+        return self.counts
+
+    def as_json(self) -> dict[str, Any]:
+        """All numbers, as the module `json` writes them.
+
+        Raises:
+            DataError: what stands in the data's folder is damaged.
+        """
         result: dict[str, Any] = {
+            "weights": str(self.weights),
             "outputs": self.outputs,
             "iterations": self.iterations,
             "data": [str(source) for source in self.data],
@@ -67,7 +121,7 @@ class Evaluation:
         if self.counts is None:
             return result
         totals = self.counts.confusion.sum(axis=1).tolist()
-        rows = zip(self.class_names(known), totals, self.counts.class_accuracies(), strict=True)
+        rows = zip(self.class_names(), totals, self.counts.class_accuracies(), strict=True)
         return {
             **result,
             "images": self.counts.images,
@@ -153,6 +207,8 @@ def evaluate_net(
             "have diverged, or the data do not fit them"
         )
     return Evaluation(
+        net=net,
+        weights=weights,
         outputs=outputs,
         metrics=net_metrics(param, state),
         iterations=iterations,

@@ -71,6 +71,32 @@ SPECS: list[tuple[Any, str]] = [
         " num_output: 3 kernel_size: 3 kernel_size: 5 }",
     ),
     (
+        lambda x: L.Deconvolution(x, num_output=3, kernel_size=4, stride=2),
+        'type: "Deconvolution" convolution_param { num_output: 3 kernel_size: 4 stride: 2 }',
+    ),
+    (
+        lambda x: L.QuantizedDeconvolution(
+            x, num_output=3, kernel_size=4, quantization_param={"weight": {"bits": 2}}
+        ),
+        'type: "QuantizedDeconvolution" convolution_param { num_output: 3 kernel_size: 4 }'
+        "quantization_param { weight { bits: 2 } }",
+    ),
+    *(
+        (
+            lambda x, kind=kind: getattr(L, kind)(x, num_output=3),
+            f'type: "{kind}" recurrent_param {{ num_output: 3 }}',
+        )
+        for kind in ("LSTM", "RNN", "QuantizedLSTM", "QuantizedRNN")
+    ),
+    (
+        lambda x: L.Im2col(x, kernel_size=3),
+        'type: "Im2col" convolution_param { kernel_size: 3 }',
+    ),
+    (
+        lambda x: L.SoftmaxWithLoss(x, ignore_label=255),
+        'type: "SoftmaxWithLoss" loss_param { ignore_label: 255 }',
+    ),
+    (
         lambda x: L.Pooling(x, pool=P.Pooling.AVE, global_pooling=True),
         'type: "Pooling" pooling_param { pool: AVE global_pooling: true }',
     ),
@@ -85,6 +111,36 @@ def test_layers_written_in_python(spec: Any, text: str) -> None:
     want = text_format.Parse('name: "y" bottom: "x" top: "y"', caffe_pb2.LayerParameter())
     want.MergeFrom(text_format.Parse(text, caffe_pb2.LayerParameter()))
     assert net.to_proto().layer[1] == want
+
+
+WRONG_FIELDS = {
+    "misspelt": (
+        lambda: L.InnerProduct(num_outputs=2),
+        "InnerProduct has no field 'num_outputs'; did you mean 'num_output'?",
+    ),
+    "without a near name": (
+        lambda: L.LSTM(zzz=2),
+        "LSTM has no field 'zzz'; it takes the fields of a layer and of recurrent_param",
+    ),
+    "of a layer without fields": (
+        lambda: L.BNLL(zzz=2),
+        "BNLL has no field 'zzz'; it takes the fields of a layer",
+    ),
+    "of the fork": (
+        lambda: L.Convolution(num_output=2, weights_compress=["ULQ"]),
+        "weights_compress is a field of the fork Quantization-caffe.*QuantizedConvolution",
+    ),
+    "of the fork's parameters": (
+        lambda: L.Convolution(num_output=2, activations_compress_param=[{"maxbits": 8}]),
+        "activations_compress_param is a field of the fork.*QuantizedActivation",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "words"), WRONG_FIELDS.values(), ids=WRONG_FIELDS)
+def test_a_field_that_a_layer_does_not_have(make: Any, words: str) -> None:
+    with pytest.raises(AttributeError, match=words):
+        make()
 
 
 def test_a_message_can_be_pickled() -> None:

@@ -1,17 +1,14 @@
-"""docs/pycaffe.md and docs/examples run as printed."""
+"""docs/examples run, and docs/pycaffe.md names them; `make check-docs` does the page itself."""
 
 from __future__ import annotations
 
-import doctest
 import itertools
-import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import caffe
 import numpy as np
-import pytest
 from PIL import Image
 
 import ul2q
@@ -19,7 +16,7 @@ from tests.processes import run_python
 from ul2q.data import import_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -32,28 +29,6 @@ def run_example(name: str, *arguments: object, cwd: Path) -> str:
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     return run.stdout
-
-
-@pytest.fixture
-def caffe_logger() -> Iterator[None]:
-    """Gives the logger "caffe" its handlers and its level back."""
-    logger = logging.getLogger("caffe")
-    handlers, level = list(logger.handlers), logger.level
-    yield
-    logger.handlers = handlers
-    logger.setLevel(level)
-
-
-@pytest.mark.usefixtures("caffe_logger")
-def test_the_sessions_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    page = (DOCS / "pycaffe.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```pycon\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == page.count("```") // 2
-    session = doctest.DocTestParser().get_doctest("".join(blocks), {}, "pycaffe.md", None, 0)
-    report: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(session, out=report.append)
-    assert not report, "".join(report)
 
 
 def test_the_page_names_files_that_are_there() -> None:

@@ -35,6 +35,16 @@ CASES: list[tuple[str, set[str], set[str]]] = [
     ("ul2q train solver.prototxt --run p", {"photos"}, {"plain"}),
     ("ul2q predict net.prototxt w.caffemodel p", {"photos", "plain"}, set()),
     ("ul2q predict a b train --channels ", {"bgr", "rgb", "gray"}, {"photos"}),
+    (
+        "ul2q train lenet/solver_",
+        {"lenet/solver_2bit.prototxt"},
+        {"lenet/train_test_2bit.prototxt"},
+    ),
+    ("ul2q test vgg7_64/t", {"vgg7_64/train_test_2bit.prototxt"}, {"vgg7_64/solver_2bit.prototxt"}),
+    ("ul2q quantize p", {"photos", "plain"}, set()),
+    ("ul2q inspect a --net lenet/deploy_", {"lenet/deploy_2bit.prototxt"}, {"plain"}),
+    ("ul2q inspect a --net p", {"photos", "plain"}, set()),
+    ("ul2q nets --copy le", {"lenet"}, {"cifarnet"}),
     ("ul2q completion ", {"bash", "zsh", "fish"}, {"photos"}),
     ("ul2q train solver.prototxt --epochs ", set(), {"photos", "plain"}),
 ]

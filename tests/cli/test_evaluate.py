@@ -108,6 +108,7 @@ def test_all_numbers_as_json(workspace: Workspace, capsys: pytest.CaptureFixture
     assert set(outputs) == {"loss", "accuracy"}
     assert [row["name"] for row in result.pop("classes")] == ["0", "1", "2", "3"]
     assert result == {
+        "weights": WEIGHTS,
         "iterations": 4,
         "data": [str(Path("data/test_lmdb"))],
         "images": 20,
@@ -126,4 +127,9 @@ def test_a_net_without_an_accuracy_layer(
     assert main(["test", "net.prototxt", WEIGHTS, "--confusion"]) == 1
     assert "net.prototxt has no Accuracy layer" in capsys.readouterr().err
     assert main(["test", "net.prototxt", WEIGHTS, "--json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)) == {"outputs", "iterations", "data"}
+    assert set(json.loads(capsys.readouterr().out)) == {
+        "weights",
+        "outputs",
+        "iterations",
+        "data",
+    }

@@ -28,6 +28,7 @@ def test_command(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> No
         "conv1  QuantizedConvolution  ul2q 8  ternary_quantized 7  clip 8",
         "relu1  ReLU                                               fixed_point 6",
         "sum    Eltwise                                            float",
+        "fork: of 2019, in which maxbits counts the sign, by default: there are no codes that tell",
         "net: act_ul2q.prototxt",
     ]
     warnings = printed.err.splitlines()

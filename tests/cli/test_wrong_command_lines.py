@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _TRAIN = "train solver.prototxt"
 _TEST = "test net.prototxt"
+_PREDICT = "predict net.prototxt mini.caffemodel data/test_lmdb"
 _QUANTIZE = "quantize net.prototxt --weight-bits 2"
 
 # What is wrong, the command, and words that must appear.
@@ -40,14 +41,14 @@ LINES: list[tuple[str, str, tuple[str, ...]]] = [
     ("a solver to quantise", "quantize solver.prototxt --weight-bits 2", ("a solver", "net.proto")),
     ("weights to quantise", "quantize mini.caffemodel --weight-bits 2", ("weights", "prototxt")),
     ("a net to inspect", "inspect net.prototxt", ("net.prototxt is a prototxt", ".caffemodel")),
-    ("a folder to inspect", "inspect data", ("data is a folder", ".caffemodel")),
+    ("a folder to inspect", "inspect data", ("data holds no weights", ".caffemodel", "of a run")),
     ("a state to inspect", "inspect other.solverstate", ("solver state", ".caffemodel")),
     ("a net to sweep", "sweep net.prototxt", ("net.prototxt is a prototxt", "YAML")),
     ("a folder to sweep", "sweep data", ("data is a folder", "YAML")),
     ("a misspelt sweep", "sweep spek.yaml", ("did you mean 'spec.yaml'",)),
     ("a folder to import", "import-fork data", ("data is a folder", "prototxt")),
     ("no run to report", "report data", ("data", "no runs", "ul2q train --run")),
-    ("a file to report", "report net.prototxt", ("net.prototxt", "no such folder")),
+    ("a file to report", "report net.prototxt", ("net.prototxt is a file", "folder of runs")),
     # Weights that are not those of the net.
     ("renamed", f"{_TRAIN} --weights renamed.caffemodel",
      ("renamed.caffemodel", "net.prototxt", "'ip'", "did you mean 'ip_1'")),
@@ -68,6 +69,8 @@ LINES: list[tuple[str, str, tuple[str, ...]]] = [
     # Two layers of one name.
     ("twins", "train twins_solver.prototxt", ("twins.prototxt:10", "'ip'", "line 8", "Dropout")),
     ("twins, test", "test twins.prototxt mini.caffemodel", ("twins.prototxt:10", "'ip'", "line 8")),
+    ("twins to quantise", "quantize twins.prototxt --weight-bits 2",
+     ("twins.prototxt:10", "'ip'", "line 8", "InnerProduct")),
     # Options of training.
     ("a misspelt field", f"{_TRAIN} --set max_itr=5", ("--set max_itr=5", "'max_iter'")),
     ("a word for a number", f"{_TRAIN} --set max_iter=many", ("--set max_iter", "an integer")),
@@ -127,6 +130,40 @@ LINES: list[tuple[str, str, tuple[str, ...]]] = [
     ("no archive", "data cifar10 --from gone", ("gone", "cifar-10-python.tar.gz")),
     ("no images", "data folder --train images --test images", ("images", "a", "class")),
     ("no IDX files", "data mnist --from images", ("images", "train-images-idx3-ubyte")),
+    # Of commands that take weights and images.
+    ("no image", "predict net.prototxt mini.caffemodel gone.png", ("gone.png", "no such image")),
+    ("a data folder for images", "predict net.prototxt mini.caffemodel data",
+     ("data: holds LMDBs", "data/test_lmdb")),
+    ("a folder without images", "predict net.prototxt mini.caffemodel images", ("no images",)),
+    ("a solver to predict", "predict solver.prototxt mini.caffemodel images", ("is a solver",)),
+    ("top 0", f"{_PREDICT} --top 0", ("--top", "is 0", "at least 1")),
+    ("batch 0", f"{_PREDICT} --batch 0", ("--batch", "is 0", "at least 1")),
+    ("jobs of decoding", f"{_PREDICT} --jobs -1", ("--jobs", "is -1", "at least 1")),
+    ("a mean beside a data layer", f"{_PREDICT} --mean 1", ("'data'", "--mean", "without a data")),
+    ("no names of classes", f"{_PREDICT} --classes gone.txt", ("gone.txt", "--classes")),
+    ("a blob", f"{_PREDICT} --blob nothing", ("'nothing' is no output", "'prob'")),
+    ("a deploy net without a mean", "predict deploy.prototxt mini.caffemodel data/test_lmdb",
+     ("--mean", "--scale", "trains and tests")),
+    ("a table that is there", f"{_PREDICT} --csv net.prototxt", ("net.prototxt", "--force")),
+    ("no activations", "calibrate net.prototxt mini.caffemodel", ("--activation-bits N",)),
+    ("no images to calibrate", "calibrate net.prototxt mini.caffemodel --images 0",
+     ("images is 0", "at least 1")),
+    ("two numbers for three", "deploy-net net.prototxt --shape 8x8", ("--shape", "3x32x32")),
+    ("a bundled net", "nets --copy lenett", ("'lenett'", "did you mean 'lenet'")),
+    ("a file for copies", "nets --copy lenet -o net.prototxt", ("net.prototxt is a file", "-o")),
+    ("a run that is not there", "compare done dona", ("dona: no such folder", "mean 'done'")),
+    ("a file for a run", "compare done net.prototxt", ("is a file", "the folder of a run")),
+    ("no run to compare", "compare done images", ("images is no run", "run.json")),
+    ("another net to inspect by", "inspect mini.caffemodel --net wide.prototxt",
+     ("mini.caffemodel", "wide.prototxt", "'ip': blob 0 is 7×64, the file's 4×64")),
+    ("a value for a flag", f"{_TEST} mini.caffemodel --confusion=yes",
+     ("--confusion", "takes no value, not 'yes'")),
+    ("no test set", "data folder --train images", ("--test DIR", "--split 0.1")),
+    ("two test sets", "data folder --train images --test images --split 0.1", ("one of them",)),
+    ("no patience", f"{_TRAIN} --patience 0", ("--patience", "at least 1")),
+    ("patience without tests", f"{_TRAIN} --patience 2 --set test_iter=", ("--patience", "tests")),
+    ("a table without folder", "sweep spec.yaml --table gone/x.md", ("gone: no such folder",)),
+    ("a run for a sweep", "sweep spec.yaml --runs done", ("a single run", "another --runs")),
     ("a net without the fork", "import-fork net.prototxt", ("net.prototxt", "weights_compress")),
 ]  # fmt: skip
 

@@ -31,9 +31,9 @@ def test_the_hook_before_a_commit_is_make_lint() -> None:
     assert _recipe("lint") == [hook["entry"]]
 
 
-def test_the_workflow_runs_make_test() -> None:
+def test_the_workflow_runs_the_tests_and_the_docs() -> None:
     (job,) = _yaml(ROOT / ".github" / "workflows" / "test.yml")["jobs"].values()
-    assert job["steps"][-1] == {"run": "make test"}
+    assert job["steps"][-2:] == [{"run": "make test"}, {"run": "make check-docs"}]
     actions = [step["uses"] for step in job["steps"] if "uses" in step]
     assert [action for action in actions if not re.fullmatch(r"actions/[a-z]+@v\d+", action)] == []
 

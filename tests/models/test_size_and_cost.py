@@ -13,7 +13,7 @@ from google.protobuf import text_format
 
 from ul2q import cli
 from ul2q.models.caffemodel import ModelBlob, WeightsError
-from ul2q.models.cost import multiply_adds, net_multiply_adds
+from ul2q.models.cost import multiply_adds, net_for_one_example
 from ul2q.models.inspection import size_and_cost
 from ul2q.models.size import LayerSize, model_size
 from ul2q.nets.bundled import prototxt_path
@@ -41,7 +41,7 @@ VGG7 = {
 @pytest.mark.parametrize("width", ["float", "2bit"])
 @pytest.mark.parametrize(("net", "costs"), [("lenet", LENET), ("vgg7_64", VGG7)])
 def test_the_nets_of_the_paper(net: str, width: str, costs: dict[str, int]) -> None:
-    found = net_multiply_adds(prototxt_path(f"{net}/deploy_{width}.prototxt"))
+    found = multiply_adds(net_for_one_example(prototxt_path(f"{net}/deploy_{width}.prototxt")))
     assert list(found.values()) == list(costs.values())
 
 
@@ -126,13 +126,13 @@ def test_a_recurrent_layer_costs_each_time_step(make_net: NetMaker) -> None:
 
 def test_the_data_tell_the_shape(workspace: Workspace) -> None:
     """Images of 1 × 8 × 8 in the LMDB, 4 outputs; without it the message says what helps."""
-    assert net_multiply_adds(Path("net.prototxt")) == {"ip": 256}
+    assert multiply_adds(net_for_one_example(Path("net.prototxt"))) == {"ip": 256}
     workspace.net(("scale: 0.00390625 }\n  data_param { source: \"data/test_lmdb",
                    "crop_size: 6 }\n  data_param { source: \"data/test_lmdb"))  # fmt: skip
-    assert net_multiply_adds(Path("net.prototxt")) == {"ip": 144}
+    assert multiply_adds(net_for_one_example(Path("net.prototxt"))) == {"ip": 144}
     workspace.net(("data/test_lmdb", "gone/test_lmdb"))
     with pytest.raises(PrototxtError, match=r"net\.prototxt: its data.*give the net that is depl"):
-        net_multiply_adds(Path("net.prototxt"))
+        net_for_one_example(Path("net.prototxt"))
 
 
 def blob(layer: str, kind: str, index: int, *shape: int) -> ModelBlob:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from caffe.proto import caffe_pb2
 
+from ul2q.data import IMPORTERS
 from ul2q.nets import data_layers
 
 TRAIN = caffe_pb2.NetState(phase=caffe_pb2.TRAIN)
@@ -62,7 +63,7 @@ def test_a_missing_mean_is_named(folder: Path) -> None:
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "imagenet", "mnist", "fashion-mnist"])
+@pytest.mark.parametrize("name", [importer.name for importer in IMPORTERS])
 def test_a_missing_database_comes_with_the_command_that_makes_it(name: str) -> None:
     net = net_with_mean("")
     net.layer[0].data_param.source = f"gone/{name}/train_lmdb"
@@ -70,3 +71,10 @@ def test_a_missing_database_comes_with_the_command_that_makes_it(name: str) -> N
     with pytest.raises(FileNotFoundError, match=f"ul2q data {name} ") as caught:
         data_layers.sources(net, TRAIN)
     assert f"-o gone/{name}`" in str(caught.value)
+
+
+def test_any_importer_may_make_a_folder_of_another_name() -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        data_layers.use_folder(net_with_mean(""), TRAIN, Path())
+    for importer in IMPORTERS:
+        assert f"`ul2q data {importer.name} " in str(caught.value)

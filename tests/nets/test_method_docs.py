@@ -234,8 +234,3 @@ def test_the_proto_says_what_bits_are() -> None:
 
 def upper(names: Iterable[str]) -> list[str]:
     return [name.upper() for name in names]
-
-
-def test_the_example_runs() -> None:
-    (example,) = re.findall(r"^```python\n(.*?)^```$", METHODS_PAGE, re.MULTILINE | re.DOTALL)
-    exec(compile(example, "methods.md", "exec"), {})

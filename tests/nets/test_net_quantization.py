@@ -229,6 +229,7 @@ def test_rows_say_what_became_of_each_layer() -> None:
             weight_bits=2,
             bias_bits=8,
             method="ul2q",
+            reason="--weight-bits",
             note="input 'data' stays float",
         ),
         LayerChange(
@@ -237,6 +238,7 @@ def test_rows_say_what_became_of_each_layer() -> None:
             new_type="QuantizedActivation",
             activation_bits=4,
             method="clip",
+            reason="read by a quantised layer",
             note="unsigned",
         ),
         LayerChange(
@@ -246,6 +248,7 @@ def test_rows_say_what_became_of_each_layer() -> None:
             weight_bits=2,
             bias_bits=8,
             method="ul2q",
+            reason="--weight-bits",
         ),
         LayerChange(
             name="e",
@@ -253,6 +256,7 @@ def test_rows_say_what_became_of_each_layer() -> None:
             new_type="QuantizedEmbed",
             weight_bits=2,
             method="ul2q",
+            reason="--weight-bits",
             note="was quantised already",
         ),
         LayerChange(
@@ -261,6 +265,7 @@ def test_rows_say_what_became_of_each_layer() -> None:
             new_type="QuantizedActivation",
             activation_bits=4,
             method="clip",
+            reason="read by a quantised layer",
         ),
         LayerChange(
             name="lstm",
@@ -269,11 +274,208 @@ def test_rows_say_what_became_of_each_layer() -> None:
             weight_bits=2,
             bias_bits=8,
             method="ul2q",
+            reason="--weight-bits",
         ),
-        LayerChange(
-            name="ip", old_type="InnerProduct", new_type="InnerProduct", note="stays float"
-        ),
+        LayerChange(name="ip", old_type="InnerProduct", new_type="InnerProduct", reason="--layer"),
     )
+
+
+# Which width a layer gets
+
+BOTH_ENDS = NetQuantization(weight_bits=2, first_bits=4, last_bits=8)
+WITH_STAGES = "include { phase: TRAIN } "
+# A net; the bits of each layer with weights, by its name, with --first-bits 4 and --last-bits 8.
+GRAPHS: dict[str, tuple[str, dict[str, str]]] = {
+    "two heads, of which one ends before the other": (
+        DATA
+        + conv("trunk", "data")
+        + conv("box", "trunk")
+        + conv("head", "trunk")
+        + layer("r", "ReLU", "head", "head")
+        + conv("score", "head")
+        + layer("p", "Softmax", "score"),
+        {"trunk": "4", "box": "8", "head": "2", "score": "8"},
+    ),
+    "two inputs": (
+        DATA
+        + layer("data2", "Input", fields="input_param { shape { dim: [2, 3, 4, 4] } }")
+        + conv("a", "data")
+        + conv("b", "data2")
+        + layer("sum", "Eltwise", "a b")
+        + conv("c", "sum"),
+        {"a": "4", "b": "4", "c": "8"},
+    ),
+    "in place, by way of other layers with parameters": (
+        DATA
+        + conv("a", "data")
+        + layer("bn", "BatchNorm", "a", "a")
+        + layer("s", "Scale", "a", "a")
+        + conv("b", "a"),
+        {"a": "4", "bn": "float", "s": "float", "b": "8"},
+    ),
+    "a head of training alone": (
+        DATA
+        + conv("a", "data")
+        + conv("extra", "a", fields=WITH_STAGES)
+        + conv("b", "a")
+        + conv("c", "b"),
+        {"a": "4", "extra": "8", "b": "2", "c": "8"},
+    ),
+    "one layer": (DATA + conv("a", "data"), {"a": "8"}),
+    "a layer that nothing reads comes first": (
+        DATA + conv("early", "data") + conv("a", "data") + conv("b", "a"),
+        {"early": "8", "a": "4", "b": "8"},
+    ),
+    "constant upsampling does not count": (
+        DATA
+        + conv("score", "data")
+        + layer(
+            "up",
+            "Deconvolution",
+            "score",
+            fields="param { lr_mult: 0 } convolution_param { num_output: 3 group: 3 "
+            'kernel_size: 4 stride: 2 bias_term: false weight_filler { type: "bilinear" } }',
+        ),
+        {"score": "8", "up": "float"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("net", "expected"), GRAPHS.values(), ids=GRAPHS)
+def test_first_and_last_layers_follow_from_the_graph(net: str, expected: dict[str, str]) -> None:
+    rows = quantize_net(Document(net), BOTH_ENDS).rows
+    assert {row.name: row.bits for row in rows} == expected
+
+
+# Fields of a Deconvolution, and whether it is left alone.
+UPSAMPLINGS = [
+    ("param { lr_mult: 0 } convolution_param { num_output: 3 kernel_size: 4 bias_term: false }", 1),
+    (
+        "param { lr_mult: 0 } convolution_param { num_output: 3 kernel_size: 4 "
+        'weight_filler { type: "bilinear" } }',
+        1,
+    ),
+    ("param { lr_mult: 0 } convolution_param { num_output: 3 kernel_size: 4 }", 0),
+    ("convolution_param { num_output: 3 kernel_size: 4 bias_term: false }", 0),
+    ("param { lr_mult: 1 } convolution_param { num_output: 3 kernel_size: 4 bias_term: false }", 0),
+]
+
+
+@pytest.mark.parametrize(("fields", "constant"), UPSAMPLINGS)
+def test_constant_upsampling_is_left_alone(fields: str, constant: int) -> None:
+    up = layer("up", "Deconvolution", "a", fields=fields)
+    net = DATA + conv("a", "data", fields="param { lr_mult: 0 }") + up
+    result = quantize_net(Document(net), WITH_ACTIVATIONS)
+    assert [row.bits for row in result.rows if row.weight_bits or row.name == "up"] == [
+        "2",
+        "float" if constant else "2",
+    ]
+    assert (up in result.text) == bool(constant)
+    asked = NetQuantization(weight_bits=2, layers={"up": 5})
+    assert quantize_net(Document(net), asked).rows[-1].bits == "5"
+
+
+@pytest.mark.parametrize("kind", ["DepthwiseConvolution", "ConvolutionDepthwise"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("num_output: 3 kernel_size: 3", "num_output: 3 kernel_size: 3 group: 3"),
+        ("num_output: 3 group: 1 kernel_size: 3", "num_output: 3 group: 3 kernel_size: 3"),
+    ],
+)
+def test_depthwise_convolutions_of_forks(kind: str, options: str, expected: str) -> None:
+    net = DATA + layer("dw", kind, "data", fields=f"convolution_param {{ {options} }}")
+    result = quantize_net(Document(net), TWO_BITS)
+    made = caffe.Net.from_proto(parsed(result.text), caffe.TEST)
+    assert made.params["dw"][0].data.shape == (3, 1, 3, 3)
+    assert f"convolution_param {{ {expected} }}" in result.text
+    assert [(row.old_type, row.new_type) for row in result.rows] == [(kind, "QuantizedConvolution")]
+    float_again = NetQuantization(weight_bits=2, layers={"dw": None})
+    assert quantize_net(Document(net), float_again).text == net
+
+
+def test_every_layer_is_told() -> None:
+    net = (
+        DATA
+        + conv("a", "data")
+        + layer("p", "PReLU", "a", "a")
+        + layer("r", "ReLU", "a", "a")
+        + layer("r2", "ReLU", "a", "b")
+    )
+    result = quantize_net(Document(net), TWO_BITS)
+    told = [(row.name, row.bits, row.reason) for row in result.rows]
+    assert told == [("a", "2", "--weight-bits"), ("p", "float", "a few numbers a channel")]
+    assert result.others == (("ReLU", 2), ("Input", 1))
+
+
+# engine: CAFFE
+
+ENGINES = (
+    DATA
+    + layer("a", "Convolution", "data", fields="convolution_param { num_output: 3 engine: CAFFE }")
+    + layer("r", "ReLU", "a", "a", "relu_param { engine: CAFFE }")
+    + layer("p", "Pooling", "a", fields="pooling_param { engine: DEFAULT kernel_size: 1 }")
+)
+
+
+def test_engines_are_told_and_dropped_if_asked() -> None:
+    kept = quantize_net(Document(ENGINES), TWO_BITS)
+    assert kept.text.count("engine: CAFFE") == 2
+    (note,) = kept.notes
+    assert note.startswith("2 layers with engine: CAFFE")
+    assert "--drop-engine" in note
+    dropped = quantize_net(Document(ENGINES), dataclasses.replace(TWO_BITS, drop_engine=True))
+    assert dropped.notes == ("engine: CAFFE is left out of 2 layers",)
+    expected = parsed(kept.text)
+    expected.layer[1].convolution_param.ClearField("engine")
+    expected.layer[2].relu_param.ClearField("engine")
+    assert parsed(dropped.text) == expected
+    assert "engine: DEFAULT" in dropped.text
+    assert not quantize_net(Document(DATA + conv("a", "data")), TWO_BITS).notes
+
+
+def test_the_command_drops_engines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "engines.prototxt").write_text(ENGINES)
+    command = [
+        "quantize",
+        "engines.prototxt",
+        "--weight-bits",
+        "2",
+        "-o",
+        "out.prototxt",
+        "--force",
+    ]
+    assert main(command) == 0
+    assert "note: 2 layers with engine: CAFFE" in capsys.readouterr().out
+    assert main([*command, "--drop-engine"]) == 0
+    assert "note: engine: CAFFE is left out of 2 layers" in capsys.readouterr().out
+    assert "CAFFE" not in (folder / "out.prototxt").read_text()
+
+
+# Nets of 2013/14
+
+OLD = """
+input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8
+layers { name: "conv1" type: CONVOLUTION bottom: "data" top: "conv1"  # a comment
+         blobs_lr: 1 blobs_lr: 2 convolution_param { num_output: 4 kernel_size: 3 } }
+layers { name: "fc" type: INNER_PRODUCT bottom: "conv1" top: "fc"
+         inner_product_param { num_output: 2 } }
+"""
+
+
+def test_old_nets_are_upgraded_on_the_way() -> None:
+    result = quantize_net(Document(OLD), NetQuantization(weight_bits=2, last_bits=8))
+    assert [(row.name, row.new_type, row.bits) for row in result.rows] == [
+        ("conv1", "QuantizedConvolution", "2"),
+        ("fc", "QuantizedInnerProduct", "8"),
+    ]
+    assert any("2013/14" in note and "comments" in note for note in result.notes)
+    net = caffe.Net.from_proto(parsed(result.text), caffe.TEST)
+    assert {name: [blob.data.shape for blob in blobs] for name, blobs in net.params.items()} == {
+        "conv1": [(4, 3, 3, 3), (4,)],
+        "fc": [(2, 144), (2,)],
+    }
+    assert [param.lr_mult for param in parsed(result.text).layer[1].param] == [1, 2]
 
 
 # Activations
@@ -821,7 +1023,10 @@ def test_bad_options(options: dict[str, Any], words: list[str]) -> None:
 
 BAD_NETS = {
     "no weights": (DATA + layer("r", "ReLU", "data"), ["net.prototxt:", "none of", "InnerProduct"]),
-    "old format": ('name: "n"\nlayers { type: CONVOLUTION }', [":2:1:", "2013", "type: "]),
+    "of both formats": (
+        'layers { type: CONVOLUTION } layer { type: "ReLU" }',
+        ["net.prototxt: ", "`layers`", "beside `layer`"],
+    ),
     "of the fork": (
         'layer {\n type: "Convolution" weights_compress: "ULQ" }',
         [":2:22:", "weights_compress", "import-fork"],
@@ -879,10 +1084,11 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = "--weight-bits 2 --last-bits 8 --activation-bits 4 --fit empirical --layer a=float"
     assert main(["quantize", "net_float.prototxt", *options.split()]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "layer  type                  bits   method",
-        "a      Convolution           float  stays float",
-        "a_q    QuantizedActivation   4      ul2q",
-        "b      QuantizedConvolution  8      ul2q",
+        "layer  type                  bits   method  why",
+        "a      Convolution           float          --layer",
+        "a_q    QuantizedActivation   4      ul2q    read by a quantised layer",
+        "b      QuantizedConvolution  8      ul2q    --last-bits: none behind it",
+        "without weights, unchanged: 1 Input",
         "net: net_2bit_act4bit.prototxt",
     ]
     written = (folder / "net_2bit_act4bit.prototxt").read_text()

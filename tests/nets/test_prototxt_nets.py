@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,6 @@ from google.protobuf import text_format
 from PIL import Image
 
 from ul2q import cli, prototxt_path, quantize
-from ul2q.cli import deploy_net as deploy_net_command
-from ul2q.cli import quantize as quantize_command
-from ul2q.cli import train as train_command
 from ul2q.data import import_folder
 from ul2q.training import train
 
@@ -543,26 +539,6 @@ def test_a_float_caffemodel_runs_in_the_2_bit_deploy_net(tmp_path: Path) -> None
 
 
 # docs/nets.md
-
-
-@pytest.mark.parametrize("command", re.findall(r"^    ul2q (.+)$", PAGE, re.MULTILINE))
-def test_the_documented_commands_name_what_there_is(
-    command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    called: list[Any] = []
-    for command_file in (train_command, quantize_command, deploy_net_command):
-        monkeypatch.setattr(command_file, "run", called.append)
-    assert cli.main(shlex.split(command, comments=True)) == 0
-    (arguments,) = called
-    if "solver" not in arguments:
-        assert (FOLDER.parent / arguments.net).is_file()
-        return
-    assert (FOLDER.parent / arguments.solver).is_file()
-    for weights in arguments.weights:
-        solver = read(FOLDER.parent / str(arguments.solver).replace("2bit", "float"))
-        prefix = Path(solver.snapshot_prefix).name
-        assert weights.name == f"{prefix}_iter_{solver.max_iter}.caffemodel"
-        assert f"--run {weights.parent}\n" in PAGE
 
 
 def test_the_documented_example_prints_a_deploy_net(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ul2q.nets.prototxt import PrototxtError
+from ul2q.nets.prototxt import PrototxtError, read_net, text_bytes
 from ul2q.nets.prototxt_text import Block, Document, Field
 
 if TYPE_CHECKING:
@@ -339,6 +339,48 @@ def test_read_refuses_what_is_no_text(tmp_path: Path) -> None:
     with pytest.raises(PrototxtError, match=r"net\.caffemodel holds weights; give a prototxt"):
         Document.read(weights)
     path = tmp_path / "net.prototxt"
-    path.write_bytes(b"name\xff")
+    path.write_bytes(b"name\xff\0")
     with pytest.raises(PrototxtError, match=r"net\.prototxt: .*byte 4"):
+        Document.read(path)
+
+
+# A comment in an encoding, and the file's bytes.
+COMMENTS = {
+    "GBK": "\u53ea\u5bf9\u6570\u636e\u91cf\u5316 {\u4e02}".encode(
+        "gbk"
+    ),  # the last one ends in an "@"
+    "Latin-1": "dépôt".encode("latin-1"),
+    "Shift JIS": "\u30bd\u8868".encode("shift_jis"),  # each of them ends in a backslash
+}
+
+
+@pytest.mark.parametrize("comment", COMMENTS.values(), ids=COMMENTS)
+def test_comments_may_be_in_any_encoding(tmp_path: Path, comment: bytes) -> None:
+    path = tmp_path / "net.prototxt"
+    content = b"# " + comment + b'\nlayer {\n  name: "#\xc3\xa9"  # ' + comment + b"\n}\n"
+    path.write_bytes(content)
+    document = Document.read(path)
+    (entry,) = document.root.all("layer")
+    assert entry.block is not None
+    assert entry.block.fields[0].string == "#\xe9"
+    assert text_bytes(str(document)) == content
+    document.set(entry.block.fields[0], '"other"')
+    assert text_bytes(str(document)) == content.replace(b'"#\xc3\xa9"', b'"other"')
+    assert read_net(path).layer[0].name == "#\xe9"
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b'name: "caf\xe9"\n', "1:11"),
+        (b'# \xe9\nname: "# \xe9"\n', "2:10"),
+        (b"# it's\nlayer { \xe9 }", "2:9"),
+    ],
+)
+def test_other_encodings_outside_of_comments_are_told(
+    tmp_path: Path, content: bytes, place: str
+) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_bytes(content)
+    with pytest.raises(PrototxtError, match=rf"net\.prototxt:{place}: .*not UTF-8.*save the file"):
         Document.read(path)

@@ -1,4 +1,4 @@
-"""The Python of docs/prediction.md runs as printed."""
+"""The Python of docs/prediction.md gives what `ul2q predict` does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import caffe
 import pytest
 
 from ul2q.nets.deploy import deploy_net
@@ -20,11 +19,16 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "prediction.md"
 def test_the_python_of_the_page(animals: Animals, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("skimage")
     net = animals.net()
-    animals.weights(net).rename("weights.caffemodel")
-    Path("deploy.prototxt").write_text(deploy_net(net, {"data": (3, 10, 12)}))
+    # Another net under the names that the page has.
+    for folder in ("prototxt/cifarnet", "runs/2bit", "photos"):
+        Path(folder).mkdir(parents=True)
+    animals.weights(net).rename("runs/2bit/cifarnet_2bit_iter_20.caffemodel")
+    deploy = deploy_net(net, {"data": (3, 10, 12)})
+    Path("prototxt/cifarnet/deploy_2bit.prototxt").write_text(deploy)
+    Path(net).rename("prototxt/cifarnet/train_test_2bit.prototxt")
     Path("test/ant/0.png").rename("cat.jpg")  # told by its content, not its name
-    Path("test").rename("photos")
-    names: dict[str, Any] = {"caffe": caffe}
+    Path("test").rename("photos/test")
+    names: dict[str, Any] = {}
     blocks = re.findall(
         r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
     )

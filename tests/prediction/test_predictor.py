@@ -382,5 +382,5 @@ def test_weights_that_have_diverged_are_told(animals: Animals) -> None:
 def test_counts_are_one_or_more(animals: Animals, options: dict[str, int]) -> None:
     net = animals.net()
     predictor = load_predictor(net, animals.weights(net))
-    with pytest.raises(PredictionError, match="must be 1 or more"):
+    with pytest.raises(PredictionError, match="must be at least 1"):
         predict(predictor, LMDB, **options)

@@ -16,6 +16,19 @@ def fixed_point_of_the_fork(w: NDArray[Any], bits: int) -> NDArray[Any]:
     return np.asarray(np.clip(half_away(w / step), -limit, limit) * step)
 
 
+def fixed_point_of_the_older_fork(w: NDArray[Any], bits: int) -> NDArray[Any]:
+    """That of 2018, in which `bits` does not count the sign."""
+    step = 2.0 ** (np.floor(np.log2(np.abs(w).max())) - (bits - 1))
+    limit = 2**bits - 1
+    return np.asarray(np.clip(half_away(w / step), -limit, limit) * step)
+
+
+def ternary_of_the_older_fork(w: NDArray[Any], bits: int) -> NDArray[Any]:
+    codes = np.where(np.abs(w) > 0.7 * np.abs(w).mean(), np.sign(w), 0)
+    scale = np.array([(codes * w).sum() / np.abs(codes).sum()])
+    return np.asarray(codes * fixed_point_of_the_older_fork(scale, bits))
+
+
 def half_away(x: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.trunc(x + np.copysign(0.5, x)))
 

@@ -34,7 +34,7 @@ BARE = "convolution_param { bias_term: false }"
 def fork_message(name: str) -> Any:
     """A message of caffe.proto with the fork's fields.
 
-    Which of BlobProto's fields 10 to 17 holds what is a guess; their numbers are the fork's.
+    BlobProto's fields 10 to 17 are those of the fork's caffe.proto.
     """
     file = descriptor_pb2.FileDescriptorProto()
     caffe_pb2.DESCRIPTOR.CopyToProto(file)
@@ -61,8 +61,8 @@ def fork_message(name: str) -> Any:
         (13, "alpha", proto.TYPE_FLOAT),
         (14, "quantize", proto.TYPE_FLOAT),
         (15, "double_quantize", proto.TYPE_DOUBLE),
-        (16, "fixedpos", proto.TYPE_INT32),
-        (17, "maxbits", proto.TYPE_INT32),
+        (16, "fixedpos", proto.TYPE_FLOAT),
+        (17, "maxbits", proto.TYPE_FLOAT),
     ):
         many = "ternary" in field or "quantize" in field
         added = messages["BlobProto"].field.add(

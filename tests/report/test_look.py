@@ -89,9 +89,14 @@ def test_tables_and_figures_scroll_where_they_are_too_wide(runs: Path, tmp_path:
     assert rule is not None
     assert "overflow-x: auto" in rule[1]
     assert rule[1].count("local") == rule[1].count("scroll;") + rule[1].count("scroll,") == 2
-    # A figure of one panel fits on a telephone of 390 pixels, between margins of 16.
-    (width,) = re.findall(r'aria-label="lenet: test accuracy[^>]*min-width:(\d+)px', page)
-    assert int(width) <= 390 - 2 * 16
+    # Each panel fits on a telephone of 390 pixels, between margins of 16; they wrap.
+    widths = re.findall(r'<svg role="img"[^>]*min-width:(\d+)px', page)
+    assert len(widths) > page.count("<figure>") > 0
+    assert max(map(int, widths)) <= 390 - 2 * 16
+    assert page.count('<figure><div class="panels">') == page.count("<figure>")
+    wraps = re.search(r"^\.panels \{(.*?)\}", page, re.MULTILINE)
+    assert wraps is not None
+    assert "flex-wrap: wrap" in wraps[1]
 
 
 def test_texts_and_legends_are_within_the_drawing(runs: Path) -> None:

@@ -152,7 +152,8 @@ def test_what_runs_are_called_is_only_text(page: Page) -> None:
     labels = [
         attributes.get("aria-label") or "" for tag, attributes in page.elements if tag == "svg"
     ]
-    assert sum(NAMES in label for label in labels) == 3
+    # Three panels of training, and for each of two layers one of weights and one of codes.
+    assert sum(NAMES in label for label in labels) == 3 + 2 * 2
     # In legends and titles, too.
     assert "ul2q 4 bit, <i>$" in page.texts
     assert any(text.strip() == f"{LAYER}[0]" for text in page.texts)

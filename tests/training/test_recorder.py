@@ -286,3 +286,13 @@ def test_a_damaged_record_is_named(workspace: Workspace, entries: dict[str, Any]
     (RUN / "run.json").write_text(json.dumps({"training": damaged}))
     with pytest.raises(RecordError, match=r"run/run\.json is damaged: training: "):
         read_training_record(RUN)
+
+
+def test_another_number_of_threads_is_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    train(workspace.solver(), run=RUN)
+    assert resumed(workspace) == []
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert resumed(workspace, max_iter=40) == [f"{OTHER}threads was 1, is 2"]

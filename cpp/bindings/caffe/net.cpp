@@ -1,5 +1,6 @@
 #include <glog/logging.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/text_format.h>
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -128,6 +129,23 @@ NetPtr FromProto(const py::object& net, int phase, int level,
   return Make(param, phase, level, stages, weights);
 }
 
+/// A net of any of Caffe's formats in today's: the message's bytes, the text
+/// that upgrade_net_proto_text would write, and whether nothing was lost.
+py::tuple Upgraded(const py::object& net, const std::string& name) {
+  NetParameter param;
+  ParseMessage(net, "_upgraded_net", &param);
+  std::string bytes, text;
+  bool complete;
+  {
+    const CaffeCall call;
+    complete = UpgradeNetAsNeeded(name, &param);
+    param.SerializeToString(&bytes);
+    google::protobuf::TextFormat::PrintToString(param, &text);
+  }
+  // PrintToString escapes all that is not ASCII.
+  return py::make_tuple(py::bytes(bytes), text, complete);
+}
+
 void Save(const NetClass& net, const py::object& filename) {
   const std::string path = ToPath(filename);
   int error = 0;
@@ -239,6 +257,9 @@ void BindNet(py::module_* m) {
       },
       py::arg("filename"),
       "The names of the layers that have parameters in a .caffemodel.h5.");
+  m->def("_upgraded_net", &Upgraded, py::arg("net"), py::arg("name"),
+         "A caffe_pb2.NetParameter of any format in today's: its bytes, its "
+         "text, and whether nothing was lost; name: of its file, for the log.");
   py::class_<NetClass, NetPtr>(*m, "Net", py::dynamic_attr(),
                                "A net: layers and the blobs between them.")
       .def(py::init(&MakeFromFile), py::arg("network_file"), py::arg("phase"),

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, print_table, prototxt, warnings_on_stderr
+from ul2q.cli.common import (
+    NET,
+    OR_RUN,
+    add_data_option,
+    print_table,
+    warnings_on_stderr,
+    weights_file,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -29,10 +36,8 @@ def add_parser(commands: Commands) -> None:
         "ul2q calibrate net_2bit_act8bit.prototxt float.caffemodel -o calibrated.caffemodel",
         "ul2q calibrate net.prototxt net.caffemodel --data data/mnist --images 5000",
     )
-    parser.add_argument(
-        "net", metavar="NET", type=prototxt, help="a net with a Data layer for TEST"
-    )
-    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
+    parser.add_argument("net", metavar="NET", type=NET, help="a net with a Data layer for TEST")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help=f"its .caffemodel{OR_RUN}")
     parser.add_argument(
         "-o",
         "--output",
@@ -54,11 +59,12 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q calibrate`."""
     from ul2q.calibration import IMAGES, calibrate, default_output
 
-    output = arguments.output or default_output(arguments.weights)
+    weights = weights_file(arguments.weights)
+    output = arguments.output or default_output(weights)
     with warnings_on_stderr():
         averages = calibrate(
             arguments.net,
-            arguments.weights,
+            weights,
             output,
             images=IMAGES if arguments.images is None else arguments.images,
             data=arguments.data,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
-from ul2q.nets.bundled import find_prototxt
+from ul2q.nets.bundled import bundled_names, find_prototxt
 from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class CommandParser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
         return namespace, unknown
 
+    def error(self, message: str) -> NoReturn:
+        """End with the usage and a message."""
+        told = re.sub(r"ignored explicit argument (.*)$", r"takes no value, not \1", message)
+        super().error(told)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse a value that is no choice, with near names."""
         if action.choices is None or value in action.choices:
@@ -56,12 +62,52 @@ class CommandParser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"invalid choice: {str(value)!r}{near}")
 
 
+OR_RUN = ", or the folder of a run: its best weights, else the newest"
+"""What the help says of an argument that goes through `weights_file`."""
+
 _Options = TypeVar("_Options")
 
 
-def prototxt(text: str) -> Path:
-    """The file that an argument names: a path, or a name of the package's nets."""
-    return find_prototxt(Path(text))
+class PrototxtArgument:
+    """The type of an argument that is a path, or the name of a prototxt of the package's."""
+
+    def __init__(self, pattern: str) -> None:
+        """Name the files of the package that may be meant, by a pattern as "solver_*"."""
+        self._pattern = pattern
+
+    def __call__(self, text: str) -> Path:
+        """The file that the argument names."""
+        return find_prototxt(Path(text))
+
+    def names(self) -> list[str]:
+        """The names that a shell offers, beside its files."""
+        return bundled_names(self._pattern)
+
+
+NET = PrototxtArgument("[!s]*")
+"""The type of an argument that is a net's prototxt."""
+SOLVER = PrototxtArgument("solver_*")
+"""That of a solver's."""
+
+
+def weights_file(path: Path, *, tell: bool = True) -> Path:
+    """The weights that an argument names: a file, or in the folder of a run the best.
+
+    Args:
+        path: the argument.
+        tell: whether a line says which of a run they are.
+
+    Raises:
+        WeightsError: a folder holds no weights, or several of which none is the best or the newest.
+    """
+    from ul2q.runs.weights import weights_of_run
+
+    if not path.is_dir():
+        return path
+    chosen = weights_of_run(path)
+    if tell:
+        print(f"weights: {chosen.path} ({chosen.reason})", flush=True)
+    return chosen.path
 
 
 def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
@@ -72,6 +118,16 @@ def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
         type=Path,
         help=f"let the Data layers read {lmdbs} in this folder",
     )
+
+
+def mean_values(text: str) -> tuple[float, ...] | Path:
+    """A mean for an option: the values between commas, none for "none", or a file."""
+    if text == "none":
+        return ()
+    try:
+        return tuple(float(value) for value in text.split(","))
+    except ValueError:
+        return Path(text)
 
 
 def options_of(kind: type[_Options], arguments: argparse.Namespace) -> _Options:

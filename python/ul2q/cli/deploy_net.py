@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, prototxt
+from ul2q.cli.common import NET, add_data_option
 
 if TYPE_CHECKING:
     from ul2q.cli.common import Commands
@@ -27,7 +27,7 @@ def add_parser(commands: Commands) -> None:
         "ul2q deploy-net train_test.prototxt --data data/cifar10 -o deploy.prototxt",
     )
     parser.add_argument(
-        "net", metavar="NET", type=prototxt, help="the prototxt of a net that trains and tests"
+        "net", metavar="NET", type=NET, help="the prototxt of a net that trains and tests"
     )
     parser.add_argument(
         "-o",
@@ -63,6 +63,6 @@ def run(arguments: argparse.Namespace) -> None:
 def _shape(text: str) -> tuple[int, ...]:
     """The numbers between the signs in "3x32x32"."""
     sizes = text.split("x")
-    if all(size.isdecimal() and int(size) for size in sizes):
+    if len(sizes) == 3 and all(size.isdecimal() and int(size) for size in sizes):
         return tuple(map(int, sizes))
     raise argparse.ArgumentTypeError(f"{text!r} is not CHANNELSxHEIGHTxWIDTH, as 3x32x32")

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.cli.common import (
+    NET,
+    OR_RUN,
     add_data_option,
     print_outputs,
     print_table,
-    prototxt,
     warnings_on_stderr,
+    weights_file,
 )
 
 if TYPE_CHECKING:
@@ -30,15 +32,8 @@ def add_parser(commands: Commands) -> None:
         "ul2q test net.prototxt net.caffemodel --data data/mnist --iterations 10",
         "ul2q test net.prototxt net.caffemodel --confusion",
     )
-    parser.add_argument(
-        "net", metavar="NET", type=prototxt, help="a net with a data layer for TEST"
-    )
-    parser.add_argument(
-        "weights",
-        metavar="WEIGHTS",
-        type=Path,
-        help="its .caffemodel; or the folder of a run, for those of its best test, else the newest",
-    )
+    parser.add_argument("net", metavar="NET", type=NET, help="a net with a data layer for TEST")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help=f"its .caffemodel{OR_RUN}")
     parser.add_argument(
         "--iterations", metavar="N", type=int, help="batches (default: one pass over the LMDB)"
     )
@@ -58,44 +53,22 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q test`."""
     import json
 
-    from ul2q.data.data_folder import read_data_folder
-    from ul2q.evaluation import TOP, EvaluationError, evaluate_net
-    from ul2q.runs.weights import weights_of_run
+    from ul2q.evaluation import TOP, evaluate_net
 
-    weights = arguments.weights
-    if weights.is_dir():
-        chosen = weights_of_run(weights)
-        weights = chosen.path
-        print(f"weights: {weights} ({chosen.reason})")
+    weights = weights_file(arguments.weights, tell=not arguments.json)
     with warnings_on_stderr():
         result = evaluate_net(
             arguments.net, weights, iterations=arguments.iterations, data=arguments.data
         )
-    names: tuple[str, ...] = ()
-    if result.data and (arguments.json or arguments.classes or arguments.confusion):
-        folder = read_data_folder(result.data[0].parent)
-        names = folder.classes if folder else ()
     if arguments.json:
-        print(json.dumps(result.as_json(names), ensure_ascii=False))
+        print(json.dumps(result.as_json(), ensure_ascii=False))
         return
-    counts = result.counts
-    if counts is None and (arguments.classes or arguments.confusion):
-        raise EvaluationError(
-            f"{arguments.net} has no Accuracy layer, which knows scores and labels"
-        )
-    if counts is not None and (arguments.classes or arguments.confusion):
-        labels = result.class_names(names)
-        totals = counts.confusion.sum(axis=1).tolist()
-        if arguments.confusion:
-            matrix = counts.confusion.tolist()
-            print_table(
-                ("taken for:", *labels),
-                [(name, *row) for name, row in zip(labels, matrix, strict=True)],
-            )
-            print()
-        shares = ["" if one is None else f"{one:.4f}" for one in counts.class_accuracies()]
-        print_table(("class", "images", "accuracy"), list(zip(labels, totals, shares, strict=True)))
+    if arguments.confusion:
+        print_table(*result.confusion_table())
         print()
-        if len(labels) > TOP:
-            print(f"test top-{TOP} accuracy: {counts.accuracy(TOP):.4f}")
+    if arguments.classes or arguments.confusion:
+        print_table(*result.class_table())
+        print()
+        if result.top_accuracy is not None:
+            print(f"test top-{TOP} accuracy: {result.top_accuracy:.4f}")
     print_outputs("test", result.outputs, last=result.metrics.accuracy)

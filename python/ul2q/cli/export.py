@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import print_table, prototxt
+from ul2q.cli.common import NET, OR_RUN, print_table, weights_file
 
 if TYPE_CHECKING:
     import argparse
@@ -29,8 +29,8 @@ def add_parser(commands: Commands) -> None:
         "Write a deployed net with its trained weights in another format, run what was written, "
         "and compare that with Caffe. A file that computes something else is not kept."
     )
-    parser.add_argument("net", metavar="NET", type=prototxt, help="the prototxt to deploy")
-    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
+    parser.add_argument("net", metavar="NET", type=NET, help="the prototxt to deploy")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel" + OR_RUN)
     parser.add_argument("--to", metavar="TARGET", required=True, help="one of those below")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
     parser.add_argument(
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     found = export(
         arguments.net,
-        arguments.weights,
+        weights_file(arguments.weights),
         arguments.output,
         to=arguments.to,
         form=arguments.form,

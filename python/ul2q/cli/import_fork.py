@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ul2q.cli.common import Commands
+    from ul2q.quantization_caffe import ImportedFiles
 
 ORDER = 100  # in `ul2q --help`
 
@@ -24,6 +25,7 @@ def add_parser(commands: Commands) -> None:
     parser.examples = (
         "ul2q import-fork train_val.prototxt",
         "ul2q import-fork deploy.prototxt fork.caffemodel -o converted",
+        "ul2q import-fork train_val.prototxt --dialect 2018",
     )
     parser.add_argument("net", metavar="NET", type=Path, help="a net's prototxt for the fork")
     parser.add_argument("weights", metavar="WEIGHTS", type=Path, nargs="?", help="its .caffemodel")
@@ -40,12 +42,18 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="quantise the activations of the method ULQ, too, which the fork left float",
     )
+    parser.add_argument(
+        "--dialect",
+        choices=("2018", "2019"),
+        help="of which of the authors' forks it is: maxbits does not count the sign in that of "
+        "2018, Quantitative-and-ternary-caffe (default: as the codes in WEIGHTS say, else 2019)",
+    )
     parser.add_argument("--force", action="store_true", help="replace what stands there")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q import-fork`."""
-    from ul2q.quantization_caffe import import_files
+    from ul2q.quantization_caffe import Dialect, import_files
     from ul2q.util.console import print_warning
 
     imported = import_files(
@@ -54,6 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         output=arguments.output,
         force=arguments.force,
         ulq_activations=arguments.ulq_activations,
+        dialect=Dialect(arguments.dialect) if arguments.dialect else None,
     )
     for warning in imported.net.warnings:
         print_warning(str(warning))
@@ -64,10 +73,24 @@ def run(arguments: argparse.Namespace) -> None:
             for row in imported.net.rows
         ],
     )
+    print(f"fork: of {imported.dialect}, {_source(arguments.dialect, imported)}")
     print(f"net: {imported.net_path}")
     if imported.weights and imported.weights_path:
         saved = imported.weights.saved_bytes
         print(f"weights: {imported.weights_path} ({saved:,} bytes smaller)")
+
+
+def _source(asked: str | None, imported: ImportedFiles) -> str:
+    """How the fork is known, and whether the stored codes say otherwise."""
+    found = imported.recognition
+    if found is None:
+        return "as --dialect says" if asked else "by default: there are no codes that tell"
+    agreeing = f"{found.blobs} of {found.blobs + found.others} stored blobs"
+    if not asked:
+        return f"as the codes of {agreeing} say (--dialect for another)"
+    if found.dialect is imported.dialect:
+        return f"as --dialect and the codes of {agreeing} say"
+    return f"as --dialect says; but the codes of {agreeing} are of {found.dialect.value}"
 
 
 def _or_float(quantizer: object) -> str:

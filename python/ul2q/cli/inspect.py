@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import print_table, prototxt
+from ul2q.cli.common import NET, OR_RUN, print_table, weights_file
 
 if TYPE_CHECKING:
     import argparse
@@ -29,11 +29,13 @@ def add_parser(commands: Commands) -> None:
         "variance. Then for each layer: bits a weight, size at those bits and as floats, and with "
         "--net the multiply-adds for one example."
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a .caffemodel of any Caffe's")
+    parser.add_argument(
+        "model", metavar="MODEL", type=Path, help=f"a .caffemodel of any Caffe's{OR_RUN}"
+    )
     parser.add_argument(
         "--net",
         metavar="NET",
-        type=prototxt,
+        type=NET,
         help="the net that computes with it, which says how it is quantised (default: as it was "
         "when it was saved) and what it costs",
     )
@@ -54,9 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q inspect`."""
     from ul2q.models.inspection import inspect_model, model_table, size_and_cost, size_table
 
-    found = size_and_cost(arguments.model, arguments.net)
+    model = weights_file(arguments.model)
+    found = size_and_cost(model, arguments.net)
     rows = inspect_model(
-        arguments.model,
+        model,
         figure=arguments.figure,
         bits=arguments.bits,
         csv=arguments.csv,

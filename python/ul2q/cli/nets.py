@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.cli.common import print_table
+from ul2q.nets.bundled import bundled_names
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +25,7 @@ def add_parser(commands: Commands) -> None:
         "lenet/solver_2bit.prototxt, where there is no such file; --copy is for changing them."
     )
     parser.examples = ("ul2q nets", "ul2q nets --copy lenet", "ul2q nets --copy vgg7_64 -o mine")
-    parser.add_argument("--copy", metavar="NET", help="copy the prototxts of this net")
+    parser.add_argument("--copy", metavar="NET", type=_Net(), help="copy the prototxts of this net")
     parser.add_argument(
         "-o",
         "--output",
@@ -53,3 +54,14 @@ def run(arguments: argparse.Namespace) -> None:
     print(
         "a solver by its name: NET/solver_2bit.prototxt; its nets: NET/train_test_2bit.prototxt, …"
     )
+
+
+class _Net:
+    """The type of an argument that names a net of the package's."""
+
+    def __call__(self, text: str) -> str:
+        return text
+
+    def names(self) -> list[str]:
+        """The names that a shell offers."""
+        return sorted({name.partition("/")[0] for name in bundled_names()})

@@ -8,7 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import options_of, prototxt, warnings_on_stderr
+from ul2q.cli.common import (
+    NET,
+    OR_RUN,
+    mean_values,
+    options_of,
+    warnings_on_stderr,
+    weights_file,
+)
 from ul2q.data.importer import height_and_width
 
 if TYPE_CHECKING:
@@ -28,15 +35,15 @@ def add_parser(commands: Commands) -> None:
     )
     parser.examples = (
         "ul2q predict cifarnet/train_test_2bit.prototxt cifarnet.caffemodel cat.jpg dog.png",
-        "ul2q predict lenet/train_test_2bit.prototxt lenet.caffemodel data/mnist/test_lmdb",
+        "ul2q predict lenet/train_test_2bit.prototxt runs/lenet data/mnist/test_lmdb",
         "ul2q predict net.prototxt net.caffemodel photos/ --data data/folder --csv photos.csv",
         "ul2q predict deploy.prototxt net.caffemodel a.png --data data/cifar10 --scale 1 "
         "--mean data/cifar10/mean.binaryproto",
     )
     parser.add_argument(
-        "net", metavar="NET", type=prototxt, help="the net that trains and tests, or a deploy net"
+        "net", metavar="NET", type=NET, help="the net that trains and tests, or a deploy net"
     )
-    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help=f"its .caffemodel{OR_RUN}")
     parser.add_argument(
         "images",
         metavar="IMAGES",
@@ -69,7 +76,7 @@ def add_parser(commands: Commands) -> None:
     # What is not given is not there: the defaults are those of PredictionOptions.
     for option, kind, metavar, text in (
         ("--data", Path, "DIR", "the folder of ul2q data (default: that of NET's LMDB)"),
-        ("--mean", _mean, "MEAN", "a .binaryproto or .npy, values as 104,117,123, or none"),
+        ("--mean", mean_values, "MEAN", "a .binaryproto or .npy, values as 104,117,123, or none"),
         ("--scale", float, "S", "what pixels are multiplied by, after the mean; 1 for nothing"),
         ("--size", height_and_width, "HxW", "of the images, before the middle is cut out"),
         ("--classes", Path, "FILE", "the classes' names, one a line (default: DIR/classes.txt)"),
@@ -90,11 +97,12 @@ def run(arguments: argparse.Namespace) -> None:
     from ul2q.prediction import PredictionOptions, predict_images
     from ul2q.prediction.progress import Display
 
+    weights = weights_file(arguments.weights)
     display = Display(sys.stdout, sys.stderr, lines=not (arguments.csv or arguments.json_lines))
     with warnings_on_stderr(), closing(display):
         tally = predict_images(
             arguments.net,
-            arguments.weights,
+            weights,
             arguments.images,
             options_of(PredictionOptions, arguments),
             top=arguments.top,
@@ -115,13 +123,3 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"top-{arguments.top} accuracy: {tally.top_accuracy:.4f}")
         print(f"accuracy: {tally.accuracy:.4f} ({tally.right} of {tally.labelled} images)")
     tally.require_all()
-
-
-def _mean(text: str) -> tuple[float, ...] | Path:
-    """The values between commas, none for "none", or a file."""
-    if text == "none":
-        return ()
-    try:
-        return tuple(float(value) for value in text.split(","))
-    except ValueError:
-        return Path(text)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import options_of, print_table
+from ul2q.cli.common import options_of, print_table, weights_file
 
 if TYPE_CHECKING:
     from ul2q.cli.common import Commands
@@ -36,7 +36,8 @@ def add_parser(commands: Commands) -> None:
             str,
             "+",
             "DATA",
-            "normal, laplace, uniform (the default: all three), MODEL.caffemodel:LAYER",
+            "normal, laplace, uniform (the default: all three), MODEL.caffemodel:LAYER, or "
+            "RUN:LAYER of a run's folder",
         ),
         ("--mean", float, None, "X", "of the distributions (default: 9)"),
         ("--sigma", float, None, "X", "their standard deviation (default: 6)"),
@@ -64,6 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ul2q.simulation import Simulation, run
     from ul2q.simulation.tables import loss_table, step_table
 
+    if "data" in arguments:
+        arguments.data = [_data(text) for text in arguments.data]
     options = options_of(Simulation, arguments)
     result = run(options, arguments.output, figures=not arguments.no_figures, force=arguments.force)
     print_table(*loss_table(result.outcomes))
@@ -71,3 +74,9 @@ def run(arguments: argparse.Namespace) -> None:
     print_table(*step_table(result.steps))
     for path in result.paths:
         print(f"written: {path}")
+
+
+def _data(text: str) -> str:
+    """What `--data` names, with a run's folder replaced by its weights."""
+    model, colon, layer = text.rpartition(":")
+    return f"{weights_file(Path(model))}:{layer}" if colon and Path(model).is_dir() else text

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import add_data_option, print_outputs, prototxt
+from ul2q.cli.common import OR_RUN, SOLVER, add_data_option, print_outputs, weights_file
 
 if TYPE_CHECKING:
     import argparse
@@ -24,15 +24,16 @@ def add_parser(commands: Commands) -> None:
         "ul2q train lenet/solver_2bit.prototxt --data data/fashion-mnist --run runs/lenet",
         "ul2q train lenet/solver_2bit.prototxt --run runs/lenet --resume",
         "ul2q train solver.prototxt --weights float.caffemodel --epochs 10 --set base_lr=0.0001",
+        "ul2q train cifarnet/solver_2bit.prototxt --weights runs/float --run runs/2bit",
     )
-    parser.add_argument("solver", metavar="SOLVER", type=prototxt, help="the solver's prototxt")
+    parser.add_argument("solver", metavar="SOLVER", type=SOLVER, help="the solver's prototxt")
     parser.add_argument(
         "--weights",
         metavar="F",
         type=Path,
         action="append",
         default=[],
-        help="begin from the weights in this .caffemodel; may be given again",
+        help=f"begin from this .caffemodel{OR_RUN}; may be given again",
     )
     parser.add_argument("--snapshot", metavar="F", type=Path, help="go on from this .solverstate")
     parser.add_argument(
@@ -88,13 +89,12 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q train`."""
-    from ul2q.runs.log import label_of_test
     from ul2q.training import train
     from ul2q.training.progress import reporter
 
     result = train(
         arguments.solver,
-        weights=arguments.weights,
+        weights=[weights_file(path) for path in arguments.weights],
         snapshot=arguments.snapshot,
         resume=arguments.resume,
         run=arguments.run,
@@ -122,8 +122,5 @@ def run(arguments: argparse.Namespace) -> None:
     if result.best:
         value = f"{result.best.output} {result.best.value:.4f}"
         print(f"best: {result.best_weights} ({value} after iteration {result.best.iteration})")
-    for i, outputs in reversed(list(enumerate(result.test))):
-        shown = outputs
-        if i == 0 and result.accuracy in outputs:
-            shown = {result.accuracy: outputs[result.accuracy]}
-        print_outputs(label_of_test(i, len(result.test)), shown)
+    for name, outputs in result.shown_tests():
+        print_outputs(name, outputs)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ul2q.data.lmdb_writer import Progress
     from ul2q.util.paths import StrPath
 
-_CLASSES = (
+CLASSES = (
     "airplane",
     "automobile",
     "bird",
@@ -112,7 +112,7 @@ def import_cifar10(
     output = Path(output)
     found = _find(source)
     options = {"limit": limit, "seed": seed, **({"gray": True} if gray else {})}
-    identity = Identity("cifar10", found.hashes, options, _CLASSES)
+    identity = Identity("cifar10", found.hashes, options, CLASSES)
     if not force and (standing := standing_image_set(output, identity)):
         return standing
     version, contents = found.read()
@@ -250,8 +250,8 @@ def _check_names(name: str, content: bytes, version: _Version) -> None:
         found = names if isinstance(names, list) else []
     else:
         found = content.split()
-    if found != [label.encode() for label in _CLASSES]:
-        raise DataError(f"{name}: not the classes of CIFAR-10: {', '.join(_CLASSES)}")
+    if found != [label.encode() for label in CLASSES]:
+        raise DataError(f"{name}: not the classes of CIFAR-10: {', '.join(CLASSES)}")
 
 
 def _read_binary(name: str, content: bytes) -> _Batch:
@@ -281,10 +281,10 @@ def _read_pickle(name: str, content: bytes) -> _Batch:
 
 
 def _checked(name: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> _Batch:
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(_CLASSES)))
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
     if wrong.size:
         raise DataError(
-            f"{name}: the label of image {wrong[0]} is none of 0 to {len(_CLASSES) - 1}; "
+            f"{name}: the label of image {wrong[0]} is none of 0 to {len(CLASSES) - 1}; "
             "fetch it again"
         )
     return _Batch(pixels.reshape(-1, *_SHAPE), labels)

@@ -83,6 +83,16 @@ class Importer(NamedTuple):  # a dataclass would load `inspect`, a quarter of a 
         order = (_SEED,) if self.is_image_set else ()
         return (*self.options, output, _LIMIT, *order, _FORCE)
 
+    @property
+    def command(self) -> str:
+        """The command with the options that it needs, as `ul2q data mnist --from DIR`."""
+        needed = [
+            f"{option.flags[-1]} {option.settings['metavar']}"
+            for option in self.options
+            if option.settings.get("required")
+        ]
+        return " ".join(["ul2q data", self.name, *needed])
+
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options of `ul2q data NAME`."""
         for option in self.all_options:
@@ -109,18 +119,8 @@ def importers_markdown(importers: Iterable[Importer]) -> str:
     """The table of importers in docs/data.md."""
     return markdown_table(
         ("command", "source", "default output"),
-        [(f"`{_command(one)}`", one.source, f"`data/{one.name}`") for one in importers],
+        [(f"`{one.command}`", one.source, f"`data/{one.name}`") for one in importers],
     )
-
-
-def _command(importer: Importer) -> str:
-    """The command with the options that it needs."""
-    needed = [
-        f"{option.flags[-1]} {option.settings['metavar']}"
-        for option in importer.options
-        if option.settings.get("required")
-    ]
-    return " ".join(["ul2q data", importer.name, *needed])
 
 
 def height_and_width(text: str) -> tuple[int, int]:

@@ -44,8 +44,8 @@ def multiply_adds(net: caffe.Net) -> dict[str, int]:
     return costs
 
 
-def net_multiply_adds(path: Path) -> dict[str, int]:
-    """The multiply-adds of each layer with weights of a net in phase TEST, for one example.
+def net_for_one_example(path: Path) -> caffe.Net:
+    """A net in phase TEST as `multiply_adds` takes it, without labels, losses and databases.
 
     The shape of the data is that of the net's Input layers, or of the first record of the LMDB
     that it reads.
@@ -72,7 +72,7 @@ def net_multiply_adds(path: Path) -> dict[str, int]:
                 "where the net reads them, or give the net that is deployed"
             ) from error
     caffe.set_mode_cpu()
-    return multiply_adds(caffe.Net.from_proto(param, caffe.TEST))
+    return caffe.Net.from_proto(param, caffe.TEST)
 
 
 def _layer(

@@ -123,7 +123,6 @@ def histogram_figure(
     for axes, histogram in zip(panels, histograms, strict=True):
         _draw_histogram(axes, histogram, colours)
     panels[0].legend(fontsize="x-small")
-    figure.supxlabel("(value − mean) / σ", fontsize="small")
     return figure
 
 
@@ -147,6 +146,7 @@ def _draw_histogram(axes: Axes, histogram: Histogram, colours: tuple[str, str, s
             axes.vlines(x, 0, y, color=colour, linewidth=2, label="quantised")
         else:
             axes.plot(x, y, color=colour, linewidth=0.8, label="quantised")
+    axes.set_xlabel("(value − mean) / σ", fontsize="small")
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     axes.set_ylim(bottom=0)
     set_title(axes, histogram.title)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ul2q.models.caffemodel import WeightsError, read_blobs, read_caffemodel
-from ul2q.models.cost import net_multiply_adds
+from ul2q.models.cost import multiply_adds, net_for_one_example
 from ul2q.models.histograms import model_figure, moments
 from ul2q.models.size import model_size
+from ul2q.models.weights import load_weights
 from ul2q.nets.prototxt import read_net
 from ul2q.quantizers import quantize
 from ul2q.util.figures import FiguresError, check_figure, write_figure
@@ -207,7 +208,7 @@ def size_and_cost(model: Path, net: Path | None = None) -> SizeAndCost:
 
     Raises:
         FileNotFoundError: a file is missing.
-        WeightsError: the model is damaged, or has no layer of the net.
+        WeightsError: the model is damaged, or not the net's.
         PrototxtError: the net is faulty, or does not tell the shape of its data.
         caffe.CaffeError: Caffe refuses the net.
     """
@@ -218,7 +219,9 @@ def size_and_cost(model: Path, net: Path | None = None) -> SizeAndCost:
         size = model_size(blobs, read_net(net).layer)
     except WeightsError as error:
         raise WeightsError(f"{model} with {net}: {error}") from error
-    return SizeAndCost(size, net_multiply_adds(net))
+    built = net_for_one_example(net)
+    load_weights(built, model, complete=True, net_name=str(net))  # or it is another net's model
+    return SizeAndCost(size, multiply_adds(built))
 
 
 def size_table(found: SizeAndCost) -> tuple[list[str], list[list[str | None]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 from ul2q.util.near_names import near_names
@@ -55,6 +56,11 @@ def output_beside(path: Path) -> Path:
     What is made of one of the package's goes into the working folder, under the same file name.
     """
     return Path(path.name) if is_bundled(path) else path
+
+
+def bundled_names(pattern: str = "*") -> list[str]:
+    """The names of the package's prototxts whose file names match a pattern, as "solver_*"."""
+    return [name for name in _names() if fnmatch(Path(name).name, pattern)]
 
 
 def near_bundled(path: Path) -> str:

@@ -12,6 +12,7 @@ from ul2q.nets import data_layers
 from ul2q.nets.bundled import prototxt_path
 from ul2q.nets.prototxt import PrototxtError, read_net
 from ul2q.nets.prototxt_text import Document, quoted
+from ul2q.util.input_file import require_folder
 from ul2q.util.near_names import near_names
 from ul2q.util.output_file import refuse_existing, write_file
 
@@ -66,6 +67,7 @@ def copy_net(name: str, output: Path | None = None, *, force: bool = False) -> l
         folder / path.name: _moved(Document.read(path), folder)
         for path in sorted(prototxt_path(name).glob("*.prototxt"))
     }
+    require_folder(folder, "-o (output)")
     folder.mkdir(parents=True, exist_ok=True)
     for path in texts:
         refuse_existing(path, force=force)

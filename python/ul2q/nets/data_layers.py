@@ -9,6 +9,7 @@ import lmdb
 from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
 
+from ul2q.data import IMPORTERS
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.util.input_file import require_folder
 
@@ -147,15 +148,9 @@ def included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState) -> bool
 
 
 def _import_hint(folder: Path) -> str:
-    fashion = f"`ul2q data fashion-mnist -o {folder}`"
-    digits = f"`ul2q data mnist --from DIR -o {folder}`"
-    known = {
-        "fashion-mnist": fashion,
-        "mnist": digits,
-        "cifar10": f"`ul2q data cifar10 --from PATH -o {folder}`",
-        "imagenet": f"`ul2q data imagenet --train DIR --val DIR --val-labels F -o {folder}`",
-    }
-    return f"{known.get(folder.name, f'{fashion} or {digits}')} makes it"
+    """Which command makes a folder: of the data set that it is named after, else any."""
+    importers = [one for one in IMPORTERS if one.name == folder.name] or IMPORTERS
+    return f"{' or '.join(f'`{one.command} -o {folder}`' for one in importers)} makes it"
 
 
 def _meets(state: caffe_pb2.NetState, rule: caffe_pb2.NetStateRule) -> bool:

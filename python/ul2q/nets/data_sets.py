@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import lmdb
 
+from ul2q.data.dataset import MANIFEST
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-IMPORT_NOTE = "import.json"  # what an importer of `ul2q.data` writes beside the databases
 _SAMPLED = 16  # records at each end
 
 
@@ -54,7 +55,7 @@ class DataSet:
 
 def data_set(source: Path) -> DataSet:
     """What the database in the folder `source` holds."""
-    note, manifest = source.parent / IMPORT_NOTE, None
+    note, manifest = source.parent / MANIFEST, None
     try:
         content = note.read_bytes()
         manifest = json.loads(content)

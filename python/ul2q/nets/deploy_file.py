@@ -10,7 +10,7 @@ from caffe.proto import caffe_pb2
 from ul2q.nets import data_layers
 from ul2q.nets.bundled import output_beside
 from ul2q.nets.deploy import deploy_net, deployed_inputs
-from ul2q.nets.prototxt import PrototxtError, parse_net
+from ul2q.nets.prototxt import PrototxtError, parse_net, text_bytes
 from ul2q.nets.prototxt_text import Document
 from ul2q.util.output_file import refuse_existing, write_file
 
@@ -49,12 +49,12 @@ def write_deploy_net(
     document = Document.read(net)
     refuse_existing(path, force=force)
     try:
-        text = deploy_net(document, _shapes(document, shape, data))
+        text = deploy_net(document, stored_shapes(document, shape, data))
     except PrototxtError as error:
         if "does not tell the shape" in str(error):
             raise PrototxtError(f"{error} (--shape 3x32x32, or --data DIR)") from error
         raise
-    write_file(path, text.encode(), force=force)
+    write_file(path, text_bytes(text), force=force)
     return path
 
 
@@ -66,10 +66,19 @@ def default_deploy_path(net: Path) -> Path:
     return output_beside(net.with_stem(f"{net.stem}_deploy"))
 
 
-def _shapes(
-    document: Document, shape: Sequence[int] | None, data: Path | None
+def stored_shapes(
+    document: Document, shape: Sequence[int] | None = None, data: Path | None = None
 ) -> dict[str, Sequence[int]]:
-    """The shapes that the prototxt does not tell, by blob."""
+    """The shapes of one example that the prototxt does not tell, by blob.
+
+    Args:
+        document: a net with data layers.
+        shape: that of its one input; None: as stored in the LMDBs.
+        data: the folder of the LMDBs, where it is not that which the net says.
+
+    Raises:
+        PrototxtError: there is nothing to deploy, or `shape` is given and there are several inputs.
+    """
     net = parse_net(document.source, document.name)
     if net.layers or net.input:
         return {}  # an old format, which `deploy_net` refuses with its place

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import caffe
+from caffe.proto import caffe_pb2
 
-from ul2q.nets.data_layers import included
+from ul2q.nets.data_layers import included, net_state
 from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.prototxt_text import Document
 from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from caffe.proto import caffe_pb2
 
     from ul2q.nets.prototxt_text import Field
 
@@ -38,7 +37,6 @@ def check_layers(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, name: s
         PrototxtError: the message names the file, the lines and the layers.
     """
     known = set(caffe.layer_type_list())
-    seen: dict[str, int] = {}
     for index, layer in enumerate(net.layer):
         if layer.include and layer.exclude:
             raise PrototxtError(
@@ -58,7 +56,29 @@ def check_layers(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, name: s
                 f"{_place(net, name, index)}layer {layer.name!r} is of type {layer.type!r}, which "
                 f"Caffe does not have{near}"
             )
-        if layer.name and layer.name in seen:
+    _refuse_twins(net, state, name)
+
+
+def refuse_twins(net: caffe_pb2.NetParameter, name: str) -> None:
+    """Refuse two layers of one name that stand in the net together, in training or in testing.
+
+    Args:
+        net: the net; its layers in the format of 2013/14 are left to Caffe.
+        name: as of `check_layers`.
+
+    Raises:
+        PrototxtError: the message names the file, the lines and the layers.
+    """
+    for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST):
+        _refuse_twins(net, net_state(net, phase), name)
+
+
+def _refuse_twins(net: caffe_pb2.NetParameter, state: caffe_pb2.NetState, name: str) -> None:
+    seen: dict[str, int] = {}
+    for index, layer in enumerate(net.layer):
+        if not layer.name or not included(layer, state):
+            continue
+        if layer.name in seen:
             first = net.layer[seen[layer.name]]
             where = f" of line {line}" if (line := _line(net, name, seen[layer.name])) else ""
             raise PrototxtError(

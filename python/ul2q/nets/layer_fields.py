@@ -21,9 +21,7 @@ def layer_fields(document: Document) -> list[Field]:
     if old:
         raise document.error(
             old.start,
-            "`layers` is the format of 2013/14; write `layer`, types such as "
-            'type: "Convolution", and param { lr_mult: 1 decay_mult: 1 } for blobs_lr and '
-            "weight_decay",
+            "`layers` is the format of 2013/14; `ul2q upgrade` writes the net in today's",
         )
     layers = [entry for entry in document.separate("layer") if entry.block]
     for layer in layers:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ul2q.util.paths import StrPath
 
 _NET_OF_SOLVER = re.compile(r"""^\s*(?:train_)?net\s*:\s*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
+# Neither text nor what a text in another encoding than UTF-8 holds.
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_COMMENT = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")  # or a string
+_FOREIGN = re.compile(r"[\udc80-\udcff]")  # a byte that is not UTF-8, as `read_text` gives it
 _BINARY = {
     ".caffemodel": "weights",
     ".caffemodel.h5": "weights",
@@ -75,6 +79,10 @@ def parse_solver(text: str, name: str) -> caffe_pb2.SolverParameter:
 def read_text(path: Path, what: str = "a prototxt") -> str:
     """The text of a prototxt.
 
+    Comments may be in any encoding that has ASCII's characters, such as GBK and Latin-1: their
+    bytes that are not UTF-8 become lone surrogates (Python's error handler "surrogateescape"),
+    which `text_bytes` turns into the same bytes again.
+
     Args:
         path: the file.
         what: what it should be, for messages, e.g. "a net's prototxt".
@@ -82,7 +90,8 @@ def read_text(path: Path, what: str = "a prototxt") -> str:
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a folder.
-        PrototxtError: it holds weights or a solver's state, or no text.
+        PrototxtError: it holds weights or a solver's state, or no text, or has bytes that are not
+            UTF-8 outside of comments.
     """
     if not path.exists() and (near := near_bundled(path)):
         raise FileNotFoundError(f"{path}: no such file{near}")
@@ -90,12 +99,29 @@ def read_text(path: Path, what: str = "a prototxt") -> str:
     for suffix, held in _BINARY.items():
         if path.name.endswith(suffix):
             raise PrototxtError(f"{path} holds {held}; give {what}")
+    content = path.read_bytes()
     try:
-        return path.read_bytes().decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
+        if _NO_TEXT.search(content):
+            raise PrototxtError(
+                f"{path}: not a text file (byte {error.start} is not UTF-8); give {what}"
+            ) from error
+    text = content.decode("utf-8", "surrogateescape")
+    code = _COMMENT.sub(lambda match: " " * len(match[0]) if match[0][0] == "#" else match[0], text)
+    if foreign := _FOREIGN.search(code):
+        line = text.count("\n", 0, foreign.start()) + 1
+        column = foreign.start() - text.rfind("\n", 0, foreign.start())
         raise PrototxtError(
-            f"{path}: not a text file (byte {error.start} is not UTF-8); give {what}"
-        ) from error
+            f"{path}:{line}:{column}: a character that is not UTF-8, as in files of another "
+            "encoding; only comments may have such: save the file as UTF-8"
+        )
+    return text
+
+
+def text_bytes(text: str) -> bytes:
+    """A text as it is written to a file: UTF-8, and the bytes of comments that `read_text` kept."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _read(path: Path, message: Any) -> Any:

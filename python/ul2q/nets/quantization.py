@@ -35,8 +35,9 @@ class NetQuantization:
         weight_bits: what the method takes for `bits`, most often the width of a weight's code.
             Not needed for a method of one width.
         bias_bits: bits of a bias's code; None: biases stay float.
-        first_bits: bits of the weights of the first layer that has weights; None: as the others.
-        last_bits: of the last one; wins over `first_bits` in a net of one layer.
+        first_bits: bits of the weights of the first layers: those that none stands before, of which
+            nets with several inputs have several; None: as the others.
+        last_bits: of the last ones; wins over `first_bits` in a net of one layer.
         layers: bits of the weights of single layers, by name, which win over all others; None: the
             layer stays float.
         method: of weights and biases. Where its codes have a width of their own
@@ -49,6 +50,8 @@ class NetQuantization:
         activation_bits: bits of what the quantised layers read; None: that stays float, unless
             `activation_method` is one that needs no bits.
         activation_method: None: ul2q.
+        activation_fit: as `fit`, of activations.
+        drop_engine: leave out `engine: CAFFE`, by which a net asks for BVLC's own slower layers.
     """
 
     weight_bits: int | None = None
@@ -64,6 +67,8 @@ class NetQuantization:
     gradient: str = "identity"
     activation_bits: int | None = None
     activation_method: str | None = None
+    activation_fit: str = "exact"
+    drop_engine: bool = False
 
     def __post_init__(self) -> None:
         """Check all but what depends on the net, as the layers would.
@@ -93,6 +98,11 @@ class NetQuantization:
     def code_bits(self) -> int | None:
         """Bits of the weights' codes where no layer is given others."""
         return _own_width(self.method) or self.weight_bits
+
+    @property
+    def bits_option(self) -> str:
+        """The option of the command that `code_bits` follow from."""
+        return "--weight-bits" if _own_width(self.method) is None else "--method"
 
     @property
     def quantizes_activations(self) -> bool:
@@ -143,7 +153,11 @@ class NetQuantization:
         return {**self._weight_options(bits), "granularity": "tensor"}
 
     def _activation_options(self) -> dict[str, Any]:
-        return {"method": self.activation_method or _PLAIN_METHOD, "bits": self.activation_bits}
+        return {
+            "method": self.activation_method or _PLAIN_METHOD,
+            "bits": self.activation_bits,
+            "fit": self.activation_fit,
+        }
 
 
 def code_bits(quantizer: caffe_pb2.QuantizerParameter) -> int:

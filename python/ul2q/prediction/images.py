@@ -165,8 +165,11 @@ def find_images(
         FileNotFoundError: there is no such file or folder.
         DataError: a folder holds no images, or what they cannot be told from; an LMDB or IDX file
             is damaged.
-        PredictionError: there are image files, and the order of the net's channels is not known.
+        PredictionError: there are image files, and the order of the net's channels is not known;
+            or `jobs` is less than 1.
     """
+    if jobs is not None and jobs < 1:
+        raise PredictionError(f"--jobs (jobs=) is {jobs}; must be at least 1")
     found: list[Images] = []
     files: list[tuple[str, int | None]] = []
 

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import caffe
 import numpy as np
 from caffe.proto import caffe_pb2
 
@@ -25,6 +26,7 @@ from ul2q.prediction.errors import PredictionError
 from ul2q.prediction.options import AnyPath, PredictionOptions
 from ul2q.prediction.predictor import Predictor
 from ul2q.prediction.preprocessing import Channels, Preprocessing, read_mean
+from ul2q.util.input_file import require_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +75,7 @@ def load_predictor(
     folder = _data_folder(training, options)
     if training:
         shape = training.image_shape(folder, options)
-        crop = training.crop(shape)
-        text = deploy_net(document, {training.top: (shape[0], *crop)})
+        text = deploy_net(document, {training.top: (shape[0], *training.crop(shape))})
         scorer = CaffeNet(
             parse_net(text, str(net)),
             weights,
@@ -82,31 +83,20 @@ def load_predictor(
             compared=training.compared,
             blob=options.blob,
         )
-        mean, scale = training.mean(), training.scale
+        preprocessing = _training_preprocessing(training, folder, options)
     else:
-        mean, scale = _given_transform(net, document, options)
+        _given_transform(net, document, options)  # before the net is built, which may take long
         scorer = CaffeNet(_deployed(document), weights, name=str(net), blob=options.blob)
-        channels, *inputs = scorer.input_shape
-        crop = (inputs[0], inputs[1])
-        size = options.size or (folder.shape[1:] if folder else crop)
-        shape = (channels, *size)
+        preprocessing = _given_preprocessing(net, document, folder, options, scorer.input_shape)
     if unfitted := activations_without_averages(scorer.net):
         _log.warning(
             "%s has no averages for the activations of %s: they are fitted to each batch",
             weights,
             ", ".join(map(repr, unfitted)),
         )
-    preprocessing = Preprocessing(
-        channels=_channels(shape[0], folder, options),
-        size=shape[1:],
-        crop=crop,
-        resize=options.resize or (folder.resize.how if folder and folder.resize else None),
-        mean=_per_channel(mean, shape[0]),
-        scale=scale,
-        channel_count=shape[0],
-    )
     classes = folder.classes if folder else ()
     if options.classes:
+        require_file(Path(options.classes), "the names of the classes, one a line (--classes)")
         classes = read_classes(Path(options.classes))
     return Predictor(
         scorer,
@@ -114,6 +104,81 @@ def load_predictor(
         classes,
         batch=training.batch if training else _BATCH,
         ignored_label=training.ignored_label if training else None,
+    )
+
+
+def load_preprocessing(net: AnyPath, options: PredictionOptions = _DEFAULT) -> Preprocessing:
+    """What images go through before a net sees them, for a net of any outputs.
+
+    Args:
+        net: the prototxt, as for `load_predictor`.
+        options: what net and data folder do not tell; `size` is that of the input for a net without
+            a data layer.
+
+    Raises:
+        FileNotFoundError, PrototxtError, PredictionError, DataError, caffe.CaffeError: as of
+            `load_predictor`.
+    """
+    net = Path(net)
+    document = Document.read(net)
+    training = _TrainingNet.read(document, str(net), options)
+    folder = _data_folder(training, options)
+    if training:
+        return _training_preprocessing(training, folder, options)
+    _given_transform(net, document, options)
+    caffe.set_mode_cpu()
+    built = caffe.Net.from_proto(_deployed(document), caffe.TEST)
+    shapes = {name: tuple(built.blobs[name].shape) for name in built.inputs}
+    if len(shapes) != 1 or len(next(iter(shapes.values()))) != 4:
+        raise PredictionError(
+            f"{net}: its inputs are {', '.join(map(repr, shapes)) or 'none'}; there must be one, "
+            "batch x channels x height x width"
+        )
+    ((_, channels, height, width),) = shapes.values()
+    if options.size:
+        height, width = options.size
+    return _given_preprocessing(net, document, folder, options, (channels, height, width))
+
+
+def _training_preprocessing(
+    training: _TrainingNet, folder: DataFolder | None, options: PredictionOptions
+) -> Preprocessing:
+    shape = training.image_shape(folder, options)
+    crop = training.crop(shape)
+    return _preprocessing(shape, crop, training.mean(), training.scale, folder, options)
+
+
+def _given_preprocessing(
+    net: Path,
+    document: Document,
+    folder: DataFolder | None,
+    options: PredictionOptions,
+    input_shape: tuple[int, int, int],
+) -> Preprocessing:
+    """That of a net without a data layer, whose input is channels x height x width."""
+    mean, scale = _given_transform(net, document, options)
+    channels, *inputs = input_shape
+    crop = (inputs[0], inputs[1])
+    size = options.size or (folder.shape[1:] if folder else crop)
+    return _preprocessing((channels, size[0], size[1]), crop, mean, scale, folder, options)
+
+
+def _preprocessing(
+    shape: tuple[int, int, int],
+    crop: tuple[int, int],
+    mean: NDArray[np.float32] | None,
+    scale: float,
+    folder: DataFolder | None,
+    options: PredictionOptions,
+) -> Preprocessing:
+    return Preprocessing(
+        channels=_channels(shape[0], folder, options),
+        size=shape[1:],
+        crop=crop,
+        resize=options.resize or (folder.resize.how if folder and folder.resize else None),
+        mean=_per_channel(mean, shape[0]),
+        scale=scale,
+        channel_count=shape[0],
     )
 
 

@@ -148,8 +148,9 @@ class Predictor:
             OSError: a file cannot be read.
         """
         size = self.batch if batch is None else batch
-        if top < 1 or size < 1:
-            raise PredictionError(f"top {top}, batch {size}; both must be 1 or more")
+        for option, number in (("top", top), ("batch", size)):
+            if number < 1:
+                raise PredictionError(f"--{option} ({option}=) is {number}; must be at least 1")
         return self._batches(images, top, size, strict, progress)
 
     def _batches(

@@ -6,24 +6,39 @@ from functools import cache
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from ul2q.nets.layer_types import ACTIVATION, QUANTIZED
+from ul2q.nets.layer_types import ACTIVATION, QUANTIZED, WEIGHT_LAYERS
 from ul2q.pycaffe.proto_comments import field_lines
+from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 _WIDTH = 96  # of a line of help
+_PARAM = "_param"
+# Layers whose fields stand in a message that is not called after their type: BVLC's net_spec finds
+# those of no other.
+_PARAM_OF_OTHERS = {
+    **{name: field.removesuffix(_PARAM) for name, field in WEIGHT_LAYERS.items()},
+    "Im2col": "convolution",
+    "SigmoidCrossEntropyLoss": "loss",
+    "SoftmaxWithLoss": "loss",
+}
+_OF_SPEC = {"ntop", "in_place"}  # what a layer takes beside its fields
+_FORK_FIELDS = ("weights_compress", "activations_compress")  # and the same with _param
 
 
 def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
     """Let caffe.layers list the layers, say what each takes, and know the quantised ones.
 
     A quantised layer takes the fields of its float layer: `L.QuantizedConvolution(bottom,
-    num_output=20)` sets convolution_param.num_output.
+    num_output=20)` sets convolution_param.num_output. A field that a layer does not have is
+    refused where it is given.
     """
     param_names: dict[str, str] = net_spec._param_names
+    for name, param in _PARAM_OF_OTHERS.items():
+        param_names.setdefault(name, param)
     for name in layer_types:
         base = name.removeprefix(QUANTIZED)
         if name.startswith(QUANTIZED) and base in param_names:
@@ -32,19 +47,27 @@ def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
     layers = net_spec.Layers
     make_function = layers.__getattr__
 
+    layer_fields = net_spec.caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name
+
+    def own_param(layer_type: str) -> FieldDescriptor | None:
+        field: FieldDescriptor | None = layer_fields.get(f"{param_names.get(layer_type)}{_PARAM}")
+        return field
+
     @cache
     def documentation(layer_type: str) -> str:
-        field = f"{param_names.get(layer_type)}_param"
-        descriptor = net_spec.caffe_pb2.LayerParameter.DESCRIPTOR
-        fields = descriptor.fields_by_name
         return _layer_documentation(
-            layer_type, fields.get(field), fields["quantization_param"].message_type
+            layer_type, own_param(layer_type), layer_fields["quantization_param"].message_type
         )
 
     def layer_function(self: Any, name: str) -> Callable[..., Any]:
         if name.startswith("__"):  # what Python looks for, in copy() or help()
             raise AttributeError(name)
-        function: Callable[..., Any] = make_function(self, name)
+        make: Callable[..., Any] = make_function(self, name)
+
+        def function(*bottoms: Any, **fields: Any) -> Any:
+            _check_fields(name, own_param(name), layer_fields, fields)
+            return make(*bottoms, **fields)
+
         function.__name__ = function.__qualname__ = name
         function.__doc__ = documentation(name)
         return function
@@ -58,6 +81,34 @@ def extend_net_spec(net_spec: Any, layer_types: list[str]) -> None:
     layers.__dir__ = lambda _: sorted(layer_types)
     layers.__doc__ += f"\n\n    The layers of this Caffe: {', '.join(sorted(layer_types))}.\n"
     net_spec.Parameters.__dir__ = message_names
+
+
+def _check_fields(
+    layer_type: str,
+    own: FieldDescriptor | None,
+    of_all: Mapping[str, Any],
+    given: Iterable[str],
+) -> None:
+    """Refuse fields that a layer does not have.
+
+    Raises:
+        AttributeError: as BVLC's net_spec raises when the net is made; the message names the layer
+            and near fields.
+    """
+    known = set(own.message_type.fields_by_name) if own is not None and own.message_type else set()
+    known |= {*of_all, *_OF_SPEC}
+    for name in given:
+        if name.startswith(_FORK_FIELDS):
+            raise AttributeError(
+                f"{layer_type}: {name} is a field of the fork Quantization-caffe; here it is "
+                "L.QuantizedConvolution(..., quantization_param=dict(weight=dict(bits=8), "
+                "bias=dict(bits=8))) and its like, and L.QuantizedActivation for activations: "
+                "docs/fork.md has each method's name"
+            )
+        if name not in known:
+            takes = f" and of {own.name}" if own is not None else ""
+            near = near_names(name, known) or f"; it takes the fields of a layer{takes}"
+            raise AttributeError(f"{layer_type} has no field {name!r}{near}")
 
 
 def _layer_documentation(

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.models.caffemodel import WeightsError
-from ul2q.nets.prototxt import parse_net
+from ul2q.nets.prototxt import parse_net, text_bytes
+from ul2q.quantization_caffe.dialect import Dialect, Recognition, recognise_dialect
 from ul2q.quantization_caffe.net import ImportedNet, import_net
-from ul2q.quantization_caffe.weights import ImportedWeights, import_weights
+from ul2q.quantization_caffe.weights import ImportedWeights, import_weights, read_fork_weights
 from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ class ImportedFiles:
     Attributes:
         net: the net, and its path.
         weights: the weights, and their path; None if there were none to import.
+        dialect: of which fork they were taken to be.
+        recognition: what the stored codes say of that; None if there are none.
     """
 
     net: ImportedNet
     net_path: Path
     weights: ImportedWeights | None
     weights_path: Path | None
+    dialect: Dialect = Dialect.NEWER
+    recognition: Recognition | None = None
 
 
 def import_files(
@@ -38,6 +43,7 @@ def import_files(
     output: StrPath | None = None,
     force: bool = False,
     ulq_activations: bool = False,
+    dialect: Dialect | None = None,
 ) -> ImportedFiles:
     """Write a net of the fork, and its weights, as ones of ul2q.
 
@@ -50,6 +56,7 @@ def import_files(
             None: `<name>_ul2q` beside each file.
         force: replace files that are there.
         ulq_activations: as of `import_net`.
+        dialect: as of `import_net`; None: that of the codes in `weights`, or the newer one.
 
     Raises:
         FileNotFoundError: there is no such file, or `output` is a folder that does not exist.
@@ -68,7 +75,10 @@ def import_files(
         )
         if weights_path == net_path:
             raise WeightsError(f"{net_path} is to be the prototxt; give it another suffix")
-    imported = import_net(net, ulq_activations=ulq_activations)
+    recognition = recognise_dialect(read_fork_weights(weights)) if weights else None
+    if dialect is None:
+        dialect = recognition.dialect if recognition else Dialect.NEWER
+    imported = import_net(net, ulq_activations=ulq_activations, dialect=dialect)
     imported_weights = None
     if weights:
         imported_weights = import_weights(weights, parse_net(imported.text, str(net_path)))
@@ -77,8 +87,8 @@ def import_files(
             refuse_existing(path, force=force)
     if imported_weights and weights_path:
         write_file(weights_path, imported_weights.net.SerializeToString(), force=force)
-    write_file(net_path, imported.text.encode(), force=force)
-    return ImportedFiles(imported, net_path, imported_weights, weights_path)
+    write_file(net_path, text_bytes(imported.text), force=force)
+    return ImportedFiles(imported, net_path, imported_weights, weights_path, dialect, recognition)
 
 
 def _output(source: Path, output: Path | None) -> Path:

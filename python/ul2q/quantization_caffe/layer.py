@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ul2q.nets.prototxt import PrototxtError
+from ul2q.quantization_caffe.dialect import Dialect
 
 if TYPE_CHECKING:
     from caffe.proto import caffe_pb2
@@ -65,12 +66,14 @@ class ForkLayer:
         document: the net's text.
         block: the layer in it.
         param: the layer without the fork's fields.
+        dialect: which of the forks it is of.
         notes: about its fields, each with the offset of the field.
     """
 
     document: Document
     block: Block
     param: caffe_pb2.LayerParameter
+    dialect: Dialect = Dialect.NEWER
     notes: list[tuple[int, ImportNote]] = field(default_factory=list)
 
     @property

@@ -14,6 +14,7 @@ from ul2q.nets.phase_differences import phase_differences
 from ul2q.nets.prototxt import PrototxtError, parse_net
 from ul2q.nets.prototxt_text import Document
 from ul2q.quantization_caffe.activations import insert_activations
+from ul2q.quantization_caffe.dialect import Dialect
 from ul2q.quantization_caffe.layer import ACTIVATIONS, FIELDS, WEIGHTS, ForkLayer
 from ul2q.quantization_caffe.quantizers import Quantizer, import_quantizer
 
@@ -59,7 +60,12 @@ class ImportedNet:
     warnings: tuple[ImportNote, ...]
 
 
-def import_net(net: StrPath | Document, *, ulq_activations: bool = False) -> ImportedNet:
+def import_net(
+    net: StrPath | Document,
+    *,
+    ulq_activations: bool = False,
+    dialect: Dialect = Dialect.NEWER,
+) -> ImportedNet:
     """Turn a prototxt of the fork into one of ul2q that computes what the fork computed.
 
     Layers with `weights_compress` become quantised ones. `activations_compress` becomes a
@@ -68,6 +74,7 @@ def import_net(net: StrPath | Document, *, ulq_activations: bool = False) -> Imp
     Args:
         net: the path of a prototxt, or `Document(text)`.
         ulq_activations: quantise the activations of the method ULQ, too, which the fork left float.
+        dialect: which of the forks it is for; a prototxt does not tell.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -80,7 +87,7 @@ def import_net(net: StrPath | Document, *, ulq_activations: bool = False) -> Imp
     entries = document.separate("layer")
     param = parse_net(_without_fork_fields(document), document.name)
     layers = {
-        index: ForkLayer(document, entry.block, layer)
+        index: ForkLayer(document, entry.block, layer, dialect)
         for index, (entry, layer) in enumerate(zip(entries, param.layer, strict=True))
         if entry.block and any(map(entry.block.all, FIELDS))
     }

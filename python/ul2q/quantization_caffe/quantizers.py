@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ul2q.quantization_caffe.dialect import Dialect
+
 if TYPE_CHECKING:
     from ul2q.quantization_caffe.layer import Compression, ForkLayer
 
@@ -68,6 +70,8 @@ def import_quantizer(
         raise layer.error(entry, f"no method {name!r}; it is one of {', '.join(METHODS)}")
     method = METHODS[name]
     if name == "Clip":
+        if layer.dialect is Dialect.OLDER:
+            layer.note(entry, "the steps were those of the layer's weights; here they are fitted")
         return Quantizer(method, _bits_of_clip(layer, compression))
     if what == "activations" and name.startswith("Ternary"):
         layer.note(entry, f"{name} gave the sign, unscaled; {method} fits a scale")
@@ -86,11 +90,26 @@ def import_quantizer(
             return None
         if what != "activations" and bits > 8:
             layer.note(entry, "above 8 bits the fork's step had a factor σ too many; not so here")
-    elif bits == 1:
+    elif bits == 1 and layer.dialect is Dialect.NEWER:
         raise layer.error(entry, f"{name} with 1 bit gave zeros; must be 2 or more")
-    if name == "Ternary_Quantize":
-        bits -= 1  # the fork's had a sign, which a scale has no use for
+    else:
+        bits = _own_bits(layer, compression, name, bits)
     return Quantizer(method, bits)
+
+
+def _own_bits(layer: ForkLayer, compression: Compression, name: str, bits: int) -> int:
+    """The width here of Quantize or Ternary_Quantize, of whose sign the forks think differently.
+
+    A scale has no use for a sign, which the newer fork counted; codes have one, which the older
+    fork did not count.
+    """
+    if name == "Ternary_Quantize":
+        return bits - 1 if layer.dialect is Dialect.NEWER else bits
+    if layer.dialect is Dialect.NEWER:
+        return bits
+    if bits == _MAX_BITS:
+        layer.note(compression.method, f"{bits} bits and a sign are more than ul2q has; {bits} now")
+    return min(bits + 1, _MAX_BITS)
 
 
 def _bits(layer: ForkLayer, compression: Compression) -> int:

@@ -50,17 +50,28 @@ def import_weights(path: StrPath, net: caffe_pb2.NetParameter | None = None) -> 
         WeightsError: it is no .caffemodel, or holds no weights.
     """
     path = Path(path)
-    check_weights_file(path)
-    if path.suffix == ".h5":
-        raise WeightsError(f"{path} holds float weights alone, there is nothing to import: use it")
-    weights = read_caffemodel(path)
+    weights = read_fork_weights(path)
     size = path.stat().st_size
-    if not any(layers_with_blobs(weights)):
-        raise WeightsError(f"{path} holds no weights; give a .caffemodel")
     weights.DiscardUnknownFields()  # all of the fork's
     if net:
         _complete(weights, net)
     return ImportedWeights(weights, size - weights.ByteSize())
+
+
+def read_fork_weights(path: Path) -> caffe_pb2.NetParameter:
+    """A caffemodel of the fork as it is, its own fields among the unknown ones.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        WeightsError: it is no .caffemodel, or holds no weights.
+    """
+    check_weights_file(path)
+    if path.suffix == ".h5":
+        raise WeightsError(f"{path} holds float weights alone, there is nothing to import: use it")
+    weights = read_caffemodel(path)
+    if not any(layers_with_blobs(weights)):
+        raise WeightsError(f"{path} holds no weights; give a .caffemodel")
+    return weights
 
 
 def _complete(weights: caffe_pb2.NetParameter, net: caffe_pb2.NetParameter) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ul2q.report import charts
 from ul2q.report.page import NetPictures, Picture, RunPictures
-from ul2q.util.figures import FORMATS, render
+from ul2q.util.figures import FORMATS, render, render_panels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,8 @@ class Artist:
             for kind in FORMATS:
                 self.files[f"{stem}.{kind}"] = render(figure, kind)
                 figure.set_layout_engine("none")  # laid out once, for all
-        return Picture(stem, f"f{len(self.files)}", caption, self.files[f"{stem}.svg"].decode())
+            panels = tuple(panel.decode() for panel in render_panels(figure))
+        return Picture(stem, f"f{len(self.files)}", caption, panels)
 
     def _unused(self, stem: str) -> str:
         """`stem`, with a number behind it if there are files of that name."""

@@ -201,8 +201,6 @@ def codes_figure(run: Run) -> Figure | None:
     figure, panels = panels_in_rows(len(layers))
     for axes, layer in zip(panels, layers, strict=True):
         _draw_codes(axes, layer, colour_of(run.method))
-    figure.supxlabel("code", fontsize="small")
-    figure.supylabel("share of the weights, %", fontsize="small")
     return figure
 
 
@@ -222,6 +220,8 @@ def _draw_codes(axes: Axes, layer: LayerWeights, colour: str) -> None:
         heights, _ = np.histogram(quantized.codes, edges, weights=shares)
         axes.stairs(heights, edges, fill=True, color=colour)
         axes.set_xlim(edges[0], edges[-1])
+    axes.set_xlabel("code", fontsize="small")
+    axes.set_ylabel("share of the weights, %", fontsize="small")
     axes.tick_params(labelsize="small")
     used = f"{len(quantized.codes)} of {quantized.possible} codes"
     set_title(axes, f"{layer.name}, {quantized.method} {quantized.bits} bit: {used}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ul2q.runs.layout import LOG, RECORD, has_training, is_run
+from ul2q.util.input_file import require_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +34,12 @@ def find_runs(folders: Sequence[Path]) -> FoundRuns:
     with a dot, links to folders that have been looked into, and what cannot be read.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError, NotADirectoryError: there is no such folder.
     """
     found = FoundRuns()
     seen: dict[Path, Path] = {}
     for folder in folders:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder")
+        require_there(folder, "the folder of runs")
         _look_into(folder, found, seen)
     return found
 

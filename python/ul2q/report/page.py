@@ -60,6 +60,8 @@ th { font-weight: 600; }
 th, td { white-space: nowrap; }
 .n { text-align: right; }
 figure { margin: 1rem 0; }
+.panels { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .5rem; }
+.panels > .wide { flex: 1 1 auto; }
 figcaption, .note { color: var(--soft); font-size: .875rem; }
 .bad { color: var(--bad); font-weight: 600; }
 svg { display: block; width: 100%; height: auto; }
@@ -90,13 +92,13 @@ class Picture:
         name: the name of its files, without the suffix.
         key: a short word that no other figure has.
         caption: what it shows.
-        svg: the SVG file.
+        panels: an SVG file for each panel, so that they stand below each other on a telephone.
     """
 
     name: str
     key: str
     caption: str
-    svg: str
+    panels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -281,8 +283,14 @@ def _view(view: View) -> str:
 
 
 def _figure(picture: Picture) -> str:
-    svg = inline_svg(picture.svg, picture.key, label=picture.caption)
+    count = len(picture.panels)
+    svgs = []
+    for i, panel in enumerate(picture.panels, start=1):
+        which = f" ({i} of {count})" if count > 1 else ""
+        svg = inline_svg(panel, f"{picture.key}-{i}", label=f"{picture.caption}{which}")
+        svgs.append(f'<div class="wide">{svg}</div>')
+    panels = "\n".join(svgs)
     return (
-        f'<figure><div class="wide">{svg}</div>\n'
+        f'<figure><div class="panels">{panels}</div>\n'
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
     )

@@ -11,6 +11,7 @@ from ul2q.errors import UserError
 from ul2q.nets.data_sets import data_set
 from ul2q.nets.net_differences import net_differences
 from ul2q.nets.prototxt import parse_net, read_net
+from ul2q.runs.environment import threads
 from ul2q.runs.solver import find_net, recorded_solver
 from ul2q.runs.training_record import read_training_record, recorded_files
 from ul2q.util.differences import Difference, differing
@@ -37,8 +38,8 @@ def changes_since(
     """In what a run is now another than the one that the folder records.
 
     Not told are a max_iter that has grown, and paths that have changed while what they lead to has
-    not. A folder without a run.json of training records less: neither data nor weights, and the net
-    only as long as its file is as it was.
+    not. A folder without a run.json of training records less: neither data, weights nor threads,
+    and the net only as long as its file is as it was.
 
     Args:
         param: the solver as it is to be run now.
@@ -68,6 +69,7 @@ def changes_since(
     if record is not None:
         found += _data(record.data, list(map(data_set, data)))
         found += _weights(record.weights, recorded_files([one for one in weights if one.is_file()]))
+        found += _threads(record)
     return list(map(str, found))
 
 
@@ -160,3 +162,9 @@ def _weights(old: Sequence[RecordedFile], new: Sequence[RecordedFile]) -> Iterat
             for files in (old, new)
         ]
         yield Difference("weights", *told)
+
+
+def _threads(record: TrainingRecord) -> Iterator[Difference]:
+    """Another number of threads adds in another order, and so rounds differently."""
+    if record.sessions and record.sessions[-1].threads != threads():
+        yield Difference("threads", record.sessions[-1].threads, threads())

@@ -16,6 +16,7 @@ from ul2q.runs.snapshots import newest_model
 from ul2q.runs.solver import recorded_solver, recorded_train_net
 from ul2q.runs.training_record import read_training_record
 from ul2q.util.differences import Difference, differing
+from ul2q.util.input_file import require_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +39,12 @@ def compare_runs(first: Path, second: Path) -> list[Difference]:
     comes from train_test.prototxt, the solver or the newest .caffemodel.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError, NotADirectoryError: there is no such folder.
         ComparisonError: a folder holds no run.
         PrototxtError, RecordError, WeightsError: a file is damaged.
     """
     for folder in (first, second):
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder")
+        require_there(folder, "the folder of a run")
         if not is_run(folder):
             raise ComparisonError(
                 f"{folder} is no run: it holds no run.json, log.csv or .caffemodel"

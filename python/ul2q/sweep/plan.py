@@ -18,6 +18,7 @@ from ul2q.nets.rewriter import quantize_net
 from ul2q.runs.record import FLOAT
 from ul2q.sweep.spec_file import near
 from ul2q.training.solver_settings import apply_settings
+from ul2q.training.trial import cut_short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,6 +174,7 @@ def _solver(training: Training, seed: int) -> caffe_pb2.SolverParameter:
     apply_settings(param, list(training.settings.values()))
     for name in (*_NETS, "snapshot_prefix", "weights"):
         param.ClearField(name)
+    cut_short(param)
     param.random_seed = seed
     if param.test_iter and param.test_interval < 1:
         raise SweepError(

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ul2q.nets.prototxt import parse_net, read_net
+from ul2q.nets.prototxt import parse_net, read_net, text_bytes
 from ul2q.runs.layout import NET, OUTPUT, RECORD, SOLVER, SPEC, has_training
 from ul2q.runs.progress import read_progress
 from ul2q.runs.record import (
@@ -31,6 +31,7 @@ from ul2q.sweep.lock import locked
 from ul2q.sweep.plan import PlannedRun, SweepError
 from ul2q.sweep.results import write_results
 from ul2q.training.solver_file import make_plan
+from ul2q.training.trial import trial_note
 from ul2q.util.differences import differences
 from ul2q.util.input_file import require_folder
 from ul2q.util.output_file import new_folder, write_file
@@ -113,6 +114,8 @@ def run_sweep(
             if is_new:
                 shutil.rmtree(runs)
             raise
+        if (note := trial_note()) is not None:
+            print(note, file=stream, flush=True)
         write_file(runs / SPEC, spec.encode(), force=True)
         iterations = {run.name: run.solver.max_iter for run in plan}
         display = make_display(stream, runs, records, iterations)
@@ -216,7 +219,7 @@ def _prepare(run: PlannedRun, record: Record, runs: Path) -> None:
     folder = runs / run.name
     folder.mkdir(exist_ok=True)
     record.save(runs)
-    write_file(folder / NET, run.net_text.encode(), force=True)
+    write_file(folder / NET, text_bytes(run.net_text), force=True)
     solver = type(run.solver)()
     solver.CopyFrom(run.solver)
     solver.net = str(folder / NET)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ul2q.runs.log import label_of_test
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -49,3 +51,13 @@ class TrainResult:
     best: Best | None = None
     best_weights: Path | None = None
     stopped_early: str | None = None
+
+    def shown_tests(self) -> list[tuple[str, dict[str, float]]]:
+        """What a summary shows of the last test: a label for each net, with its outputs.
+
+        The first net, the one that counts, stands last, with its accuracy alone.
+        """
+        shown = [dict(outputs) for outputs in self.test]
+        if shown and self.accuracy is not None and self.accuracy in shown[0]:
+            shown[0] = {self.accuracy: shown[0][self.accuracy]}
+        return [(label_of_test(i, len(shown)), one) for i, one in enumerate(shown)][::-1]

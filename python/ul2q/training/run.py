@@ -24,6 +24,7 @@ from ul2q.training.loop import SolverLoop
 from ul2q.training.progress import Reporter
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
+from ul2q.training.trial import trial_note
 from ul2q.util.output_file import new_folder
 from ul2q.util.paths import StrPath, as_paths
 from ul2q.util.stopping import StopRequested, stop_on_signals
@@ -130,6 +131,8 @@ def train(
 def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
     """Do what `train` says, while no other process works in the run's folder."""
     run, snapshot = arguments.run, arguments.snapshot
+    if (note := trial_note()) is not None:
+        progress.note(note)
     if snapshot is None and not arguments.resume and run is not None:
         refuse_existing_logs(run)
     candidates = [snapshot_to_go_on_from(snapshot)] if snapshot is not None else []

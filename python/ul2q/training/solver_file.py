@@ -16,6 +16,7 @@ from ul2q.nets.solver_nets import resolve_nets, solver_nets
 from ul2q.runs.layout import snapshot_files
 from ul2q.training.solver_check import check_solver
 from ul2q.training.solver_settings import apply_settings, set_epochs
+from ul2q.training.trial import cut_short
 from ul2q.util.input_file import near_files
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def make_plan(
         settings: fields to change, each a KEY=VALUE; see `solver_settings.apply_settings`.
         epochs: the passes over the training data that max_iter is to make; None for max_iter.
 
+    UL2Q_MAX_ITER in the environment cuts the training short (`ul2q.training.trial`).
+
     Raises:
         FileNotFoundError: the solver file, a net, a weights file or a database is missing.
         PrototxtError: a file cannot be parsed, or lacks a field.
@@ -125,6 +128,7 @@ def make_plan(
     sources = [s for net, state in nets for s in data_layers.sources(net, state)]
     if epochs is not None:
         set_epochs(param, *nets[0], epochs)
+    cut_short(param)
     weights = tuple(Path(name.strip()) for entry in param.weights for name in entry.split(","))
     param.ClearField("weights")
     train_net = effective.net or effective.train_net
@@ -132,6 +136,8 @@ def make_plan(
     is_other_net = names & {"net", "train_net"} and "snapshot_prefix" not in names
     _place_snapshots(param, solver, run, name=Path(train_net).stem if is_other_net else None)
     effective.max_iter = param.max_iter
+    effective.ClearField("test_iter")
+    effective.test_iter.extend(param.test_iter)
     effective.snapshot_prefix = param.snapshot_prefix
     plan = Plan(
         param=param,

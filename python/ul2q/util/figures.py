@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 FORMATS = ("png", "svg")
 
@@ -32,6 +33,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PANEL = (3.2, 2.6)  # width and height in inches
 _TITLE_WIDTH = 46  # the most characters in a line
 _PIXELS_PER_INCH = 150
+_MARGIN = 0.04  # inches around a panel that stands alone
 
 
 class FiguresError(UserError, ValueError):
@@ -65,12 +67,13 @@ def check_figure(path: Path, *, force: bool) -> None:
     refuse_existing(path, force=force)
 
 
-def render(figure: Figure, kind: str) -> bytes:
+def render(figure: Figure, kind: str, *, part: Bbox | None = None) -> bytes:
     """A figure as a file's content; the same figure gives the same bytes.
 
     Args:
         figure: of matplotlib.
         kind: "png" or "svg".
+        part: of the figure, in inches; None for all of it.
     """
     from matplotlib import rc_context
 
@@ -81,8 +84,30 @@ def render(figure: Figure, kind: str) -> bytes:
     with rc_context(
         {"svg.hashsalt": "ul2q", "svg.fonttype": "none", "font.sans-serif": "DejaVu Sans"}
     ):
-        figure.savefig(content, format=kind, dpi=_PIXELS_PER_INCH, metadata=metadata)
+        figure.savefig(
+            content, format=kind, dpi=_PIXELS_PER_INCH, metadata=metadata, bbox_inches=part
+        )
     return content.getvalue()
+
+
+def render_panels(figure: Figure) -> list[bytes]:
+    """Each panel of a figure, with its title, labels and legend, as the content of an SVG file.
+
+    Args:
+        figure: of matplotlib, laid out; its layout engine is "none".
+    """
+    panels = list(figure.axes)
+    to_inches = figure.dpi_scale_trans.inverted()
+    contents = []
+    for panel in panels:
+        for axes in panels:
+            axes.set_visible(axes is panel)
+        box = panel.get_tightbbox()
+        part = None if box is None else box.transformed(to_inches).padded(_MARGIN)
+        contents.append(render(figure, "svg", part=part))
+    for axes in panels:
+        axes.set_visible(True)
+    return contents
 
 
 def write_figure(figure: Figure, path: Path, *, force: bool) -> None:

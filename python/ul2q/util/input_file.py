@@ -31,6 +31,31 @@ def require_file(path: Path, what: str, noun: str = "file") -> None:
     raise FileNotFoundError(f"{path}: no such {noun}{near_files(path) or f'; give {what}'}")
 
 
+def require_there(folder: Path, what: str) -> None:
+    """Refuse a path at which no folder stands.
+
+    Args:
+        folder: where the folder should be.
+        what: what is to be given, for the message, e.g. "the folder of a run".
+
+    Raises:
+        FileNotFoundError: there is nothing; the message offers the near names of its folder.
+        NotADirectoryError: there is a file.
+    """
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise NotADirectoryError(f"{folder} is a file; give {what}")
+    beside = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
+    near = offered(
+        [
+            str(folder.with_name(name))
+            for name in nearest(folder.name, (one.name for one in beside if one.is_dir()))
+        ]
+    )
+    raise FileNotFoundError(f"{folder}: no such folder{near or f'; give {what}'}")
+
+
 def near_files(path: Path) -> str:
     """`; did you mean …?` with the files beside a missing one that are called alike, or ""."""
     if not path.parent.is_dir():

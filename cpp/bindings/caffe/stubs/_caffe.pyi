@@ -155,6 +155,7 @@ class Layer:
 # Nets
 
 def _hdf5_weights(filename: _Path) -> list[str]: ...
+def _upgraded_net(net: caffe_pb2.NetParameter, name: str) -> tuple[bytes, str, bool]: ...
 
 class Net:
     @overload

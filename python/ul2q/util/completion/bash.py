@@ -68,8 +68,14 @@ def _values(command: Command) -> str:
     path = _path(command)
     lines = []
     for kind, reply in (("file", "-f"), ("folder", "-d")):
-        if flags := flags_of(command.options, lambda one, kind=kind: one.kind == kind):  # type: ignore[misc]
+        plain = [one for one in command.options if one.kind == kind and not one.choices]
+        if flags := [flag for one in plain for flag in one.flags]:
             lines.append(_case(path, flags, f'_{{prog}}_files {reply} "$current"'))
+    lines += [
+        _case(path, option.flags, _files("{prog}", option.choices))
+        for option in command.options
+        if option.kind == "file" and option.choices
+    ]
     lines += [
         _case(path, option.flags, _words(option.choices))
         for option in command.options
@@ -84,8 +90,14 @@ def _case(path: str, flags: Sequence[str], reply: str) -> str:
     return f"    {' | '.join(shlex.quote(f'{path} {flag}') for flag in flags)}) {reply}; return ;;"
 
 
-def _words(words: Sequence[str]) -> str:
-    return f'COMPREPLY=($(compgen -W {shlex.quote(" ".join(words))} -- "$current"))'
+def _words(words: Sequence[str], sign: str = "=") -> str:
+    return f'COMPREPLY{sign}($(compgen -W {shlex.quote(" ".join(words))} -- "$current"))'
+
+
+def _files(prog: str, names: Sequence[str]) -> str:
+    """Files, and names that may stand for one."""
+    files = f'_{prog}_files -f "$current"'
+    return f"{files}; {_words(names, '+=')}" if names else files
 
 
 def _command(prog: str, command: Command) -> str:
@@ -108,5 +120,5 @@ def _argument(prog: str, arguments: Sequence[Argument]) -> str:
         if argument.kind == "choice":
             return _words(argument.choices)
         if argument.kind in ("file", "folder"):
-            return f'_{prog}_files -f "$current"'
+            return _files(prog, [name for one in arguments for name in one.choices])
     return ":"

@@ -21,7 +21,8 @@ class Argument:
     Attributes:
         flags: of an option; () for an argument.
         kind: of its value.
-        choices: the values that there are, for the kind "choice".
+        choices: the values that there are, for the kind "choice"; of a file, names that may stand
+            for one.
         metavar: the value's name.
         help: what it is.
         repeats: whether it may be given again.
@@ -81,7 +82,7 @@ def _argument(action: argparse.Action) -> Argument:
     return Argument(
         flags=tuple(action.option_strings),
         kind=_kind(action),
-        choices=tuple(map(str, action.choices or ())),
+        choices=_choices(action),
         metavar=metavar,
         help=" ".join(text.split()),
         repeats=isinstance(action, argparse._AppendAction) or action.nargs in ("+", "*"),
@@ -95,13 +96,22 @@ def _kind(action: argparse.Action) -> Kind:
         return "choice"
     if _is_path(action.type):
         return "folder" if action.metavar == "DIR" else "file"
-    return "other"
+    return "choice" if _choices(action) else "other"
+
+
+def _choices(action: argparse.Action) -> tuple[str, ...]:
+    """An action's choices, or what the method `names` of its type gives."""
+    if action.choices is not None:
+        return tuple(map(str, action.choices))
+    names = getattr(action.type, "names", None)
+    return () if names is None else tuple(names())
 
 
 def _is_path(kind: object) -> bool:
     """Whether a value's type is a path, or a function that makes one."""
-    annotations = getattr(kind, "__annotations__", {})
-    return kind is Path or "Path" in str(annotations.get("return", ""))
+    called = (kind, vars(type(kind)).get("__call__"))  # a function, or what an object does
+    returned = [getattr(one, "__annotations__", {}).get("return", "") for one in called]
+    return kind is Path or any("Path" in str(one) for one in returned)
 
 
 def flags_of(arguments: Iterable[Argument], wanted: Callable[[Argument], bool]) -> list[str]:

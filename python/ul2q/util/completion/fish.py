@@ -46,7 +46,7 @@ def _complete(prog: str, command: Command) -> Iterator[str]:
         if kinds & {"file", "folder"}:
             yield f"{here} -F"
         for argument in command.arguments:
-            if argument.kind == "choice":
+            if argument.choices:
                 yield f"{here} -a {_quoted(' '.join(argument.choices))}"
     for option in command.options:
         yield f"{here}{_flags(option)}{_value(option)} -d {_quoted(option.help)}"
@@ -62,7 +62,9 @@ def _value(option: Argument) -> str:
     if option.kind == "choice":
         return f" -x -a {_quoted(' '.join(option.choices))}"
     folders = _quoted("(__fish_complete_directories)")
-    return {"none": "", "file": " -r -F", "folder": f" -x -a {folders}"}.get(option.kind, " -x")
+    names = f" -a {_quoted(' '.join(option.choices))}" if option.choices else ""
+    files = f" -r -F{names}"
+    return {"none": "", "file": files, "folder": f" -x -a {folders}"}.get(option.kind, " -x")
 
 
 def _quoted(text: str) -> str:

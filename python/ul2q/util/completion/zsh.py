@@ -78,7 +78,8 @@ def _option(option: Argument) -> Iterator[str]:
     for flag in option.flags:
         # --option VALUE and --option=VALUE
         sign = "=" if flag.startswith("--") and option.kind != "none" else ""
-        value = "" if option.kind == "none" else f":{_metavar(option)}:{_action(option)}"
+        action = _action(option).replace(":", r"\:")  # another value would stand behind a colon
+        value = "" if option.kind == "none" else f":{_metavar(option)}:{action}"
         yield _quoted(f"{others}{star}{flag}{sign}[{text}]{value}")
 
 
@@ -92,8 +93,11 @@ def _metavar(argument: Argument) -> str:
 
 
 def _action(argument: Argument) -> str:
+    words = f"({' '.join(argument.choices)})"
     if argument.kind == "choice":
-        return f"({' '.join(argument.choices)})"
+        return words
+    if argument.choices:
+        return f'{{_alternative "files:file:_files" "names:name:{words}"}}'
     return {"file": "_files", "folder": "_files -/"}.get(argument.kind, " ")
 
 
