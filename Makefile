@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help train test check-docs lint architecture build build-tests bench bench-environment bench-architectures bench-inference bench-inference-environment bench-layers bench-nets bench-transform nets sanitize \
-  cuda test-gpu test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
+  cuda test-gpu test-runtimes test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -136,6 +136,13 @@ GPU_TESTS := tests/caffe/gpu
 BINDING_TESTS := tests/layers tests/caffe $(addprefix --ignore=tests/caffe/test_,bvlc.py caffe_edit.py caffe_patches.py caffe_tool.py \
   determinism.py pycaffe_docs.py pycaffe_files.py pycaffe_types.py)
 CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)
+
+RUNTIMES := build/runtimes
+RUNTIME_PACKAGES := openvino==2026.4.1 'opencv-python-headless<5' qonnx==1.0.0
+test-runtimes: build ## what OpenVINO, OpenCV and qonnx compute with what is exported; in an environment of their own
+	@if [ "$$(cat $(RUNTIMES)/installed 2>/dev/null)" != "$(RUNTIME_PACKAGES)" ]; then \
+	  $(BIN)/python -m pip install --quiet --upgrade --target $(RUNTIMES) $(RUNTIME_PACKAGES); echo "$(RUNTIME_PACKAGES)" > $(RUNTIMES)/installed; fi
+	PYTHONPATH=$(CURDIR)/$(RUNTIMES) $(BIN)/pytest tests/deploy/runtimes
 
 SANITIZE := build/sanitize
 SANITIZED_TESTS := $(BINDING_TESTS) tests/test_statistics.py tests/training/test_snapshots.py

@@ -42,7 +42,7 @@ def write(files: tuple[Path, Path], output: Path, **options: Any) -> Export:
     return export(files[0], files[1], output, **options)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["onnx", "caffe", "npz"])
 def test_what_is_written_is_compared_with_caffe(
     target: str, files: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ul2q.deploy.quantized import QuantizedTensor
 from ul2q.deploy.targets.onnx.builder import Builder
@@ -13,12 +13,16 @@ from ul2q.deploy.targets.onnx.weights import WeightWriter
 from ul2q.deploy.targets.target import TargetOptions, Written, needed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from ul2q.deploy.graph import Graph
+    from ul2q.deploy.graph import Graph, Node
+    from ul2q.deploy.ops import Op
+    from ul2q.deploy.targets.onnx.translation import Writer
+
+_Writer = TypeVar("_Writer", bound="Writer")
 
 NAME = "onnx"
 SUMMARY = "for onnxruntime, OpenVINO, OpenCV: weights of true size"
@@ -35,11 +39,27 @@ def write(graph: Graph, output: Path, options: TargetOptions) -> Written:
 
 def make_model(graph: Graph, options: TargetOptions) -> Any:
     """The onnx.ModelProto of a graph."""
+    return translated(graph, lambda builder: WeightWriter(builder, options))[0]
+
+
+def translated(
+    graph: Graph,
+    make_writer: Callable[[Builder], _Writer],
+    others: Mapping[type[Op], Callable[[Any, Node, Translation], None]] | None = None,
+) -> tuple[Any, _Writer]:
+    """The onnx.ModelProto of a graph, and what has written its weights.
+
+    Args:
+        graph: of the net.
+        make_writer: of weights.
+        others: translations of operations that take the place of those in `operators`.
+    """
     builder = Builder(graph)
-    translation = Translation(builder, WeightWriter(builder, options))
+    writer = make_writer(builder)
+    translation = Translation(builder, writer)
     for node in graph.nodes:
-        translate(node.op, node, translation)
-    return builder.model(metadata(graph), version("ul2q"))
+        (others or {}).get(type(node.op), translate)(node.op, node, translation)
+    return builder.model(metadata(graph), version("ul2q")), writer
 
 
 def metadata(graph: Graph) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 | form | stored as | decoded by |
 |---|---|---|
-| planes | bit planes in uint8 | BitShift, BitwiseAnd, ReduceSum, and then as uint2 |
+| planes | bit planes in uint8 | BitwiseAnd, Mul, ReduceSum, and then as uint2 |
+| multiplied planes | the same, above 8 bits | BitwiseAnd, Mul, ReduceSum, Mul, Add |
 | uint2 | UINT2 | Gather from a code book of int8, DequantizeLinear |
 | uint4 | UINT4 | DequantizeLinear, Add |
 | int8 | INT8 | DequantizeLinear |
@@ -53,7 +54,7 @@ class WeightWriter:
 
 
 def form_of(weight: QuantizedTensor, options: TargetOptions) -> str:
-    """The form in which weights are stored: planes, uint2, uint4, int8 or float."""
+    """The form in which weights are stored, one of the table above."""
     bits, form = weight.bits, options.form
     if form == "auto":
         if options.runtime in ("opencv", "any"):
@@ -62,38 +63,48 @@ def form_of(weight: QuantizedTensor, options: TargetOptions) -> str:
             form = "uint" if bits == 4 else "int8" if bits == 8 else "planes"
     if form == "uint":
         form = "uint2" if bits <= 2 else "uint4" if bits <= 4 else "int8"
+    if form == "planes" and bits > 8:
+        return "multiplied planes"
     if form == "int8" and np.abs(integer_form(weight).book).max() > 128:
         return "float"  # more than 8 bits
     return form
 
 
 def _planes(builder: Builder, weight: QuantizedTensor, name: str) -> str:
-    """From bit planes; codes of more than 8 bits have no code book and are multiplied as floats."""
+    return _from_book(builder, weight, _codes_of_planes(builder, weight, name), name)
+
+
+def _multiplied_planes(builder: Builder, weight: QuantizedTensor, name: str) -> str:
+    form = unsigned_form(weight)
+    codes = _codes_of_planes(builder, weight, name)
+    floats = builder.add("Cast", [codes], to=builder.onnx.TensorProto.FLOAT)
+    scale = builder.constant(form.scale, f"{name}.scale")
+    shift = builder.constant(form.shift, f"{name}.shift")
+    return builder.add("Add", [builder.add("Mul", [floats, scale]), shift], builder.fresh(name))
+
+
+def _codes_of_planes(builder: Builder, weight: QuantizedTensor, name: str) -> str:
+    """The codes as int32, from bit planes.
+
+    Not by BitShift, which OpenVINO 2026.4 computes wrongly, without a word, unless it can do so
+    while it compiles the model.
+    """
     bits, size = weight.bits, weight.codes.size
     add, onnx = builder.add, builder.onnx.TensorProto
     builder.require(18)
     planes = builder.constant(bit_planes(weight.unsigned, bits)[:, :, None], f"{name}.planes")
-    positions = builder.constant(np.arange(8, dtype=np.uint8)[None, None], "bit_positions")
-    one = builder.constant(np.array(1, np.uint8), "uint8(1)")
-    shifted = add("BitShift", [planes, positions], direction="RIGHT")
-    bit = add("Cast", [add("BitwiseAnd", [shifted, one])], to=onnx.INT32)
-    if bits > 1:
-        powers = builder.constant(
-            (1 << np.arange(bits, dtype=np.int32))[:, None, None], f"powers_of_two.{bits}"
-        )
-        bit = add("ReduceSum", [add("Mul", [bit, powers]), builder.numbers([0])], keepdims=0)
-    codes = add("Reshape", [bit, builder.numbers([-1])])
+    masks = 1 << np.arange(8)
+    bit = add("BitwiseAnd", [planes, builder.constant(masks.astype(np.uint8), "bit_masks")])
+    # What bit p of a byte adds to a code if the byte is of plane j: 2^j, and it counts 2^p.
+    worth = (1 << np.arange(bits))[:, None, None] / masks
+    factors = builder.constant(worth.astype(np.float32), f"worth_of_bits.{bits}")
+    added = add("Mul", [add("Cast", [bit], to=onnx.FLOAT), factors])
+    codes = add("ReduceSum", [added, builder.numbers([0])], keepdims=0)
+    codes = add("Reshape", [add("Cast", [codes], to=onnx.INT32), builder.numbers([-1])])
     if size % 8:
         bounds = [builder.numbers(v) for v in ([0], [size], [0])]
         codes = add("Slice", [codes, *bounds])
-    codes = add("Reshape", [codes, builder.numbers(weight.shape)])
-    if bits > 8:
-        form = unsigned_form(weight)
-        scale = builder.constant(form.scale, f"{name}.scale")
-        shift = builder.constant(form.shift, f"{name}.shift")
-        values = add("Mul", [add("Cast", [codes], to=onnx.FLOAT), scale])
-        return add("Add", [values, shift], builder.fresh(name))
-    return _from_book(builder, weight, codes, name)
+    return add("Reshape", [codes, builder.numbers(weight.shape)])
 
 
 def _uint2(builder: Builder, weight: QuantizedTensor, name: str) -> str:
@@ -120,6 +131,7 @@ def _int8(builder: Builder, weight: QuantizedTensor, name: str) -> str:
 
 _WRITERS: dict[str, Callable[[Builder, QuantizedTensor, str], str]] = {
     "planes": _planes,
+    "multiplied planes": _multiplied_planes,
     "uint2": _uint2,
     "uint4": _uint4,
     "int8": _int8,
