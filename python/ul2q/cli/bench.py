@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import print_table, prototxt, warnings_on_stderr
+from ul2q.cli.common import NET, OR_RUN, print_table, warnings_on_stderr, weights_file
 
 if TYPE_CHECKING:
     import argparse
@@ -27,8 +27,8 @@ def add_parser(commands: Commands) -> None:
         "ul2q bench deploy_2bit.prototxt net.caffemodel",
         "ul2q bench deploy_2bit.prototxt net.caffemodel --batch 1,8,64 --threads 1",
     )
-    parser.add_argument("net", metavar="NET", type=prototxt, help="the net that is deployed")
-    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help="its .caffemodel")
+    parser.add_argument("net", metavar="NET", type=NET, help="the net that is deployed")
+    parser.add_argument("weights", metavar="WEIGHTS", type=Path, help=f"its .caffemodel{OR_RUN}")
     parser.add_argument(
         "--batch",
         metavar="N,…",
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ul2q.runtime.timing import time_model
 
     with warnings_on_stderr():
-        model = compile_net(arguments.net, arguments.weights)
+        model = compile_net(arguments.net, weights_file(arguments.weights))
     if arguments.steps:
         print(f"{model!r}\n")
     rows = []
