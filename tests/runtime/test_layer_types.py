@@ -25,7 +25,7 @@ def test_gives_what_caffe_gives_or_refuses(case: Case) -> None:
         model = ul2q.compile(net)
     except ModelError as error:
         assert "runtime" in str(error) or "axis of the batch" in str(error)
-        assert any(layer.name in str(error) for layer in net.layers) or "axis" in str(error)
+        assert "'q'" in str(error) or "axis" in str(error)
         return
     assert not case.name.startswith(REFUSED)
     assert_near(model(values), want, 1e-4)

@@ -36,7 +36,8 @@ class ConvolutionStep : public Step {
 
   explicit ConvolutionStep(const ConvolutionPlan& plan)
       : ConvolutionStep(
-            plan, WithoutGroups(*plan.convolution, plan.from.image.channels)) {}
+            plan, WithoutGroups(*plan.convolution, plan.from.image.channels,
+                                kReadsCodes)) {}
 
   void Run(const Block& block) const override {
     // Rows in blocks where the items alone are too few for the threads.
@@ -192,7 +193,8 @@ class ConvolutionStep : public Step {
 
 }  // namespace
 
-Weights WithoutGroups(const Convolution& convolution, std::int64_t channels) {
+Weights WithoutGroups(const Convolution& convolution, std::int64_t channels,
+                      bool as_integers) {
   if (convolution.group == 1) {
     return convolution.weights;
   }
@@ -200,7 +202,18 @@ Weights WithoutGroups(const Convolution& convolution, std::int64_t channels) {
       convolution.kernel.height * convolution.kernel.width;
   const std::int64_t of_group = channels / convolution.group * places;
   const std::int64_t outputs_of_group = convolution.outputs / convolution.group;
-  Weights dense = convolution.weights;
+  Weights grouped = convolution.weights;
+  if (!as_integers && grouped.are_integers()) {
+    // The integer 0 need not stand for 0.
+    for (std::int64_t n = 0; n < convolution.outputs; ++n) {
+      for (std::int64_t k = 0; k < of_group; ++k) {
+        grouped.values.push_back(
+            static_cast<float>(grouped.Value(n, k, of_group)));
+      }
+    }
+    grouped.integers.clear();
+  }
+  Weights dense = grouped;
   const auto spread = [&](auto& from, auto& to) {
     if (from.empty()) {
       return;
@@ -212,8 +225,8 @@ Weights WithoutGroups(const Convolution& convolution, std::int64_t channels) {
           to.begin() + n * channels * places + n / outputs_of_group * of_group);
     }
   };
-  spread(convolution.weights.integers, dense.integers);
-  spread(convolution.weights.values, dense.values);
+  spread(grouped.integers, dense.integers);
+  spread(grouped.values, dense.values);
   return dense;
 }
 

@@ -34,8 +34,10 @@ std::unique_ptr<Step> MakeConvolution(const ConvolutionPlan& plan);
 /// One in 3 × 3 pixels by Winograd's way.
 std::unique_ptr<Step> MakeWinogradConvolution(const ConvolutionPlan& plan);
 
-/// The weights with zeros between groups: N × C × height × width.
-Weights WithoutGroups(const Convolution& convolution, std::int64_t channels);
+/// The weights with zeros between groups: N × C × height × width. Integers stay
+/// integers where that is asked for; their shifts must be 0 then.
+Weights WithoutGroups(const Convolution& convolution, std::int64_t channels,
+                      bool as_integers);
 
 }  // namespace runtime
 }  // namespace ul2q
