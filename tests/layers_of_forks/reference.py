@@ -20,7 +20,8 @@ def normalize(x: Array, scale: Array, *, across_spatial: bool, eps: float = 1e-1
     """SSD's Normalize; `scale` is one number, or one a channel."""
     axes = tuple(range(1, x.ndim)) if across_spatial else (1,)
     norm = np.sqrt(eps + np.square(x).sum(axes, keepdims=True))
-    return x / norm * scale.reshape(1, -1, *[1] * (x.ndim - 2))
+    normed: Array = x / norm * scale.reshape(1, -1, *[1] * (x.ndim - 2))
+    return normed
 
 
 def batch_norm(x: Array, mean: Array, variance: Array, eps: float) -> Array:
@@ -64,7 +65,7 @@ def interp(x: Array, height: int, width: int) -> Array:
     """Bilinear, the corners being the same."""
 
     def places(size: int, out: int) -> Array:
-        return np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
+        return np.arange(out, dtype=np.float64) * ((size - 1) / (out - 1) if out > 1 else 0.0)
 
     rows, columns = places(x.shape[2], height), places(x.shape[3], width)
     out = np.empty((*x.shape[:2], height, width))

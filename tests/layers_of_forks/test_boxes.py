@@ -153,14 +153,14 @@ def multibox_loss(locations: Array, scores: Array, prior: Array, kind: str, rati
         match = np.full(len(boxes), -1)
         free = table.copy()
         for _ in objects:
-            i, k = np.unravel_index(free.argmax(), free.shape)
-            match[i] = k
-            free[i], free[:, k] = -1, -1
+            best, k = np.unravel_index(free.argmax(), free.shape)
+            match[best] = k
+            free[best], free[:, k] = -1, -1
         for i in range(len(boxes)):
             if match[i] < 0 and objects and table[i].max() >= 0.5:
-                match[i] = table[i].argmax()
+                match[i] = int(table[i].argmax())
         positive = np.flatnonzero(match >= 0)
-        for i in positive:
+        for i in positive.tolist():
             row = objects[match[i]]
             target = reference.encode(row[3:7], boxes[i], variances[i], kind)
             loss += reference.smooth_l1(locations[image, i] - target, 1).sum()

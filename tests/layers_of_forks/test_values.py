@@ -47,7 +47,7 @@ def run(kind: str, fields: str, *bottoms: Array, phase: int = caffe.TEST) -> Any
 
 
 def values(kind: str, fields: str, *bottoms: Array) -> Array:
-    return run(kind, fields, *bottoms).blobs["y"].data.astype(np.float64)
+    return np.asarray(run(kind, fields, *bottoms).blobs["y"].data, np.float64)
 
 
 def close(actual: Array, expected: Array) -> None:
@@ -99,7 +99,7 @@ def test_normalize(across: bool, shared: bool) -> None:
         scale.data[...] = np.arange(1, 6)
         net.forward()
     expected = reference.normalize(x, scale.data.astype(np.float64), across_spatial=across)
-    close(net.blobs["y"].data, expected)
+    close(np.asarray(net.blobs["y"].data, np.float64), expected)
 
 
 def test_segnets_bn() -> None:
@@ -179,7 +179,7 @@ def test_upsample_puts_back_what_was_pooled(size: tuple[int, int], options: str)
             part = x[:, :, i : i + 2, j : j + 2]
             largest = part == part.max((2, 3), keepdims=True)
             expected[:, :, i : i + 2, j : j + 2] = part * largest
-    close(net.blobs["y"].data, expected)
+    close(np.asarray(net.blobs["y"].data, np.float64), expected)
 
 
 @pytest.mark.parametrize("size", [(9, 13), (3, 4), (1, 1), (5, 7), (2, 20)])

@@ -32,7 +32,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--batch",
         metavar="N,…",
-        type=lambda text: [int(size) for size in text.split(",")],
+        type=batch_sizes,
         default=[1, 100],
         help="items a call (default: 1,100)",
     )
@@ -47,6 +47,14 @@ def add_parser(commands: Commands) -> None:
         help="how long each batch size is timed (default: %(default)g)",
     )
     parser.add_argument("--steps", action="store_true", help="tell what is computed, too")
+
+
+def batch_sizes(text: str) -> list[int]:
+    """The type of `--batch`: whole numbers from 1 on, between commas."""
+    sizes = [int(size) for size in text.split(",")]
+    if min(sizes) < 1:
+        raise ValueError(text)
+    return sizes
 
 
 def run(arguments: argparse.Namespace) -> None:
