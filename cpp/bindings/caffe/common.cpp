@@ -30,10 +30,11 @@ void BindCommon(py::module_* m) {
   m->def("layer_type_list", &LayerRegistry<Dtype>::LayerTypeList,
          "The layer types that a prototxt can name.");
 
-  m->def("_without_harmless_fields", &WithoutHarmlessFields, py::arg("text"),
-         py::arg("is_solver"),
-         "A prototxt with spaces in the place of other Caffes' fields that nets "
-         "compute the same without; a warning names them.");
+  m->def(
+      "_without_harmless_fields", &WithoutHarmlessFields, py::arg("text"),
+      py::arg("is_solver"),
+      "A prototxt with spaces in the place of other Caffes' fields that nets "
+      "compute the same without; a warning names them.");
   m->def("_about_fork_field", &AboutForkField, py::arg("type"), py::arg("name"),
          "Which other Caffe has a field that this one lacks, and what to do.");
 

@@ -356,8 +356,8 @@ std::string WithoutHarmlessFields(const std::string& text,
     FirstError error;
     google::protobuf::TextFormat::Parser parser;
     parser.RecordErrorsTo(&error);
-    is_done = parser.Parse(&stream, message) ||
-              !DropHarmless(error, &left, &dropped);
+    is_done =
+        parser.Parse(&stream, message) || !DropHarmless(error, &left, &dropped);
   }
   if (!dropped.empty()) {
     LOG(WARNING) << "Left out, as nets compute the same without: "
