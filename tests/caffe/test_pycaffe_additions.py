@@ -213,7 +213,7 @@ layer { name: "sum" type: "Reduction" bottom: "c" top: "sum" }
 layer { name: "q" type: "QuantizedActivation" bottom: "sum" top: "q"
   quantization_param { activation { bits: 8 } } }
 layer { name: "e" type: "Silence" bottom: "d1" bottom: "d2" }
-layer { name: "b" type: "Python" top: "p" python_param { module: "table_layers" layer: "Two" } }
+layer { name: "p" type: "Python" top: "p" python_param { module: "table_layers" layer: "Two" } }
 """
 
 # The rows of its table, in cells.
@@ -227,7 +227,7 @@ ROWS = [
     ["sum", "Reduction", "sum", "scalar", "", ""],
     ["q", "QuantizedActivation", "q", "scalar", "4", "8"],
     ["e", "Silence", "", "", "", ""],
-    ["b", "Python", "p", "2", "3", ""],  # a name that another layer has, too
+    ["p", "Python", "p", "2", "3", ""],
 ]
 
 

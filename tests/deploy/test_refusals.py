@@ -8,6 +8,7 @@ import caffe
 import numpy as np
 import pytest
 
+from tests.deploy.trained import bundled, inputs_of
 from tests.small_nets import inputs
 from ul2q.deploy import DeployError, lower
 from ul2q.errors import UserError
@@ -96,3 +97,16 @@ def test_wrong_inputs_are_told() -> None:
     with pytest.raises(DeployError, match="shape 2×4; must be 2×4×6×6"):
         graph.run({"x": np.zeros((2, 4))})
     assert "ip     InnerProduct  2×2     290         float  1.2" in repr(graph)
+
+
+def test_blobs_that_are_asked_for() -> None:
+    net = bundled("lenet", weight_bits=2)
+    values = inputs_of(net)
+    net.forward(**values)
+    graph = lower(net, outputs=("ip1", "prob"))
+    assert graph.outputs == ("ip1", "prob")
+    got = graph.run(values)
+    for name in graph.outputs:
+        np.testing.assert_allclose(got[name], net.blobs[name].data, atol=1e-5)
+    with pytest.raises(DeployError, match=r"no blob 'ip9'.*'ip1'"):
+        lower(net, outputs=("ip9",))

@@ -13,7 +13,13 @@ import pytest
 
 from tests.processes import run_python
 from tests.small_nets import one_layer_net
-from ul2q import quantize
+from ul2q import (
+    NetQuantization,
+    gather_activation_averages,
+    prototxt_path,
+    quantize,
+    quantize_net,
+)
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "layers.md").read_text(encoding="utf-8")
 
@@ -63,9 +69,24 @@ def test_the_documented_net_runs_as_documented(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text(blocks["prototxt"], encoding="utf-8")
     run = run_python("-W", "error", "-c", blocks["python"], cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    net = caffe.Net(
-        tmp_path / "net.prototxt", caffe.TEST, weights=tmp_path / "calibrated.caffemodel"
+    options = NetQuantization(weight_bits=2, activation_bits=8)
+    lenet = quantize_net(prototxt_path("lenet/deploy_float.prototxt"), options)
+    calibrated = caffe.Net.from_proto(
+        lenet.text, caffe.TEST, weights=tmp_path / "calibrated.caffemodel"
     )
+    kept = [
+        calibrated.params[layer.param.name]
+        for layer in calibrated.layers
+        if layer.type == "QuantizedActivation"
+    ]
+    assert len(kept) == 3
+    for _, gathered in kept:
+        assert gathered.data[0] == pytest.approx(1 - 0.95**10, rel=1e-4)
+
+    net = caffe.Net(tmp_path / "net.prototxt", caffe.TEST)
+    random = np.random.default_rng(1)
+    batches = ({"data": random.random((8, 1, 28, 28))} for _ in range(10))
+    gather_activation_averages(net, batches)
     averages, weight = (blob.data for blob in net.params["relu1_q"])
     assert weight[0] == pytest.approx(1 - 0.95**10, rel=1e-4)
     net.blobs["data"].data[...] = np.random.default_rng(2).random((8, 1, 28, 28))

@@ -587,7 +587,7 @@ def test_bad_files_are_named(workspace: Workspace, solver: str, net: str, words:
 
 @pytest.mark.usefixtures("workspace")
 def test_a_binary_solver_is_named() -> None:
-    Path("solver.prototxt").write_bytes(b"net: \xff")
+    Path("solver.prototxt").write_bytes(b"net: \xff\x00")
     with pytest.raises(UserError, match=r"solver\.prototxt: not a text file \(byte 5"):
         train(Path("solver.prototxt"))
 

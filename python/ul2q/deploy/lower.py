@@ -25,6 +25,8 @@ from ul2q.nets.prototxt import read_net
 from ul2q.util.near_names import near_names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from caffe._caffe import Layer, QuantizedBlob
 
     from ul2q.deploy.ops import Shape
@@ -33,7 +35,13 @@ if TYPE_CHECKING:
 _DEPLOY = "`ul2q deploy-net` leaves out what only training and testing need"
 
 
-def lower(net: caffe.Net | StrPath, weights: StrPath | None = None, *, fold: bool = True) -> Graph:
+def lower(
+    net: caffe.Net | StrPath,
+    weights: StrPath | None = None,
+    *,
+    fold: bool = True,
+    outputs: Sequence[str] | None = None,
+) -> Graph:
     """The graph of a net in phase TEST.
 
     Codes, scales and shifts are those that the layers compute with.
@@ -42,6 +50,7 @@ def lower(net: caffe.Net | StrPath, weights: StrPath | None = None, *, fold: boo
         net: a net with its weights, or the prototxt of one that is deployed.
         weights: the .caffemodel or .caffemodel.h5 for a prototxt; the net's own for a net.
         fold: let weights and biases take up the BatchNorm, Scale and Bias layers behind them.
+        outputs: the blobs that are asked for; None for those of the net that no layer reads.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -55,8 +64,8 @@ def lower(net: caffe.Net | StrPath, weights: StrPath | None = None, *, fold: boo
             raise DeployError("the net has its weights; give weights with a prototxt only")
         if layer := weights_not_finite(net):
             raise DeployError(f"the weights of layer {layer!r} hold NaN or infinity")
-        return graph_of(net, fold=fold)
-    return graph_of(build(net, weights), fold=fold)
+        return graph_of(net, fold=fold, outputs=outputs)
+    return graph_of(build(net, weights), fold=fold, outputs=outputs)
 
 
 def build(path: StrPath, weights: StrPath | None) -> caffe.Net:
@@ -77,9 +86,9 @@ def build(path: StrPath, weights: StrPath | None) -> caffe.Net:
     return net
 
 
-def graph_of(net: caffe.Net, *, fold: bool) -> Graph:
-    """The graph of a net whose weights are finite."""
-    graph = _graph(net)
+def graph_of(net: caffe.Net, *, fold: bool, outputs: Sequence[str] | None = None) -> Graph:
+    """The graph of a net whose weights are finite; the rest is as of `lower`."""
+    graph = _graph(net, net.outputs if outputs is None else outputs)
     return fold_graph(graph) if fold else graph
 
 
@@ -117,7 +126,7 @@ class _Tensors:
         return name
 
 
-def _graph(net: caffe.Net) -> Graph:
+def _graph(net: caffe.Net, asked: Sequence[str]) -> Graph:
     layers = [_source(net, index) for index in range(len(net.layers))]
     tops = [list(net.top_names[layer.name]) for layer in layers]
     tensors = _Tensors(layers, tops)
@@ -143,7 +152,10 @@ def _graph(net: caffe.Net) -> Graph:
                 tensors.shapes[made[0]] = layer.tops[0]
             nodes.append(Node(name, op, read, tuple(made), layer.param.type))
             read = tuple(made)
-    outputs = [_output(blob, tensors, nodes) for blob in net.outputs]
+    if missing := [blob for blob in asked if blob not in tensors.current]:
+        known = near_names(missing[0], tensors.current)
+        raise DeployError(f"there is no blob {missing[0]!r} to ask for{known}")
+    outputs = [_output(blob, tensors, nodes) for blob in asked]
     return Graph(net.name or "net", tuple(inputs), tuple(outputs), tuple(nodes), tensors.shapes)
 
 

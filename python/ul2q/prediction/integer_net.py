@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,9 +27,8 @@ class IntegerNet:
         """
         self._classes = net.classes
         self._ranking, self._output = net.ranking, net.output
-        graph = lower(net.net)
-        outputs = tuple(dict.fromkeys((self._ranking, self._output)))
-        self._model = compile_net(replace(graph, outputs=outputs))
+        graph = lower(net.net, outputs=tuple(dict.fromkeys((self._ranking, self._output))))
+        self._model = compile_net(graph)
 
     @property
     def classes(self) -> int:

@@ -46,14 +46,14 @@ def write(graph: Graph, output: Path, _: TargetOptions) -> Written:
     for node in graph.nodes:
         layer = net.layer.add(name=node.name, bottom=node.inputs, top=node.outputs)
         blobs = translate(node.op, node, layer)
-        if not blobs:
-            continue
+        # As in Caffe's own files, layers without blobs are there, too: one of none is refused.
         stored = model.layer.add(name=node.name, type=layer.type)
         for values in blobs:
             blob = stored.blobs.add()
             blob.shape.dim.extend(values.shape)
             blob.data.extend(values.ravel().tolist())
-        sizes.append((node.name, stored.ByteSize()))
+        if blobs:
+            sizes.append((node.name, stored.ByteSize()))
     text = text_format.MessageToString(net)
     return Written({output: text.encode(), weights: model.SerializeToString()}, sizes)
 
