@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import caffe
 import numpy as np
@@ -11,17 +10,18 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared/wild/ultra-light-face"
+from tests.wild_nets import wild
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NETS = ("slim-320", "RFB-320")
 
 
 @pytest.fixture(params=NETS)
 def path(request: pytest.FixtureRequest) -> Path:
     """A net's prototxt; its weights lie beside it."""
-    net: Path = FOLDER / f"{request.param}.prototxt"
-    if not net.is_file():
-        pytest.skip(f"{net} is not there")
-    return net
+    return wild(f"ultra-light-face/{request.param}.prototxt")
 
 
 def image() -> Any:
