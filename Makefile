@@ -20,7 +20,7 @@ CMAKE := CMAKE_ARGS='$(CMAKE_ARGS) -DUL2Q_WERROR=ON'
 DEBIAN_PACKAGES := \
   g++ cmake ninja-build patch python3 python3-dev python3-venv \
   libboost-dev libboost-thread-dev libboost-filesystem-dev libboost-context-dev libprotobuf-dev protobuf-compiler \
-  libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libleveldb-dev libopenblas-openmp-dev libjpeg62-turbo-dev libpng-dev \
+  libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libleveldb-dev libopenblas-openmp-dev libjpeg-dev libpng-dev \
   libhwy-dev libdnnl-dev libgtest-dev dataset-fashion-mnist
 
 # What `make train` works on.
