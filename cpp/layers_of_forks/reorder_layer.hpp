@@ -14,8 +14,8 @@ struct AxisOrder {
   static constexpr int kMost = 8;
 
   int axes = 0;
-  std::int64_t sizes[kMost];    ///< of the top's axes
-  std::int64_t strides[kMost];  ///< of the same axes, in the bottom
+  std::int64_t sizes[kMost] = {};    ///< of the top's axes
+  std::int64_t strides[kMost] = {};  ///< of the same axes, in the bottom
 
   /// `shape` of the bottom; axis i of the top is its axis order[i].
   AxisOrder(const std::vector<int>& shape, const std::vector<int>& order);
