@@ -23,24 +23,10 @@ def translate(_: ops.Op, node: Node, __: Translation) -> None:
 
 
 @translate.register(ops.Convolution)
-def _(op: ops.Convolution, node: Node, to: Translation) -> None:
-    to.add(
-        "Conv",
-        [*node.inputs, to.weight(node, "weight"), *to.biases(node)],
-        node.outputs[0],
-        name=node.name,
-        kernel_shape=list(op.kernel),
-        strides=list(op.stride),
-        pads=[*op.pad, *op.pad],
-        dilations=list(op.dilation),
-        group=op.group,
-    )
-
-
 @translate.register(ops.Deconvolution)
-def _(op: ops.Deconvolution, node: Node, to: Translation) -> None:
+def _(op: ops.Convolution | ops.Deconvolution, node: Node, to: Translation) -> None:
     to.add(
-        "ConvTranspose",
+        "Conv" if isinstance(op, ops.Convolution) else "ConvTranspose",
         [*node.inputs, to.weight(node, "weight"), *to.biases(node)],
         node.outputs[0],
         name=node.name,
