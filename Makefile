@@ -73,9 +73,12 @@ nets: build ## write the nets of prototxt/ that follow from the float ones
 architecture: ## draw docs/architecture.svg from the tree
 	$(PYTHON) -m dev.architecture
 
+# Each test computes on as many threads as there are processors; two at a time fill the gaps.
+TEST_PROCESSES := 2
+
 test: build-tests lint ## lint, C++ tests, Python tests
-	cd build/cmake && ctest --output-on-failure
-	$(BIN)/pytest
+	cd build/cmake && ctest --output-on-failure --parallel $(TEST_PROCESSES)
+	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 check-docs: build ## do README.md and every page of docs/ in order, as a reader does, in a fresh clone
 	@$(BIN)/python -m dev.walk_docs
