@@ -28,7 +28,6 @@ def write_files(name: str, folder: Path) -> None:
     BatchNorm's averages are those of two batches, so that numbers keep their size from layer to
     layer.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
     caffe.set_random_seed(1)
     net = caffe.Net.from_proto(architecture(name, 4), caffe.TRAIN)

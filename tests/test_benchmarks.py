@@ -171,14 +171,14 @@ def test_what_was_measured_is_not_measured_again(
 
     monkeypatch.setattr(architectures, "RESULTS", file)
     monkeypatch.setattr(architectures, "write_files", start)
-    architectures.measure("MTCNN det1", ["test 1"], 1, again=False)
+    architectures.measure("MTCNN det1", ["test 1"], ["whole", "layers"], 1, again=False)
     for net, tasks, again in (
         ("MTCNN det1", ["test 1"], True),
         ("MTCNN det1", ["test 1", "train 1"], False),
         ("Slim-320", ["test 1"], False),
     ):
         with pytest.raises(StartedError):
-            architectures.measure(net, tasks, 1, again=again)
+            architectures.measure(net, tasks, ["layers"], 1, again=again)
 
 
 def test_a_step_is_a_layer_with_those_in_place_behind_it(worker: Any) -> None:
