@@ -187,12 +187,13 @@ def test_a_stop_without_a_snapshot_is_an_error(workspace: Workspace) -> None:
 
 
 def test_weights_that_have_diverged_are_no_snapshot(workspace: Workspace) -> None:
-    shift = (
-        'layer { name: "log" type: "Power" bottom: "drop" top: "log" power_param { shift: nan } }'
+    root = (
+        'layer { name: "log" type: "Power" bottom: "drop" top: "log" '
+        "power_param { scale: 0 shift: -1 power: 0.5 } }"
     )
     workspace.net(
         ('bottom: "drop"', 'bottom: "log"'),
-        ('layer { name: "loss"', f'{shift} layer {{ name: "loss"'),
+        ('layer { name: "loss"', f'{root} layer {{ name: "loss"'),
     )
     with pytest.raises(TrainingError, match="loss is nan"):
         train(workspace.solver(snapshot=1, test_iter=None, test_interval=None), run=Path("run"))
