@@ -24,6 +24,8 @@ GOALS = {
     ("train 16", BVLC): 0.5,
 }
 WHOLE, LAYERS = "whole", "layers"
+# The engine leaves them to BVLC's code, so both contestants run the same, and ratios are noise.
+SAME = frozenset({"Concat", "Reduction", "Split"})
 
 Result = dict[str, Any]  # a line of the results
 Key = tuple[str, str, str]
@@ -97,12 +99,13 @@ def goals(results: list[Result]) -> str:
 
 
 def _profiles(results: list[Result], kind: str) -> Iterator[tuple[Result, str, int, list[Any]]]:
-    """Each layer or step: its result, direction, number and description."""
+    """Each layer or step that is ours: its result, direction, number and description."""
     for result in results:
         if result["of"] == LAYERS:
             for direction in result["milliseconds"][OURS][kind]:
                 for i, description in enumerate(result[kind]):
-                    yield result, direction, i, description
+                    if description[1] not in SAME:
+                        yield result, direction, i, description
 
 
 def _rounds(result: Result, name: str, kind: str, direction: str, i: int) -> list[float]:

@@ -82,10 +82,12 @@ def whole(net: str, task: str, **seconds: list[float]) -> dict[str, Any]:
     return {"net": net, "task": task, "of": "whole", "seconds": seconds}
 
 
-def by_layers(net: str, ours: list[list[float]], bvlc: list[list[float]]) -> dict[str, Any]:
+def by_layers(
+    net: str, ours: list[list[float]], bvlc: list[list[float]], last: str = "Convolution"
+) -> dict[str, Any]:
     """Three layers, the first two of which are a step; a list of milliseconds a round."""
-    names = [["c", "Convolution", "1×3"], ["r", "ReLU", "1×3"], ["d", "Convolution", "1×3"]]
-    steps = [["c", "Convolution + ReLU", "1×3"], ["d", "Convolution", "1×3"]]
+    names = [["c", "Convolution", "1×3"], ["r", "ReLU", "1×3"], ["d", last, "1×3"]]
+    steps = [["c", "Convolution + ReLU", "1×3"], ["d", last, "1×3"]]
     milliseconds = {
         name: {
             "layers": {"forward": rounds},
@@ -148,6 +150,13 @@ def test_the_worst_steps_come_first(report: Any) -> None:
         ["a", "test 1", "forward", "d: Convolution", "1×3", "3", "2", "1.50"],
     ]
     assert report.slower_steps(lines) == (2, 4)
+
+
+def test_what_is_the_same_code_in_both_is_not_compared(report: Any) -> None:
+    lines = [by_layers("a", [[1, 1, 3]], [[2, 2, 2]], last="Split")]
+    assert report.slower_steps(lines) == (0, 1)
+    assert [row[0] for row in cells(report.types(lines))] == ["Convolution", "ReLU"]
+    assert len(cells(report.worst_steps(lines))) == 1
 
 
 def test_what_was_measured_is_not_measured_again(
