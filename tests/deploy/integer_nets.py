@@ -13,7 +13,7 @@ from tests.deploy.trained import fill, inputs_of
 from tests.small_nets import inputs
 from ul2q import gather_activation_averages
 from ul2q.deploy import Graph, Node, lower
-from ul2q.deploy.fixed_point import fixed_point
+from ul2q.deploy.fixed_point import InputFormats, fixed_point
 from ul2q.deploy.fixed_point.lower import grid_of
 from ul2q.deploy.ops import BinarizeActivation, QuantizeActivation, TernarizeActivation
 
@@ -62,6 +62,8 @@ _BEFORE_ROUNDING = st.lists(
             ("Scale", "scale_param { bias_term: true }"),
             ("Power", "power_param { scale: -0.5 shift: 0.1 }"),
             ("Dropout", ""),
+            ("LRN", "lrn_param { local_size: 3 alpha: 0.5 beta: 0.6 k: 2 }"),
+            ("LRN", "lrn_param { local_size: 3 alpha: 2 norm_region: WITHIN_CHANNEL }"),
             ("Pooling", "pooling_param { pool: MAX kernel_size: 3 stride: 2 }"),
             ("Pooling", "pooling_param { pool: MAX kernel_size: 2 pad: 1 }"),
             ("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }"),
@@ -158,7 +160,7 @@ def _rounded_alone(draw: st.DrawFn, net: _Text, blob: str) -> str:
 
 
 def on_grid(net: Any) -> dict[str, NDArray[Any]]:
-    """Inputs that 16 bits hold exactly."""
+    """Inputs that 16 bits hold exactly, in steps of 1/128 or finer ones."""
     return {name: np.rint(array * 128) / 128 for name, array in inputs_of(net).items()}
 
 
@@ -203,7 +205,8 @@ def differing(net: Any, values: dict[str, NDArray[Any]]) -> tuple[int, float, in
     """
     net.forward(**values)
     graph, rounded = fed(lower(net))
-    whole = fixed_point(graph)
+    largest = {name: float(np.abs(array).max()) for name, array in values.items()}
+    whole = fixed_point(graph, InputFormats(largest=largest))
     given = {f"{name}/given": net.blobs[name].data.copy() for name in rounded}
     found = whole.run(whole.integers(values | given))
     count = different = 0

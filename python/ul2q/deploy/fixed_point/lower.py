@@ -17,6 +17,7 @@ from ul2q.deploy.fixed_point.ending import Ending, Formula, ending
 from ul2q.deploy.fixed_point.hoist import hoisted
 from ul2q.deploy.fixed_point.inputs import InputFormats
 from ul2q.deploy.fixed_point.net import FixedPointNet, Input, Output, Tensor
+from ul2q.deploy.fixed_point.powers import PowerTable
 from ul2q.deploy.integers import integer_form
 from ul2q.deploy.quantized import QuantizedTensor, values_of
 
@@ -32,6 +33,7 @@ _NO_ACTIVATIONS = (
     "`ul2q quantize --activation-bits 8` puts QuantizedActivation layers into a net, and training "
     "or `ul2q calibrate` fits them"
 )
+_SQUARED_BITS = 28  # of an integer of which squares are summed up
 _LARGEST_SUM = TYPES["i32"][1]
 
 
@@ -163,6 +165,8 @@ class _Lowering:
             self._sum(node, op.coefficients)
         elif isinstance(op, (ops.Affine, ops.Relu, ops.PRelu)) or grid_of(op) is not None:
             self._sum(node, (1.0,), own=node)
+        elif isinstance(op, (ops.ChannelLrn, ops.WindowLrn)):
+            self._lrn(node, op)
         elif isinstance(op, ops.Power) and op.power == 1:
             numbers = (np.full(1, op.scale), np.full(1, op.shift))
             self._sum(node, (1.0,), affine=numbers)
@@ -278,30 +282,13 @@ class _Lowering:
     def _pooling(self, node: Node, op: ops.Pooling) -> None:
         (source,) = self._read(node)
         tensor = self._tensors[source]
-        windows = [
-            [op.window(axis, place, tensor.image[1 + axis]) for place in range(op.output[axis])]
-            for axis in (0, 1)
-        ]
-        rows, columns = (
-            tuple((max(begin, 0), min(end, extent)) for begin, end in along)
-            for along, extent in zip(windows, tensor.image[1:], strict=True)
-        )
         geometry = op.kernel, op.stride, op.pad, op.output
         if op.kind == "max":
             largest = steps.MaxPooling(node.name, node.label, (source,), node.outputs[0], *geometry)
             self._append(largest, tensor.coding)
             return
-        # How many places of a window there are, and how many of these lie in the image.
-        sizes = [
-            [(end - begin, inner[1] - inner[0]) for (begin, end), inner in zip(*pair, strict=True)]
-            for pair in zip(windows, (rows, columns), strict=True)
-        ]
-        kinds = [list(dict.fromkeys(along)) for along in sizes]
-        of = [tuple(kind.index(s) for s in along) for kind, along in zip(kinds, sizes, strict=True)]
-        classes = steps.Classes(of[0], of[1], len(kinds[1]))
-        pairs = list(itertools.product(*kinds))
-        areas = np.array([rows[0] * columns[0] for rows, columns in pairs], np.float64)
-        inside = np.array([rows[1] * columns[1] for rows, columns in pairs], np.float64)
+        classes, pairs = _windows(op, tensor.image)
+        areas, inside = (np.array(numbers, np.float64) for numbers in zip(*pairs, strict=True))
         coding = tensor.coding
         ends = sorted((coding.step * e + coding.shift) for e in (coding.lowest, coding.highest))
         bound = float(inside.max() * max(-coding.lowest, coding.highest))
@@ -345,6 +332,55 @@ class _Lowering:
         channels = self._image(node.outputs[0])[0]
         made, coding = self._ending(formula, tail, channels)
         step = steps.Sum(node.name, tail.label, inputs, tail.output, scales, made)
+        self._append(step, coding)
+
+    def _lrn(self, node: Node, op: ops.ChannelLrn | ops.WindowLrn) -> None:
+        (source,) = self._read(node)
+        tensor = self._tensors[source]
+        coding = tensor.coding
+        across = isinstance(op, ops.ChannelLrn)
+        k = op.k if isinstance(op, ops.ChannelLrn) else 1.0
+        if coding.shift or not 0 < op.beta <= 1 or k <= 0 or op.alpha < 0:
+            self._refuse(
+                node,
+                f"alpha {op.alpha:g}, beta {op.beta:g}, k {k:g}"
+                + (" of levels with a shift" if coding.shift else "")
+                + "; alpha must be 0 or more, beta above 0 and at most 1, k above 0",
+            )
+        size = op.size
+        if isinstance(op, ops.WindowLrn):
+            classes, pairs = _windows(op.mean(*tensor.image[1:]), tensor.image)
+            areas = np.array([area for area, _ in pairs], np.float64)
+        else:
+            height, width = tensor.image[1:]
+            classes, areas = steps.Classes((0,) * height, (0,) * width, 1), np.array([float(size)])
+        bound = max(-coding.lowest, coding.highest, 1)
+        scale = 1 << max(0, _SQUARED_BITS - bound.bit_length())
+        of_sum = float(size if across else size * size) * (bound * scale) ** 2
+        if of_sum >= 2.0**62:
+            self._refuse(node, f"a sum of the squares of {size} by {size} need not fit 62 bits")
+        growth = op.alpha / areas * (coding.step / scale) ** 2
+        largest = k + growth.max() * of_sum
+        # The sum and the factor's product with it must not take more than 62 bits.
+        point = 61 - math.frexp(largest)[1]
+        if op.alpha:
+            point = min(point, -math.frexp(growth.max())[1])
+        shift = max(0, -math.frexp(growth.max() * 2.0**point)[1]) if op.alpha else 0
+        tail = self._tail(node)
+        gain = coding.step / scale * k**-op.beta
+        formula = Formula(
+            np.array([[gain]]), np.zeros((1, 1)),
+            np.array([min(coding.lowest, 0) * scale * gain]),
+            np.array([max(coding.highest, 0) * scale * gain]),
+            (float(bound * scale),),
+        )  # fmt: skip
+        made, coding = self._ending(formula, tail, tensor.image[0])
+        step = steps.Lrn(
+            node.name, tail.label, (source,), tail.output, size, across, scale,
+            round(k * 2.0**point),
+            np.rint(growth * 2.0 ** (point + 31 + shift)).clip(0, 2.0**31 - 1).astype(np.int64),
+            shift, classes, PowerTable.of(op.beta, point, k), made,
+        )  # fmt: skip
         self._append(step, coding)
 
     def _concat(self, node: Node, axis: int) -> None:
@@ -408,6 +444,8 @@ class _Lowering:
         for reader in self._graph.readers(name):
             if isinstance(reader.op, ops.Pooling) and reader.op.kind == "average":
                 largest = max(largest, math.prod(reader.op.kernel))
+            elif isinstance(reader.op, (ops.ChannelLrn, ops.WindowLrn)):
+                largest = max(largest, 1 << (31 - _SQUARED_BITS))  # squares of fewer bits
             elif isinstance(reader.op, (ops.Pooling, ops.Maximum, ops.Concat, ops.Reshape)):
                 largest = max(largest, self._window(reader.outputs[0]))  # the same integers
         return largest
@@ -470,6 +508,26 @@ class _Filters:
 def _pair(numbers: Shape) -> steps.Pair:
     height, width = map(int, numbers)
     return height, width
+
+
+def _windows(op: ops.Pooling, image: Shape) -> tuple[steps.Classes, list[tuple[int, int]]]:
+    """Classes of places by the size of their window, and for each class how large it is.
+
+    Returns:
+        The classes; the places of a window within the padded image, and within the image.
+    """
+    kinds: list[list[tuple[int, int]]] = []
+    of: list[tuple[int, ...]] = []
+    for axis, extent in enumerate(image[1:]):
+        sizes = []
+        for place in range(op.output[axis]):
+            begin, end = op.window(axis, place, extent)
+            sizes.append((end - begin, min(end, extent) - max(begin, 0)))
+        kinds.append(list(dict.fromkeys(sizes)))
+        of.append(tuple(kinds[-1].index(size) for size in sizes))
+    pairs = [(rows[0] * columns[0], rows[1] * columns[1])
+             for rows, columns in itertools.product(*kinds)]  # fmt: skip
+    return steps.Classes(of[0], of[1], len(kinds[1])), pairs
 
 
 def _weighted_sum(

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ul2q.deploy.fixed_point.powers import ONE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ul2q.deploy.fixed_point.ending import Ending
+    from ul2q.deploy.fixed_point.powers import PowerTable
 
 Pair = tuple[int, int]
 
@@ -203,6 +206,58 @@ class Sum(Step):
         columns = np.arange(self.ending.factors.shape[1])
         terms = [scale * x for scale, x in zip(self.scales, inputs, strict=True)]
         return self.ending.run(terms, columns.reshape(1, -1, 1, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Lrn(Step):
+    """x (k + a Σ x²)^-beta, the sum over neighbouring channels or a window of each channel.
+
+    With v = scale · integer and D = k + a Σ x², the power is taken of D / k and the ending has
+    the rest: its only term is v (D / k)^-beta, rounded half away from zero.
+
+    Attributes:
+        size: of the neighbourhood.
+        across: whether it is one of channels.
+        scale: a power of two, so that v has close to 29 bits.
+        start: k as an integer, with the bits behind the point that the table has.
+        factors: a, for each class, as integers: Σ v² · factor / 2^(31 + shift) is on the scale of
+            `start`.
+        shift: 0 or more.
+        classes: of places whose windows differ in size.
+        table: of powers.
+        ending: a column for each channel, or one for all.
+    """
+
+    size: int
+    across: bool
+    scale: int
+    start: int
+    factors: NDArray[np.int64]
+    shift: int
+    classes: Classes
+    table: PowerTable
+    ending: Ending
+
+    def run(self, *inputs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Each element's."""
+        v = self.scale * inputs[0]
+        sums = self._sums(v * v)
+        factors = self.factors[self.classes.of_place]
+        high, low = sums >> 31, sums & (2**31 - 1)
+        grown = (high * factors + (low * factors >> 31)) >> self.shift
+        product = v * self.table.run(self.start + grown)
+        size = (np.abs(product) + (1 << (ONE - 1))) >> ONE
+        columns = np.arange(self.ending.factors.shape[1])
+        return self.ending.run([np.where(v < 0, -size, size)], columns.reshape(1, -1, 1, 1))
+
+    def _sums(self, squares: NDArray[np.int64]) -> NDArray[np.int64]:
+        half = (self.size - 1) // 2
+        axes = (1,) if self.across else (2, 3)
+        pads = [(half, half) if axis in axes else (0, 0) for axis in range(4)]
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(squares, pads), [self.size] * len(axes), axis=axes
+        )
+        return np.asarray(windows.sum(tuple(range(4, 4 + len(axes)))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -256,6 +256,24 @@ class _Writer:
         scales = self._define(f"{step.name}_scales", "int32_t", np.array(step.scales))
         return f"  {function}(&{made}, {scales}, {given}, {y}, {height * width}, {channels});\n"
 
+    def _lrn(self, step: steps.Lrn) -> str:
+        types = self._type(step.inputs[0]), self._type(step.output)
+        self._kernels.use("lrn_loop", *types)
+        factors = self._define(f"{step.name}_growth", "int32_t", step.factors)
+        parts = self._define(f"{step.name}_parts", "int32_t", step.table.parts)
+        exponents = self._define(f"{step.name}_exponents", "int32_t", step.table.exponents)
+        rows, columns, kinds = self._kinds(step.name, step.classes)
+        made = self._ending(step.name, step.ending)
+        numbers = (*self._net.tensors[step.output].image, step.size, int(step.across), step.scale)
+        name = self._names.make(f"{step.name}_layer")
+        self._definitions.append(
+            f"static const lrn {name} = {{\n    {', '.join(map(str, numbers))},\n"
+            f"    INT64_C({step.start}), {factors}, {step.shift}, {parts}, {exponents},\n"
+            f"    {rows}, {columns}, {kinds},\n    {made}}};\n"
+        )
+        x, y = self._array(step.inputs[0]), self._array(step.output)
+        return f"  lrn_{'_to_'.join(types)}(&{name}, {x}, {y});\n"
+
     def _maximum(self, step: steps.Maximum) -> str:
         out, count = self._type(step.output), self._net.tensors[step.output].count
         first, first_type = self._array(step.inputs[0]), self._type(step.inputs[0])
@@ -304,6 +322,7 @@ _WRITERS: dict[type[steps.Step], Callable[[_Writer, Any], str]] = {
     steps.MaxPooling: _Writer._max_pooling,
     steps.AveragePooling: _Writer._average_pooling,
     steps.Sum: _Writer._sum,
+    steps.Lrn: _Writer._lrn,
     steps.Maximum: _Writer._maximum,
     steps.Concat: _Writer._concat,
     steps.Centre: _Writer._centre,

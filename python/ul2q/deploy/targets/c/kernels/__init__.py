@@ -25,6 +25,8 @@ _NEEDS = {
     "max_pooling": ("pooling",),
     "average_pooling": ("pooling", "ending"),
     "sum": ("ending",),
+    "lrn": ("ending",),
+    "lrn_loop": ("lrn",),
 }
 
 
