@@ -2,6 +2,7 @@
 
 from ul2q.runtime.loading import load
 from ul2q.runtime.model import Model, ModelError
+from ul2q.runtime.pixels import Pixels
 from ul2q.runtime.translation import compile  # noqa: A004 - ul2q.compile
 
-__all__ = ["Model", "ModelError", "compile", "load"]
+__all__ = ["Model", "ModelError", "Pixels", "compile", "load"]

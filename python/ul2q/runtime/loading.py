@@ -18,17 +18,26 @@ from ul2q.nets.prototxt_text import Document
 from ul2q.runtime.translation import compile as compile_net
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ul2q.runtime.model import Model
+    from ul2q.runtime.pixels import Pixels
     from ul2q.util.paths import StrPath
 
 
-def load(weights: StrPath, deploy_prototxt: StrPath | None = None) -> Model:
+def load(
+    weights: StrPath,
+    deploy_prototxt: StrPath | None = None,
+    *,
+    pixels: Mapping[str, Pixels] | None = None,
+) -> Model:
     """A trained net in integers, from its files.
 
     Args:
         weights: the .caffemodel or .caffemodel.h5.
         deploy_prototxt: the net that is deployed; None: what `ul2q.nets.deploy.deploy_net` makes of
             the net that the .caffemodel was saved from, whose layers stand in it.
+        pixels: as of `ul2q.compile`.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -36,11 +45,11 @@ def load(weights: StrPath, deploy_prototxt: StrPath | None = None) -> Model:
             deployed, such as the shape of its images.
         WeightsError: the weights are damaged, do not belong to the net, or hold NaN or infinity.
         DeployError: a layer cannot be lowered.
-        ModelError: a layer is not for this runtime.
+        ModelError: a layer is not for this runtime, or `pixels` does not fit the net.
         caffe.CaffeError: Caffe refuses the net.
     """
     if deploy_prototxt is not None:
-        return compile_net(deploy_prototxt, weights)
+        return compile_net(deploy_prototxt, weights, pixels=pixels)
     path = Path(weights)
     try:
         text = _deployed(path)
@@ -48,7 +57,7 @@ def load(weights: StrPath, deploy_prototxt: StrPath | None = None) -> Model:
         raise PrototxtError(f"{error}; or give the prototxt that is deployed, too") from error
     net = caffe.Net.from_proto(parse_net(text, str(path)), caffe.TEST)
     load_weights(net, path, complete=True, net_name=str(path))
-    return compile_net(net)
+    return compile_net(net, pixels=pixels)
 
 
 def _deployed(path: Path) -> str:
