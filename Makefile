@@ -109,7 +109,7 @@ $(INFERENCE)/installed:
 	@touch $@
 
 bench-inference: build bench-inference-environment ## nets in integers against float, onnxruntime and OpenVINO int8 -> benchmarks/results/inference.md
-	@$(BIN)/python benchmarks/inference.py
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/inference.py
 
 # Threads wait as they do below Python (python/ul2q/util/openmp.py).
 bench-transform: ## measure the weight transform against a copy -> benchmarks/results/transform.md
