@@ -28,19 +28,19 @@ ALONE = {"resnet18", "inner_product"}  # at batch 1 only
 Seconds = dict[str, list[float]]  # by contestant, one a round
 
 
-def contestants(rivals: Path, instructions: str) -> list[Contestant]:
+def contestants(rivals: Path, instructions: str, clock: str) -> list[Contestant]:
     """Those that are installed."""
     here = Path(sys.executable)
     found = [
-        Contestant(OURS, here, "integer_worker.py", 0, {"INFERENCE": instructions}),
-        Contestant(FLOAT, here, "integer_worker.py", 0, {"INFERENCE": "float"}),
+        (OURS, here, "integer_worker.py", instructions),
+        (FLOAT, here, "integer_worker.py", "float"),
     ]
     if rivals.exists():
-        found += [
-            Contestant(name, rivals, "rival_worker.py", 0, {"INFERENCE": how})
-            for name, how in RIVALS.items()
-        ]
-    return found
+        found += [(name, rivals, "rival_worker.py", how) for name, how in RIVALS.items()]
+    return [
+        Contestant(name, python, script, 0, {"INFERENCE": how, "CLOCK": clock})
+        for name, python, script, how in found
+    ]
 
 
 def measure(
@@ -92,6 +92,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="of all threads of a process, where other programs run beside",
+    )
+    parser.add_argument(
         "--instructions",
         default="integers",
         help="of ul2q's runtime: a name of ul2q._runtime.instruction_sets()",
@@ -104,7 +109,8 @@ def main() -> None:
     )
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
-    entrants = contestants(arguments.rivals, arguments.instructions)
+    clock = "process_time" if arguments.processor_time else "perf_counter"
+    entrants = contestants(arguments.rivals, arguments.instructions, clock)
     names = [one.name for one in entrants]
     rivals = [name for name in names if name in RIVALS]
     headings = ["net", "activations", "batch", *names, "of float", "of the better rival"]
@@ -121,8 +127,10 @@ def main() -> None:
             megabytes = [f"{memory[name] / 2**20:.0f}" for name in names]
             peaks.append([net, f"{bits} bits", *megabytes])
     tables = ["\n".join(f"| {' | '.join(row)} |" for row in table) for table in (rows, peaks)]
+    of_processor = " of processor time" if arguments.processor_time else ""
     text = (
-        f"Weights of 2 bits, milliseconds a batch: `make bench-inference`. {processor()}, "
+        f"Weights of 2 bits, milliseconds{of_processor} a batch: `make bench-inference`. "
+        f"{processor()}, "
         f"{arguments.threads} thread(s), {arguments.rounds} rounds in turn; medians of times, and "
         f"of the ratios within a round.\n\n{tables[0]}\n\n"
         f"Peak memory of each process at batch 1, MiB (ul2q's have built the net in Caffe "

@@ -1,7 +1,8 @@
 """Times a net in integers or in Caffe's floats; benchmarks/inference.py runs such processes.
 
 usage: integer_worker.py NET BITS     with INFERENCE=integers, INFERENCE=INSTRUCTIONS or
-                                      INFERENCE=float in the environment
+                                      INFERENCE=float in the environment, and CLOCK, a function
+                                      of Python's time
 
 worker.py has the commands.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from functools import cache
 from typing import Any
 
@@ -22,6 +24,7 @@ def main() -> None:
     """Time a net."""
     name, bits, how = sys.argv[1], int(sys.argv[2]), os.environ["INFERENCE"]
     threads = int(os.environ["OMP_NUM_THREADS"])
+    clock = getattr(time, os.environ["CLOCK"])
 
     if how == "float":
 
@@ -31,7 +34,7 @@ def main() -> None:
             made.forward(**inputs_of(made))
             return made
 
-        serve(lambda: None, lambda batch: net(batch).forward())
+        serve(lambda: None, lambda batch: net(batch).forward(), clock=clock)
         return
 
     import ul2q
@@ -49,7 +52,7 @@ def main() -> None:
             for name, shape in model.inputs.items()
         }
 
-    serve(lambda: None, lambda batch: model(inputs(batch), threads=threads))
+    serve(lambda: None, lambda batch: model(inputs(batch), threads=threads), clock=clock)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Times the int8 model of a net in onnxruntime or OpenVINO.
 
 usage: rival_worker.py NET BITS     with INFERENCE=onnxruntime or INFERENCE=openvino in the
-                                    environment; reads build/inference/NET_BITS.pickle
+                                    environment, and CLOCK, a function of Python's time; reads
+                                    build/inference/NET_BITS.pickle
 
 Runs in an environment of its own (make bench-inference-environment), without ul2q. The model is
 what these runtimes take for int8: int8 weights and uint8 activations between QuantizeLinear and
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,7 @@ def main() -> None:
     """Time a net."""
     name, how = f"{sys.argv[1]}_{sys.argv[2]}", os.environ["INFERENCE"]
     threads = int(os.environ["OMP_NUM_THREADS"])
+    clock = getattr(time, os.environ["CLOCK"])
     described = (FOLDER / f"{name}.pickle").read_bytes()
     model = Model(pickle.loads(described))  # noqa: S301 - inference.py wrote it just now
     content = model.proto()
@@ -192,7 +195,7 @@ def main() -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-        serve(lambda: None, lambda batch: session.run(None, {entry: values(batch)}))
+        serve(lambda: None, lambda batch: session.run(None, {entry: values(batch)}), clock=clock)
         return
     import openvino
 
@@ -207,7 +210,7 @@ def main() -> None:
             fixed, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
         ).create_infer_request()
 
-    serve(lambda: None, lambda batch: compiled(batch).infer([values(batch)]))
+    serve(lambda: None, lambda batch: compiled(batch).infer([values(batch)]), clock=clock)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 
 #include "layers_of_forks/boxes.hpp"
 #include "layers_of_forks/fork_layer.hpp"
+#include "support/sizes.hpp"
 
 namespace caffe {
 namespace {
@@ -56,13 +57,13 @@ class DetectionOutputLayer : public Layer<Dtype> {
         << "the third bottom, " << bottom[2]->shape_string()
         << ", must be priors, 1 x 2 x 4·priors";
     priors_ = bottom[2]->shape(2) / 4;
-    classes_ = static_cast<int>(Param().num_classes());
+    classes_ = ul2q::CheckedSize(Param().num_classes());
     locations_ = Param().share_location() ? 1 : classes_;
-    CHECK_EQ(bottom[0]->count(1), 4 * priors_ * locations_)
+    CHECK_EQ(bottom[0]->count(1), int64_t{4} * priors_ * locations_)
         << "the first bottom, " << bottom[0]->shape_string()
         << ", must have 4 numbers for each of " << priors_ << " priors"
         << (locations_ > 1 ? " and each class" : "");
-    CHECK_EQ(bottom[1]->count(1), priors_ * classes_)
+    CHECK_EQ(bottom[1]->count(1), int64_t{priors_} * classes_)
         << "the second bottom, " << bottom[1]->shape_string()
         << ", must have a confidence for each of " << priors_ << " priors and "
         << classes_ << " classes";

@@ -1,5 +1,7 @@
 #include "layers_of_forks/interp_layer.hpp"
 
+#include "support/sizes.hpp"
+
 namespace caffe {
 
 template <typename Dtype>
@@ -20,17 +22,17 @@ void InterpLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& /*bottom*/,
 template <typename Dtype>
 ul2q::InterpAxis InterpLayer<Dtype>::AxisOf(int size, int wanted) const {
   const InterpParameter& param = this->layer_param_.interp_param();
-  const int window = size + param.pad_beg() + param.pad_end();
+  const int64_t window = int64_t{size} + param.pad_beg() + param.pad_end();
   CHECK_GT(window, 0) << "interp_param.pad_beg and pad_end cut off all of the "
                          "bottom's "
                       << size << " rows or columns";
   int out = wanted;
   if (param.has_zoom_factor() || param.has_shrink_factor()) {
     // In this order, as DeepLab has it.
-    out = (window - 1) / param.shrink_factor() + 1;
-    out = (out - 1) * param.zoom_factor() + 1;
+    out = static_cast<int>((window - 1) / param.shrink_factor() + 1);
+    out = ul2q::CheckedSize(int64_t{out - 1} * param.zoom_factor() + 1);
   }
-  return {size, -param.pad_beg(), window, out};
+  return {size, -param.pad_beg(), static_cast<int>(window), out};
 }
 
 template <typename Dtype>

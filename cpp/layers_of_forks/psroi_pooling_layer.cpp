@@ -1,5 +1,7 @@
 #include "layers_of_forks/psroi_pooling_layer.hpp"
 
+#include "support/sizes.hpp"
+
 namespace caffe {
 
 template <typename Dtype>
@@ -21,13 +23,15 @@ void PSROIPoolingLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
   ul2q::CheckRegionShape(*bottom[1]);
   const PSROIPoolingParameter& param = this->layer_param_.psroi_pooling_param();
   const int bins = param.group_size();
-  CHECK_EQ(bottom[0]->shape(1), param.output_dim() * bins * bins)
+  const int classes = param.output_dim();
+  CHECK_EQ(bottom[0]->shape(1),
+           ul2q::CheckedProduct(classes, ul2q::CheckedProduct(bins, bins)))
       << "the bottom has " << bottom[0]->shape(1)
       << " channels; must be psroi_pooling_param.output_dim times group_size "
          "squared";
   shape_ = {bottom[0]->shape(1), bottom[0]->shape(2), bottom[0]->shape(3), bins,
             bins};
-  top[0]->Reshape({bottom[1]->shape(0), param.output_dim(), bins, bins});
+  top[0]->Reshape({bottom[1]->shape(0), classes, bins, bins});
 }
 
 UL2Q_DEFINE_CPU_PASSES(PSROIPoolingLayer);

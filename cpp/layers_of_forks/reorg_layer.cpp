@@ -1,6 +1,7 @@
 // Reorg, of YOLO v2 (Darknet): pixels to channels, or back.
 
 #include "layers_of_forks/reorder_layer.hpp"
+#include "support/sizes.hpp"
 
 namespace caffe {
 namespace {
@@ -31,22 +32,25 @@ class ReorgLayer : public ReorderLayer<Dtype> {
         << "the bottom must be images, N x C x H x W; it is "
         << bottom[0]->shape_string();
     const ReorgParameter& param = this->layer_param_.reorg_param();
-    const int s = static_cast<int>(param.stride());
+    const int s = ul2q::CheckedSize(param.stride());
+    const int square = ul2q::CheckedProduct(s, s);
     const int num = bottom[0]->shape(0), channels = bottom[0]->shape(1);
     const int height = bottom[0]->shape(2), width = bottom[0]->shape(3);
-    CHECK_EQ(channels % (s * s), 0)
+    CHECK_EQ(channels % square, 0)
         << "the bottom has " << channels
         << " channels; must be a multiple of reorg_param.stride squared, "
-        << s * s;
-    const int deep = channels / (s * s);
+        << square;
+    const int deep = channels / square;
     if (param.reverse()) {
-      top[0]->Reshape({num, deep, height * s, width * s});
+      top[0]->Reshape({num, deep, ul2q::CheckedProduct(height, s),
+                       ul2q::CheckedProduct(width, s)});
       this->SetOrder({num, s, s, deep, height, width}, {0, 3, 4, 1, 5, 2});
     } else {
       CHECK(height % s == 0 && width % s == 0)
           << "the bottom's pixels, " << height << " x " << width
           << ", are not a multiple of reorg_param.stride, " << s;
-      top[0]->Reshape({num, channels * s * s, height / s, width / s});
+      top[0]->Reshape(
+          {num, ul2q::CheckedProduct(channels, square), height / s, width / s});
       this->SetOrder({num, deep, height, s, width, s}, {0, 3, 5, 1, 2, 4});
     }
   }

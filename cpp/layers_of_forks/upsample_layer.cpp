@@ -1,5 +1,7 @@
 #include "layers_of_forks/upsample_layer.hpp"
 
+#include "support/sizes.hpp"
+
 namespace caffe {
 
 template <typename Dtype>
@@ -44,8 +46,10 @@ void UpsampleLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
       << bottom[0]->shape_string();
   const UpsampleParameter& param = this->layer_param_.upsample_param();
   repetition_.width = bottom[0]->shape(3);
-  int height = bottom[0]->shape(2) * repetition_.rows - param.pad_out_h();
-  int width = repetition_.width * repetition_.columns - param.pad_out_w();
+  int height = ul2q::CheckedProduct(bottom[0]->shape(2), repetition_.rows) -
+               param.pad_out_h();
+  int width = ul2q::CheckedProduct(repetition_.width, repetition_.columns) -
+              param.pad_out_w();
   if (param.has_upsample_h()) {
     height = param.upsample_h();
     width = param.upsample_w();

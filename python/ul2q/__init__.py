@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import quantize_net
     from ul2q.quantizers import Quantized, dequantize, methods, quantize
-    from ul2q.runtime import compile  # noqa: A004 - as torch.compile
+    from ul2q.runtime import compile, load  # noqa: A004 - as torch.compile
 
 _bound_spinning()
 
@@ -48,6 +48,7 @@ __all__ = [
     "compile",
     "dequantize",
     "gather_activation_averages",
+    "load",
     "methods",
     "prototxt_path",
     "quantize",
@@ -60,6 +61,7 @@ _HOMES = {
     "compile": "ul2q.runtime",
     "dequantize": "ul2q.quantizers",
     "gather_activation_averages": "ul2q.calibration",
+    "load": "ul2q.runtime",
     "methods": "ul2q.quantizers",
     "prototxt_path": "ul2q.nets.bundled",
     "quantize": "ul2q.quantizers",

@@ -9,6 +9,8 @@ import caffe
 import numpy as np
 import pytest
 
+from tests.small_nets import inputs, one_layer_net
+
 if TYPE_CHECKING:
     from tests.small_nets import NetMaker
 
@@ -71,6 +73,42 @@ def test_shapes_of_blobs(make_net: NetMaker) -> None:
         assert blob.count == int(np.prod(shape))
     blob.reshape(2, 3, 4, 5)
     assert (blob.num, blob.channels, blob.height, blob.width) == (2, 3, 4, 5)
+
+
+def test_an_empty_blob_has_empty_values(make_net: NetMaker) -> None:
+    net = make_net(inputs(x=(0, 3)))
+    assert net.blobs["x"].data.shape == (0, 3)
+    assert net.blobs["x"].diff.shape == (0, 3)
+    assert net.blobs["x"].data.dtype == np.float32
+
+
+class Early(caffe.Layer):
+    """Asks for the values of its top before it has a shape."""
+
+    def setup(self, bottom: Any, top: Any) -> None:
+        assert bottom[0].data.shape == (2, 3)
+        getattr(top[0], self.param_str)
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        top[0].reshape(*bottom[0].shape)
+
+    def forward(self, bottom: Any, top: Any) -> None: ...
+
+    def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None: ...
+
+
+def test_a_blob_without_a_shape_is_named(make_net: NetMaker) -> None:
+    words = r"Layer 'q' \(Python\): the blob has no shape yet: its layer's reshape gives it one"
+    for part in ("data", "diff"):
+        fields = f"python_param {{ module: '{__name__}' layer: 'Early' param_str: '{part}' }}"
+        with pytest.raises(caffe.CaffeError, match=words):
+            make_net(one_layer_net("Python", fields, (2, 3)))
+
+
+def test_a_layer_says_that_its_bottom_is_empty(make_net: NetMaker) -> None:
+    net = make_net(one_layer_net("ReLU", "", (0, 3)))
+    with pytest.raises(caffe.CaffeError, match=r"Layer 'q' \(ReLU\): .* is empty, of shape 0 3"):
+        net.forward()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,84 @@ def test_several_files_have_commas_between_them(tmp_path: Path) -> None:
     # A file whose name has a comma is one.
     nets[0].save(tmp_path / "first,second")
     net.copy_from(tmp_path / "first,second")
+
+
+TWO_LAYERS = INPUT + "".join(
+    f'layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "{name}" '
+    "inner_product_param { num_output: 2 } }\n"
+    for name in ("a", "b")
+)
+
+
+@pytest.mark.parametrize("suffix", SAVED)
+def test_weights_that_do_not_fit_change_nothing(suffix: str, tmp_path: Path) -> None:
+    larger = caffe.Net.from_proto(
+        TWO_LAYERS.replace('top: "b" inner_product_param { num_output: 2', 'top: "b" '
+                           "inner_product_param { num_output: 3"), caffe.TEST
+    )  # fmt: skip
+    net = caffe.Net.from_proto(TWO_LAYERS, caffe.TEST)
+    for blobs in larger.params.values():
+        for blob in blobs:
+            blob.data[...] = 7
+    path = tmp_path / f"weights{suffix}"
+    getattr(larger, SAVED[suffix])(path)
+    with pytest.raises(caffe.CaffeError, match=r"Layer 'b' \(InnerProduct\): .*shape mismatch"):
+        net.copy_from(path)
+    with pytest.raises(caffe.CaffeError, match="shape mismatch"):
+        net.share_with(larger)
+    assert not any(array.any() for array in parameters(net))
+
+
+def test_weights_with_too_few_values_change_nothing(tmp_path: Path) -> None:
+    net = caffe.Net.from_proto(TWO_LAYERS, caffe.TEST)
+    for blobs in net.params.values():
+        blobs[0].data[...] = 7
+    net.save(tmp_path / "w")
+    message = caffe_pb2.NetParameter.FromString((tmp_path / "w").read_bytes())
+    net = caffe.Net.from_proto(TWO_LAYERS, caffe.TEST)
+    del message.layer[-1].blobs[0].data[-1]
+    with pytest.raises(
+        caffe.CaffeError, match=r"Layer 'b' .*: a blob of shape 2 x 3 has 5 values; it is damaged"
+    ):
+        net.copy_from(message)
+    assert not any(array.any() for array in parameters(net))
+
+
+def test_a_blob_that_claims_gigabytes_takes_none(tmp_path: Path) -> None:
+    net = caffe.Net.from_proto(TWO_LAYERS, caffe.TEST)
+    net.save(tmp_path / "w")
+    message = caffe_pb2.NetParameter.FromString((tmp_path / "w").read_bytes())
+    message.layer[-1].blobs[0].shape.dim[:] = [1 << 15, 1 << 15]
+    before = caffe_memory()
+    with pytest.raises(caffe.CaffeError, match="a blob of shape 32768 x 32768 has 6 values"):
+        net.copy_from(message)
+    assert caffe_memory() - before < 1 << 28
+
+
+def caffe_memory() -> int:
+    """The most memory, in bytes, that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_weights_of_two_layers_of_one_name_are_refused(same: bool, tmp_path: Path) -> None:
+    net = caffe.Net.from_proto(TWO_LAYERS, caffe.TEST)
+    net.save(tmp_path / "w")
+    message = caffe_pb2.NetParameter.FromString((tmp_path / "w").read_bytes())
+    twins = [layer for layer in message.layer if layer.type == "InnerProduct"]
+    for layer in twins:
+        layer.name = "a"
+    twins[1].blobs[0].data[0] += 0 if same else 1
+    (tmp_path / "w").write_bytes(message.SerializeToString())
+    if same:  # as two layers that share their weights are saved
+        net.copy_from(tmp_path / "w")
+        return
+    words = (
+        r"/w.*two layers named 'a', the InnerProduct that makes 'a' and the InnerProduct that "
+        r"makes 'b'"
+    )
+    with pytest.raises(caffe.CaffeError, match=words):
+        net.copy_from(tmp_path / "w")
 
 
 def test_a_caffemodel_is_the_message_of_the_net(make_net: NetMaker, tmp_path: Path) -> None:

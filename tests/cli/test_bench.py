@@ -64,7 +64,8 @@ def test_times_each_batch(
     call = ["bench", "deploy8.prototxt", "net8.caffemodel", "--batch", "2,7", "--seconds", "0"]
     assert main([*call, "--threads", "1", "--steps"]) == 0
     output = capsys.readouterr().out
-    assert output.startswith("Model ")
+    assert output.startswith("step, batch 2")
+    assert "conv: convolution of floats" in output
     *_, headings, first, second = output.splitlines()
     assert headings.split()[:3] == ["batch", "median", "ms"]
     for row, batch in ((first, 2), (second, 7)):

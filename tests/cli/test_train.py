@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from caffe.proto import caffe_pb2
 
 from tests.cli.processes import PATIENCE, on_a_terminal, running, wait_for_rows
 from ul2q.cli import main
@@ -98,6 +99,31 @@ def test_weights_and_data_reach_training(
     weights = ["--weights", "mini_iter_20.caffemodel"]
     assert main(["train", "solver.prototxt", *weights, "--data", "moved"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == trained
+
+
+def test_several_weights_have_commas_between_them_and_the_last_counts(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["train", "solver.prototxt"])
+    trained = capsys.readouterr().out.splitlines()[-1]
+    message = caffe_pb2.NetParameter.FromString(Path("mini_iter_20.caffemodel").read_bytes())
+    for layer in message.layer:
+        for blob in layer.blobs:
+            blob.data[:] = [0] * len(blob.data)
+    Path("zeros.caffemodel").write_bytes(message.SerializeToString())
+    workspace.solver(max_iter=1, test_interval=1, base_lr=0)
+    found = {}
+    for weights in (
+        "zeros.caffemodel,mini_iter_20.caffemodel",
+        "mini_iter_20.caffemodel, zeros.caffemodel",
+    ):
+        assert main(["train", "solver.prototxt", "--weights", weights]) == 0
+        found[weights[:4]] = capsys.readouterr().out.splitlines()[-1]
+    assert found["zero"] == trained
+    assert found["mini"] != trained
+    gone = "mini_iter_20.caffemodel,gone.caffemodel"
+    assert main(["train", "solver.prototxt", "--weights", gone]) != 0
+    assert "gone.caffemodel" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

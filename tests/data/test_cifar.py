@@ -236,6 +236,11 @@ BAD_FILES: dict[str, tuple[str, dict[str, bytes], str]] = {
     ),
     "empty pickle": ("python", {"test_batch": b""}, "test_batch: damaged, or not as"),
     "a command": ("python", {"test_batch": GLOBAL}, "posix.system, which is not allowed"),
+    "a place far beyond": (
+        "python",
+        {"test_batch": b"\x80\2}r" + struct.pack("<I", 2**24) + b"."},
+        "it keeps an object at place 16777216",
+    ),
     "a list": ("python", {"test_batch": py2([1])}, "test_batch: a pickle of list; a dictionary"),
     "no data": ("python", {"test_batch": py2({b"labels": [1]})}, "test_batch: no array `data`"),
     "no labels": ("python", {"test_batch": py2({b"data": PLANES})}, "no list `labels`"),
@@ -292,7 +297,20 @@ def without(*names: str) -> bytes:
     return tar("c", {k: v for k, v in python_files().items() if k not in names})
 
 
+def long_header(kind: bytes, size: int = 2**27) -> bytes:
+    """A header that says that a member's name, or what else pax tells of it, has `size` bytes."""
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, size
+    return header.tobuf(tarfile.GNU_FORMAT)
+
+
 BAD_ARCHIVES = {
+    "long name": (long_header(tarfile.GNUTYPE_LONGNAME) + TAR, "a name or header of 1342"),
+    "pax header": (long_header(tarfile.XHDTYPE) + TAR, "a name or header of 1342"),
+    "names of names": (
+        (long_header(tarfile.GNUTYPE_LONGNAME, 1) + bytes(512)) * 2000 + TAR,
+        "damaged, cut short",
+    ),
     "empty": (b"", "damaged, cut short, or not an archive"),
     "a web page": (b"<!DOCTYPE html>" * 99, "damaged, cut short, or not an archive"),
     "gzipped page": (gzip.compress(b"<!DOCTYPE html>" * 99), "damaged, cut short, or not an arch"),

@@ -1,13 +1,16 @@
 """The IDX reader, against files packed by hand."""
 
+import contextlib
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ul2q.data import DataError, read_idx
+from ul2q.data import idx as idx_module
 
 
 def idx(shape: tuple[int, ...], elements: bytes, element_type: int = 0x08) -> bytes:
@@ -104,6 +107,43 @@ def test_every_prefix_of_a_gzipped_file_is_refused(tmp_path: Path) -> None:
         path.write_bytes(GZIPPED[:length])
         with pytest.raises(DataError):
             read_idx(path)
+
+
+def peak_of(path: Path) -> int:
+    """The most memory, in bytes, that the reader of a file takes at a time."""
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(DataError):
+            read_idx(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_gzipped_file_takes_its_own_size(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(gzip.compress(idx((2**24,), bytes(2**24)), 1))
+    assert peak_of(path) < 1.3 * 2**24
+
+
+def test_what_follows_the_elements_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(gzip.compress(idx((1,), bytes(2**24)), 1))
+    with pytest.raises(DataError, match="16777215 trailing bytes after the 1 elements"):
+        read_idx(path)
+    assert peak_of(path) < 2**23
+
+
+def test_a_gzipped_file_of_gigabytes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idx_module, "_LARGEST_GZIPPED", 5)
+    path = tmp_path / "images.gz"
+    path.write_bytes(GZIPPED)
+    with pytest.raises(DataError, match=r"6 elements \(2 x 3\) in a gzipped file, .* at most 5"):
+        read_idx(path)
+    path.write_bytes(GOOD)
+    assert read_idx(path).tobytes() == SIX
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

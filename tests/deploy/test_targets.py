@@ -24,7 +24,7 @@ pytest.importorskip("onnxruntime", reason="pip install 'ul2q[onnx]'")
 
 
 def run(
-    name: str, net: Any, values: dict[str, NDArray[Any]], folder: Path, **options: str
+    name: str, net: Any, values: dict[str, NDArray[Any]], folder: Path, **options: Any
 ) -> dict[str, NDArray[Any]]:
     target = TARGETS[name]
     graph = lower(net, fold=target.FOLDS)

@@ -52,6 +52,8 @@ def test_an_error_behind_fields_that_are_left_out_has_its_place() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
+        ("weights_compress: 'ULQ'", "Quantization-caffe's.*: `ul2q import-fork` writes the net"),
+        ("activations_compress_param { }", "Quantization-caffe's.*: `ul2q import-fork`"),
         ("annotated_data_param { }", "SSD's, not of this Caffe: .*HDF5Data or a Python layer"),
         ("transform_param { resize_param { prob: 1 } }", "SSD's.*: feed images of the net's size"),
         ("convolution_param { relu: true }", "Intel's.*: write a ReLU layer behind it"),

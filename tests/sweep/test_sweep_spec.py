@@ -31,6 +31,11 @@ methods: {float: , ul2q: [1, 2]}
 """
 MINI = "nets: {mini: {net: net.prototxt, solver: solver.prototxt}}\n"
 
+# Each list has the one before it six times: 6^7 values in all, if they were written out.
+LAUGHS = "a0: &a0 [1, 2, 3, 4, 5, 6]\n" + "\n".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 6)}]" for i in range(1, 7)
+)
+
 # The text, the line and key that the message begins with, and words of it.
 FAULTS = [
     ("", "s.yaml", ["mapping", "empty"]),
@@ -38,6 +43,12 @@ FAULTS = [
     ("nets: {a: [1}", "s.yaml:1:13", ["expected"]),
     ("nets:\n\tmini:", "s.yaml:2:1", ["\\t"]),
     ("nets: &a !!python/object:os.system {}", "s.yaml:1", ["unknown tag"]),
+    ("nets:\n  a: \x01", "s.yaml:2: ", ["'\\x01'", "not allowed"]),
+    ("nets:\n  a: 2020-13-45", "s.yaml:2: ", ["month"]),
+    ("nets: " + "9" * 5000, "s.yaml:1: ", ["5000 digits"]),
+    ("[" * 5000, "s.yaml: ", ["deep"]),
+    ("nets: &a [*a]", "s.yaml:1: ", ["alias contains itself"]),
+    (LAUGHS, "s.yaml: ", ["aliases stand for more than 100000 values"]),
     (f"{MINI}methods: {{ul2q: 2}}\nmethods: {{ul2q: 1}}", "s.yaml:3", ["'methods'", "twice"]),
     ("1: 2", "s.yaml:1", ["1", "quote"]),
     (SPEC + "seed: 3", "s.yaml:4: seed", ["'seeds'"]),
@@ -85,7 +96,9 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "where", "words"), FAULTS, ids=[text for text, *_ in FAULTS])
+@pytest.mark.parametrize(
+    ("text", "where", "words"), FAULTS, ids=[text[-40:] for text, *_ in FAULTS]
+)
 def test_a_fault_is_told_by_line_and_key(text: str, where: str, words: list[str]) -> None:
     with pytest.raises(SpecError) as caught:
         parse_spec(text, "s.yaml")

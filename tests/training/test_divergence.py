@@ -211,7 +211,10 @@ def test_weights_that_are_not_finite_end_a_run_without_tests(workspace: Workspac
 
 
 def test_each_test_net_is_looked_at(workspace: Workspace) -> None:
-    power = 'layer { name: "log" type: "Power" bottom: "ip" top: "log" power_param { shift: inf } }'
+    power = (
+        'layer { name: "log" type: "Power" bottom: "ip" top: "log" '
+        "power_param { scale: 0 power: -1 } }"
+    )
     drop = 'layer { name: "drop"'
     workspace.net(('bottom: "ip" top: "drop"', 'bottom: "log" top: "drop"'), (drop, power + drop),
                   name="b.prototxt")  # fmt: skip
@@ -235,7 +238,8 @@ def test_the_best_weights_are_never_those_of_a_test_that_is_not_finite(
     workspace.net(
         (
             'layer { name: "accuracy"',
-            'layer { name: "nan" type: "Power" bottom: "ip" top: "nan" power_param { shift: nan } '
+            'layer { name: "nan" type: "Power" bottom: "ip" top: "nan" '
+            "power_param { scale: 0 shift: -1 power: 0.5 } "
             'include { phase: TEST } } layer { name: "accuracy"',
         )
     )
@@ -271,8 +275,10 @@ def test_a_run_that_ends_before_its_first_row_leaves_no_logs(
         ('type: "InnerProduct"', 'type: "QuantizedInnerProduct"'),
         ("inner_product_param", "quantization_param { weight { bits: 2 } } inner_product_param"),
     )
-    workspace.net(*quantized, ('type: "gaussian" std: 0.1', 'type: "constant" value: nan'))
-    with pytest.raises(TrainingError, match=r"cannot begin: layer 'ip': the weight blob holds NaN"):
+    workspace.net(*quantized, ("std: 0.1", "mean: 3e38 std: 3e38"))
+    with pytest.raises(
+        TrainingError, match=r"cannot begin: layer 'ip': the weight blob holds an inf"
+    ):
         train(workspace.solver(), run=Path("run"), resume=resume)
     assert not list(Path("run").glob("*.csv"))
     workspace.net(*quantized)

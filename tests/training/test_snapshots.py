@@ -18,9 +18,11 @@ from tests.processes import run_caffe
 from tests.reporters import Notes
 from ul2q.evaluation import evaluate
 from ul2q.runs.best import Best
+from ul2q.runs.log import read_log
 from ul2q.runs.snapshots import find_snapshots
 from ul2q.training import TrainingError, train
 from ul2q.training.best import BestKeeper
+from ul2q.training.snapshot_writer import SnapshotWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +47,58 @@ def snapshots(folder: str = "run", prefix: str = "mini") -> list[int]:
 def test_the_newest_stay(workspace: Workspace, keep: int, expected: list[int], form: str) -> None:
     train(workspace.solver(snapshot=4, snapshot_format=form), run=Path("run"), keep=keep)
     assert snapshots() == expected
+
+
+TWO_BITS = (
+    ('type: "InnerProduct"', 'type: "QuantizedInnerProduct"'),
+    ("inner_product_param", "quantization_param { weight { bits: 2 } } inner_product_param"),
+)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing that follows is done."""
+
+
+@pytest.mark.parametrize("last", [6, 20])
+def test_a_kill_right_after_a_snapshot_leaves_no_hole_in_the_logs(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    workspace.net(*TWO_BITS)
+    run, write = Path("run"), SnapshotWriter.write
+
+    def write_and_die(self: SnapshotWriter) -> None:
+        write(self)
+        if self.current is not None and self.current.iteration == last:
+            raise Killed
+
+    solver = workspace.solver(snapshot=3, display=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(SnapshotWriter, "write", write_and_die)
+        with pytest.raises(Killed):
+            train(solver, run=run)
+    train(solver, run=run, resume=True)
+    for name in ("log.csv", "quantization.csv"):
+        log = read_log(run / name)
+        assert log is not None
+        assert [int(row[0]) for row in log.cells] == list(range(21)), name
+
+
+@pytest.mark.parametrize("torn", [0, 7])
+def test_a_run_whose_last_row_is_torn_is_not_finished(workspace: Workspace, torn: int) -> None:
+    """The last line of quantization.csv is not there, or only its beginning is."""
+    workspace.net(*TWO_BITS)
+    solver = workspace.solver(display=1)
+    train(solver, run=Path("run"))
+    path = Path("run/quantization.csv")
+    text = path.read_text()
+    end = text.rindex("\n", 0, -1) + 1
+    path.write_text(text[: end + torn])
+    train(solver, run=Path("run"), resume=True)
+    assert path.read_text()[:end] == text[:end]
+    for name in ("log.csv", "quantization.csv"):
+        log = read_log(Path("run", name))
+        assert log is not None
+        assert log.iteration == 20, name
 
 
 def test_the_newest_two_stay_after_a_resume_too(workspace: Workspace) -> None:
@@ -187,12 +241,13 @@ def test_a_stop_without_a_snapshot_is_an_error(workspace: Workspace) -> None:
 
 
 def test_weights_that_have_diverged_are_no_snapshot(workspace: Workspace) -> None:
-    shift = (
-        'layer { name: "log" type: "Power" bottom: "drop" top: "log" power_param { shift: nan } }'
+    root = (
+        'layer { name: "log" type: "Power" bottom: "drop" top: "log" '
+        "power_param { scale: 0 shift: -1 power: 0.5 } }"
     )
     workspace.net(
         ('bottom: "drop"', 'bottom: "log"'),
-        ('layer { name: "loss"', f'{shift} layer {{ name: "loss"'),
+        ('layer { name: "loss"', f'{root} layer {{ name: "loss"'),
     )
     with pytest.raises(TrainingError, match="loss is nan"):
         train(workspace.solver(snapshot=1, test_iter=None, test_interval=None), run=Path("run"))

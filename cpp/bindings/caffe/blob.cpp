@@ -1,9 +1,11 @@
 #include "bindings/caffe/blob.hpp"
 
+#include <glog/logging.h>
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,13 +63,32 @@ py::array_t<Dtype> View(const BlobPart& part, const Blob<Dtype>& blob,
   return py::array_t<Dtype>(blob.shape(), data, base);
 }
 
+/// What to show of a blob without elements, which has no memory, either; none
+/// of another one. Throws CaffeError where nobody has shaped the blob.
+std::optional<py::array_t<Dtype>> ViewOfEmpty(const BlobPart& part) {
+  const auto blob = part.Get();
+  if (blob->count() > 0) {
+    return std::nullopt;
+  }
+  if (blob->shape().empty()) {
+    LOG(FATAL) << "the blob has no shape yet: its layer's reshape gives it one";
+  }
+  return py::array_t<Dtype>(blob->shape());
+}
+
 py::array_t<Dtype> DataOf(const BlobPart& part) {
+  if (auto empty = ViewOfEmpty(part)) {
+    return *empty;
+  }
   const auto blob = part.Get();
   Dtype* const data = blob->mutable_cpu_data();
   return View(part, *blob, data, blob->data());
 }
 
 py::array_t<Dtype> DiffOf(const BlobPart& part) {
+  if (auto empty = ViewOfEmpty(part)) {
+    return *empty;
+  }
   const auto blob = part.Get();
   Dtype* const diff = blob->mutable_cpu_diff();
   return View(part, *blob, diff, blob->diff());

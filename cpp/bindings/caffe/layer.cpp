@@ -13,11 +13,6 @@ namespace py = pybind11;
 namespace caffe {
 namespace {
 
-/// Opens the check of Layer that its subclasses see.
-struct LayerAccess : public Layer<Dtype> {
-  using Layer<Dtype>::CheckBlobCounts;
-};
-
 /// Blobs that live as long as a call.
 class RawBlobs {
  public:
@@ -46,7 +41,6 @@ void CallOnBlobs(Layer<Dtype>* layer, Method method, const py::iterable& bottom,
   const RawBlobs bottoms(bottom);
   const RawBlobs tops(top);
   const CaffeCall call;
-  (layer->*(&LayerAccess::CheckBlobCounts))(bottoms.get(), tops.get());
   (layer->*method)(bottoms.get(), tops.get());
 }
 
@@ -55,7 +49,7 @@ void SetUp(const LayerPart& self, const py::iterable& bottom,
   const auto layer = self.Get();
   // What a Python layer without a setup of its own calls.
   if (AsPythonLayer(*layer) == nullptr) {
-    CallOnBlobs(layer.get(), &Layer<Dtype>::LayerSetUp, bottom, top);
+    CallOnBlobs(layer.get(), &Layer<Dtype>::CheckedLayerSetUp, bottom, top);
   }
 }
 
@@ -67,7 +61,7 @@ void Reshape(const LayerPart& self, const py::iterable& bottom,
                     (python->Describe() + " has no method reshape").c_str());
     throw py::error_already_set();
   }
-  CallOnBlobs(layer.get(), &Layer<Dtype>::Reshape, bottom, top);
+  CallOnBlobs(layer.get(), &Layer<Dtype>::CheckedReshape, bottom, top);
 }
 
 py::bytes Serialize(const Layer<Dtype>& layer) {

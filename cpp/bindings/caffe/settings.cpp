@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "bindings/caffe/bindings.hpp"
+#include "ul2q/core/threads.hpp"
 #ifndef CPU_ONLY
 #include "support/cuda_device.hpp"
 #endif
@@ -52,6 +53,7 @@ void SetSolverRank(int rank) {
 }  // namespace
 
 CaffeCall::CaffeCall() {
+  ul2q::UseThreadsThatAreGiven();
   Caffe::set_mode(settings.mode);
   Caffe::set_solver_count(settings.solver_count);
   Caffe::set_solver_rank(settings.solver_rank);

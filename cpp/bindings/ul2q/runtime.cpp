@@ -93,8 +93,10 @@ struct Operation {
 /// Puts a graph together, node after node.
 class Builder {
  public:
-  int Input(const std::string& name, const std::vector<std::int64_t>& shape) {
+  int Input(const std::string& name, const std::vector<std::int64_t>& shape,
+            bool is_bytes) {
     const int tensor = AddTensor(name, shape);
+    graph_.tensors.back().is_bytes = is_bytes;
     graph_.inputs.push_back(tensor);
     return tensor;
   }
@@ -117,25 +119,33 @@ class Builder {
  private:
   int AddTensor(const std::string& name,
                 const std::vector<std::int64_t>& shape) {
-    graph_.tensors.push_back({name, shape});
+    graph_.tensors.push_back({name, shape, false});
     return static_cast<int>(graph_.tensors.size()) - 1;
   }
 
   rt::Graph graph_;
 };
 
-std::vector<Array<float>> Run(const rt::Model& model,
-                              const std::vector<Array<float>>& inputs,
-                              std::int64_t items, int threads) {
+/// Calls run(inputs, outputs) without the interpreter's lock.
+template <typename Run>
+std::vector<Array<float>> WithArrays(const rt::Model& model,
+                                     const std::vector<py::array>& inputs,
+                                     std::int64_t items, const Run& run) {
   if (inputs.size() != model.inputs().size()) {
     throw rt::ModelError("there must be " +
                          std::to_string(model.inputs().size()) + " inputs");
   }
-  std::vector<const float*> from;
+  std::vector<const void*> from;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (items < 0 || inputs[i].size() != items * model.inputs()[i].count()) {
-      throw rt::ModelError("input '" + model.inputs()[i].name +
+    const rt::Tensor& input = model.inputs()[i];
+    if (items < 0 || inputs[i].size() != items * input.count()) {
+      throw rt::ModelError("input '" + input.name +
                            "' has another number of elements");
+    }
+    if (input.is_bytes ? !Array<std::uint8_t>::check_(inputs[i])
+                       : !Array<float>::check_(inputs[i])) {
+      throw rt::ModelError("input '" + input.name + "' must be of " +
+                           (input.is_bytes ? "uint8" : "float32"));
     }
     from.push_back(inputs[i].data());
   }
@@ -148,8 +158,27 @@ std::vector<Array<float>> Run(const rt::Model& model,
     to.push_back(outputs.back().mutable_data());
   }
   const py::gil_scoped_release release;
-  model.Run(items, from, to, threads);
+  run(from, to);
   return outputs;
+}
+
+std::vector<Array<float>> Run(const rt::Model& model,
+                              const std::vector<py::array>& inputs,
+                              std::int64_t items, int threads) {
+  return WithArrays(model, inputs, items,
+                    [&](const auto& from, const auto& to) {
+                      model.Run(items, from, to, threads);
+                    });
+}
+
+std::vector<double> TimeSteps(const rt::Model& model,
+                              const std::vector<py::array>& inputs,
+                              std::int64_t items, int threads) {
+  std::vector<double> seconds;
+  WithArrays(model, inputs, items, [&](const auto& from, const auto& to) {
+    seconds = model.RunTimed(items, from, to, threads);
+  });
+  return seconds;
 }
 
 std::vector<std::pair<std::string, std::vector<std::int64_t>>> Told(
@@ -252,12 +281,14 @@ PYBIND11_MODULE(_runtime, m) {
   DefineOps(m);
   py::class_<Builder>(m, "Builder")
       .def(py::init<>())
-      .def("input", &Builder::Input, py::arg("name"), py::arg("shape"))
+      .def("input", &Builder::Input, py::arg("name"), py::arg("shape"),
+           py::arg("is_bytes") = false)
       .def("add", &Builder::Add, py::arg("name"), py::arg("op"),
            py::arg("inputs"), py::arg("output"), py::arg("shape"))
       .def("build", &Builder::Build, py::arg("outputs"));
   py::class_<rt::Model>(m, "Model")
-      .def("run", &Run, py::arg("inputs").noconvert(), py::arg("items"),
+      .def("run", &Run, py::arg("inputs"), py::arg("items"), py::arg("threads"))
+      .def("time_steps", &TimeSteps, py::arg("inputs"), py::arg("items"),
            py::arg("threads"))
       .def_property_readonly(
           "inputs", [](const rt::Model& model) { return Told(model.inputs()); })

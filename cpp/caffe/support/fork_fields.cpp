@@ -65,6 +65,8 @@ Table MakeFields() {
       {"save_output_param", "visualize", "visualize_threshold", "save_file"},
       &table);
 
+  const std::string by_import =
+      "`ul2q import-fork` writes the net and its weights for this Caffe";
   const std::string by_python =
       "feed images of the net's size by Input, HDF5Data or a Python layer";
   const struct {
@@ -73,6 +75,13 @@ Table MakeFields() {
     const std::string fork;
     const std::string remedy;
   } kChanges[] = {
+      {"LayerParameter", "weights_compress", "Quantization-caffe's", by_import},
+      {"LayerParameter", "activations_compress", "Quantization-caffe's",
+       by_import},
+      {"LayerParameter", "weights_compress_param", "Quantization-caffe's",
+       by_import},
+      {"LayerParameter", "activations_compress_param", "Quantization-caffe's",
+       by_import},
       {"LayerParameter", "annotated_data_param", ssd,
        "its layer AnnotatedData reads images with boxes for training; feed "
        "\"data\" and \"label\" by Input, HDF5Data or a Python layer; a deploy "

@@ -194,9 +194,10 @@ bool Hdf5Weights::Has(const std::string& layer) const {
 }
 
 template <typename Dtype>
-void Hdf5Weights::CopyTo(
+void Hdf5Weights::Read(
     const std::string& layer, const std::vector<bool>& is_shared,
-    const std::vector<boost::shared_ptr<caffe::Blob<Dtype>>>& blobs) const {
+    const std::vector<boost::shared_ptr<caffe::Blob<Dtype>>>& blobs,
+    BlobValues<Dtype>* values) const {
   const std::map<int, Hdf5DataSet> held = Open(layer);
   bool fits =
       held.empty() || held.rbegin()->first < static_cast<int>(blobs.size());
@@ -216,17 +217,20 @@ void Hdf5Weights::CopyTo(
   }
   for (const auto& [index, data_set] : held) {
     caffe::Blob<Dtype>* blob = blobs[static_cast<std::size_t>(index)].get();
-    data_set.Read(blob->mutable_cpu_data(),
-                  static_cast<std::size_t>(blob->count()));
+    std::vector<Dtype> read(static_cast<std::size_t>(blob->count()));
+    data_set.Read(read.data(), read.size());
+    values->emplace_back(blob, std::move(read));
   }
 }
 
-template void Hdf5Weights::CopyTo(
+template void Hdf5Weights::Read(
     const std::string&, const std::vector<bool>&,
-    const std::vector<boost::shared_ptr<caffe::Blob<float>>>&) const;
-template void Hdf5Weights::CopyTo(
+    const std::vector<boost::shared_ptr<caffe::Blob<float>>>&,
+    BlobValues<float>*) const;
+template void Hdf5Weights::Read(
     const std::string&, const std::vector<bool>&,
-    const std::vector<boost::shared_ptr<caffe::Blob<double>>>&) const;
+    const std::vector<boost::shared_ptr<caffe::Blob<double>>>&,
+    BlobValues<double>*) const;
 
 std::string Hdf5Weights::Find(const std::string& layer) const {
   for (const std::string& path :

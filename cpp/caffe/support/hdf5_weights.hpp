@@ -6,6 +6,7 @@
 #include <boost/shared_ptr.hpp>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/hdf5_data_set.hpp"
@@ -27,6 +28,11 @@ std::string Hdf5LayerName(const std::string& layer);
 /// The group of a layer in `parent`, made if it is not there; to be closed.
 hid_t Hdf5LayerGroup(hid_t parent, const std::string& layer);
 
+/// Blobs, and values for them.
+template <typename Dtype>
+using BlobValues =
+    std::vector<std::pair<caffe::Blob<Dtype>*, std::vector<Dtype>>>;
+
 /// The weights in a .caffemodel.h5, ours or BVLC's.
 class Hdf5Weights {
  public:
@@ -44,13 +50,13 @@ class Hdf5Weights {
   /// Whether the file has the layer, be it without blobs.
   bool Has(const std::string& layer) const;
 
-  /// Fills a layer's blobs. `is_shared[i]`: blob i is another layer's, too, and
-  /// may lack. Throws CaffeError, before anything is written, if the number of
-  /// blobs or a shape differs.
+  /// Reads the values of a layer's blobs and adds them to `values`; nothing is
+  /// written to the blobs. `is_shared[i]`: blob i is another layer's, too, and
+  /// may lack. Throws CaffeError if the number of blobs or a shape differs.
   template <typename Dtype>
-  void CopyTo(
-      const std::string& layer, const std::vector<bool>& is_shared,
-      const std::vector<boost::shared_ptr<caffe::Blob<Dtype>>>& blobs) const;
+  void Read(const std::string& layer, const std::vector<bool>& is_shared,
+            const std::vector<boost::shared_ptr<caffe::Blob<Dtype>>>& blobs,
+            BlobValues<Dtype>* values) const;
 
  private:
   /// The path of a layer's group; "" if the file does not have it.

@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <map>
 
 #include "caffe/net.hpp"
@@ -20,6 +21,15 @@ bool HaveTheSameBlobs(caffe::Layer<Dtype>* a, caffe::Layer<Dtype>* b) {
     }
   }
   return true;
+}
+
+bool HaveEqualBlobs(const caffe::LayerParameter& a,
+                    const caffe::LayerParameter& b) {
+  return std::equal(a.blobs().begin(), a.blobs().end(), b.blobs().begin(),
+                    b.blobs().end(),
+                    [](const caffe::BlobProto& x, const caffe::BlobProto& y) {
+                      return x.SerializeAsString() == y.SerializeAsString();
+                    });
 }
 
 std::string Describe(const caffe::LayerParameter& layer) {
@@ -49,6 +59,21 @@ void CheckNamesOfLayersWithBlobs(const caffe::Net<Dtype>& net) {
         << Describe(layer->layer_param())
         << ": files of weights know layers by their names, so give each a name "
            "of its own";
+  }
+}
+
+void CheckNamesInWeights(const caffe::NetParameter& weights) {
+  std::map<std::string, const caffe::LayerParameter*> seen;
+  for (const caffe::LayerParameter& layer : weights.layer()) {
+    if (layer.blobs().empty()) {
+      continue;
+    }
+    const auto [first, is_new] = seen.emplace(layer.name(), &layer);
+    CHECK(is_new || HaveEqualBlobs(*first->second, layer))
+        << "the weights are of two layers named '" << layer.name() << "', the "
+        << Describe(*first->second) << " and the " << Describe(layer)
+        << ": which are whose cannot be told; give each a name of its own "
+           "where the weights come from";
   }
 }
 

@@ -7,7 +7,8 @@
 namespace caffe {
 template <typename Dtype>
 class Net;
-}
+class NetParameter;
+}  // namespace caffe
 
 namespace ul2q {
 
@@ -16,6 +17,10 @@ namespace ul2q {
 /// all their parameters, or have none, may bear one name.
 template <typename Dtype>
 void CheckNamesOfLayersWithBlobs(const caffe::Net<Dtype>& net);
+
+/// The same of layers in a file of weights, where those that share their
+/// parameters have equal ones.
+void CheckNamesInWeights(const caffe::NetParameter& weights);
 
 /// The index of the layer that `blobs` blobs of a layer `name` are for: the
 /// first of this name with so many, else the first of this name, -1 if there is

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <variant>
 #include <vector>
 
 #include "ul2q/runtime/graph.hpp"
@@ -119,6 +120,72 @@ inline Item Run(const Pooling& op, const Item& x) {
     }
   }
   return y;
+}
+
+/// Of channels; scale and shift of each, or of all.
+inline Item Run(const Affine& op, Item x) {
+  const std::int64_t pixels = x.height * x.width;
+  for (std::size_t i = 0; i < x.values.size(); ++i) {
+    const auto of = [&](const std::vector<float>& numbers) {
+      return numbers[numbers.size() == 1 ? 0 : i / pixels];
+    };
+    x.values[i] = of(op.scale) * x.values[i] + of(op.shift);
+  }
+  return x;
+}
+
+inline Item Run(const Combination& op, const std::vector<Item>& inputs) {
+  Item y = inputs[0];
+  for (std::size_t i = 0; i < y.values.size(); ++i) {
+    double sum = 0, largest = -INFINITY, product = 1;
+    for (std::size_t j = 0; j < inputs.size(); ++j) {
+      const double value = inputs[j].values[i];
+      sum +=
+          op.kind == Combination::Kind::kSum ? op.coefficients[j] * value : 0;
+      largest = std::max(largest, value);
+      product *= value;
+    }
+    y.values[i] = op.kind == Combination::Kind::kSum       ? sum
+                  : op.kind == Combination::Kind::kMaximum ? largest
+                                                           : product;
+  }
+  return y;
+}
+
+/// Of channels.
+inline Item Run(const Concat&, const std::vector<Item>& inputs) {
+  Item y = {0, inputs[0].height, inputs[0].width, {}};
+  for (const Item& x : inputs) {
+    y.channels += x.channels;
+    y.values.insert(y.values.end(), x.values.begin(), x.values.end());
+  }
+  return y;
+}
+
+/// A node of a graph; of functions there is ReLU.
+inline Item RunNode(const Node& node, const std::vector<Item>& inputs) {
+  if (const auto* op = std::get_if<Combination>(&node.op)) {
+    return Run(*op, inputs);
+  }
+  if (const auto* op = std::get_if<Concat>(&node.op)) {
+    return Run(*op, inputs);
+  }
+  if (const auto* op = std::get_if<Convolution>(&node.op)) {
+    return Run(*op, inputs[0]);
+  }
+  if (const auto* op = std::get_if<InnerProduct>(&node.op)) {
+    return Run(*op, inputs[0]);
+  }
+  if (const auto* op = std::get_if<Quantize>(&node.op)) {
+    return Run(*op, inputs[0]);
+  }
+  if (const auto* op = std::get_if<Pooling>(&node.op)) {
+    return Run(*op, inputs[0]);
+  }
+  if (const auto* op = std::get_if<Affine>(&node.op)) {
+    return Run(*op, inputs[0]);
+  }
+  return Relu(inputs[0]);
 }
 
 }  // namespace reference

@@ -141,7 +141,7 @@ bool FastConvolutionOf<Base, Dtype>::ForwardWithRelu(
     float negative_slope) {
   {
     const ul2q::LayerScope scope(this->layer_param_);
-    Reshape(bottom, top);
+    this->CheckedReshape(bottom, top);
     switch (MethodOf(ConvolutionPass::kForward)) {
       case ConvolutionMethod::kBvlc:
         return false;

@@ -100,6 +100,7 @@ class FusedBatchNorm : public ul2q::LayerGroup<Dtype> {
         !scale_->is_fused()) {
       return false;
     }
+    CheckBackward();
     const ul2q::LayerScope scope(norm_->layer_param());
     const ChannelShape shape = norm_->ShapeOf(*x_);
     const double m = static_cast<double>(shape.rows * shape.inner);
@@ -157,16 +158,20 @@ class FusedBatchNorm : public ul2q::LayerGroup<Dtype> {
  private:
   /// Reshapes the layers, as each one's Forward would.
   void Reshape() {
-    const auto reshape = [](Layer<Dtype>* layer, Blob<Dtype>* bottom,
-                            Blob<Dtype>* top) {
-      const ul2q::LayerScope scope(layer->layer_param());
-      layer->Reshape({bottom}, {top});
-    };
-    reshape(norm_.get(), x_, normalized_);
-    reshape(scale_.get(), normalized_, scaled_);
+    norm_->CheckedReshape({x_}, {normalized_});
+    scale_->CheckedReshape({normalized_}, {scaled_});
     if (relu_) {
-      reshape(relu_.get(), scaled_, y_);
+      relu_->CheckedReshape({scaled_}, {y_});
     }
+  }
+
+  /// Checks the shapes, as each one's Backward would.
+  void CheckBackward() const {
+    if (relu_) {
+      relu_->CheckBackward({scaled_}, {y_});
+    }
+    scale_->CheckBackward({normalized_}, {scaled_});
+    norm_->CheckBackward({x_}, {normalized_});
   }
 
   const shared_ptr<FastBatchNormLayer<Dtype>> norm_;

@@ -140,11 +140,12 @@ struct Node {
   int output = 0;
 };
 
-/// What a tensor holds for one item of the batch, float32 in Caffe's order:
-/// channels, height and width of images.
+/// What a tensor holds for one item of the batch, in Caffe's order: channels,
+/// height and width of images.
 struct Tensor {
   std::string name;
   std::vector<std::int64_t> shape;
+  bool is_bytes = false;  ///< of an input: uint8, else float32
 
   std::int64_t count() const {
     std::int64_t count = 1;

@@ -90,10 +90,26 @@ std::int64_t Model::item_bytes() const {
   return compiled_->program.arena_bytes + compiled_->program.scratch_bytes;
 }
 
-void Model::Run(std::int64_t items, const std::vector<const float*>& inputs,
+void Model::Run(std::int64_t items, const std::vector<const void*>& inputs,
                 const std::vector<float*>& outputs, int threads) const {
+  RunAll(items, inputs, outputs, threads, nullptr);
+}
+
+std::vector<double> Model::RunTimed(std::int64_t items,
+                                    const std::vector<const void*>& inputs,
+                                    const std::vector<float*>& outputs,
+                                    int threads) const {
+  std::vector<double> seconds(told_.size(), 0.0);
+  RunAll(items, inputs, outputs, threads, seconds.data());
+  return seconds;
+}
+
+void Model::RunAll(std::int64_t items, const std::vector<const void*>& inputs,
+                   const std::vector<float*>& outputs, int threads,
+                   double* seconds) const {
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    if (!AreFinite(inputs[i], items * inputs_[i].count())) {
+    if (!inputs_[i].is_bytes && !AreFinite(static_cast<const float*>(inputs[i]),
+                                           items * inputs_[i].count())) {
       throw ModelError("input '" + inputs_[i].name + "' holds NaN or infinity");
     }
   }
@@ -108,7 +124,8 @@ void Model::Run(std::int64_t items, const std::vector<const float*>& inputs,
       kCacheBytes / std::max<std::int64_t>(1, program.arena_bytes);
   // Blocks of items that fit the cache, one after the other. Where there are
   // enough of them each thread has its own, else all work on the same.
-  const bool is_apart = threads > 1 && items >= 2 * threads;
+  const bool is_apart =
+      threads > 1 && items >= 2 * threads && seconds == nullptr;
   const std::int64_t share =
       is_apart ? RoundUp(items, threads) / threads : items;
   const std::int64_t together =
@@ -125,13 +142,23 @@ void Model::Run(std::int64_t items, const std::vector<const float*>& inputs,
         block.arena + RoundUp(program.arena_bytes * together + kSlack, 64);
     block.threads = inner;
     for (std::size_t j = 0; j < inputs_.size(); ++j) {
-      block.inputs.push_back(inputs[j] + first * inputs_[j].count());
+      const std::int64_t bytes =
+          inputs_[j].count() *
+          static_cast<std::int64_t>(inputs_[j].is_bytes ? 1 : sizeof(float));
+      block.inputs.push_back(static_cast<const std::byte*>(inputs[j]) +
+                             first * bytes);
     }
     for (std::size_t j = 0; j < outputs_.size(); ++j) {
       block.outputs.push_back(outputs[j] + first * outputs_[j].count());
     }
-    for (const std::unique_ptr<Step>& step : program.steps) {
-      step->Run(block);
+    for (std::size_t step = 0; step < program.steps.size(); ++step) {
+      if (seconds == nullptr) {
+        program.steps[step]->Run(block);
+        continue;
+      }
+      const double begin = omp_get_wtime();
+      program.steps[step]->Run(block);
+      seconds[step] += omp_get_wtime() - begin;
     }
   };
   const std::int64_t bytes =

@@ -25,11 +25,18 @@ class Model {
   const std::vector<Tensor>& inputs() const { return inputs_; }
   const std::vector<Tensor>& outputs() const { return outputs_; }
 
-  /// Runs `items` items: float32, an item behind the other, each in Caffe's
-  /// order. Takes `threads` threads, 0 for as many as OpenMP has. Throws
-  /// ModelError where an input holds NaN or infinity.
-  void Run(std::int64_t items, const std::vector<const float*>& inputs,
+  /// Runs `items` items: float32, or uint8 where an input is of bytes, an item
+  /// behind the other, each in Caffe's order. Takes `threads` threads, 0 for as
+  /// many as OpenMP has. Throws ModelError where an input holds NaN or
+  /// infinity.
+  void Run(std::int64_t items, const std::vector<const void*>& inputs,
            const std::vector<float*>& outputs, int threads = 0) const;
+
+  /// The same, and the seconds that each step has taken.
+  std::vector<double> RunTimed(std::int64_t items,
+                               const std::vector<const void*>& inputs,
+                               const std::vector<float*>& outputs,
+                               int threads = 0) const;
 
   /// What each step is, for people: "conv2: 3 × 3 codes by Winograd's way".
   const std::vector<std::string>& steps() const { return told_; }
@@ -40,6 +47,11 @@ class Model {
  private:
   struct Compiled;
   class Arenas;
+
+  /// `seconds`: what steps take is added to its elements; may be null.
+  void RunAll(std::int64_t items, const std::vector<const void*>& inputs,
+              const std::vector<float*>& outputs, int threads,
+              double* seconds) const;
 
   std::vector<Tensor> inputs_, outputs_;
   std::vector<std::string> told_;

@@ -28,12 +28,11 @@ class Checker {
   void operator()(const Convolution& op) const {
     const Shape& x = Image();
     for (const Pair& pair : {op.kernel, op.stride, op.dilation}) {
-      Require(pair.height > 0 && pair.width > 0,
-              "kernel, stride and dilation must be 1 or more");
+      RequireExtents(pair, 1, "kernel, stride and dilation must be 1");
     }
-    Require(op.pad.height >= 0 && op.pad.width >= 0, "pad must be 0 or more");
-    Require(op.group > 0 && op.outputs > 0 && x[0] % op.group == 0 &&
-                op.outputs % op.group == 0,
+    RequireExtents(op.pad, 0, "pad must be 0");
+    Require(op.group > 0 && op.outputs > 0 && op.group <= x[0] &&
+                x[0] % op.group == 0 && op.outputs % op.group == 0,
             "the groups do not divide the channels");
     Check(op.weights, op.bias, op.outputs,
           x[0] / op.group * op.kernel.height * op.kernel.width);
@@ -56,6 +55,9 @@ class Checker {
 
   void operator()(const Pooling& op) const {
     const Shape& x = Image();
+    for (const Pair& pair : {op.kernel, op.stride}) {
+      RequireExtents(pair, 1, "kernel and stride must be 1");
+    }
     RequireOutput({x[0], op.output.height, op.output.width});
     CheckWindows(op.kernel.height, op.stride.height, op.pad.height,
                  op.output.height, x[1]);
@@ -140,6 +142,14 @@ class Checker {
     }
   }
 
+  void RequireExtents(const Pair& pair, std::int64_t least,
+                      const std::string& what) const {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int16_t>::max();
+    Require(least <= std::min(pair.height, pair.width) &&
+                std::max(pair.height, pair.width) <= kMost,
+            what + " to " + std::to_string(kMost));
+  }
+
   const Shape& Image() const {
     Require(Input(0).shape.size() == 3,
             "its input is " + Told(Input(0).shape) +
@@ -162,8 +172,8 @@ class Checker {
   /// Each window must have an element.
   void CheckWindows(std::int64_t kernel, std::int64_t stride, std::int64_t pad,
                     std::int64_t outputs, std::int64_t extent) const {
-    Require(kernel > 0 && stride > 0 && pad >= 0 && pad < kernel &&
-                outputs > 0 && (outputs - 1) * stride - pad < extent,
+    Require(pad >= 0 && pad < kernel && outputs > 0 &&
+                (outputs - 1) * stride - pad < extent,
             "a window lies outside the input");
   }
 
@@ -171,7 +181,9 @@ class Checker {
              std::int64_t outputs, std::int64_t inputs) const {
     const std::size_t count = weights.are_integers() ? weights.integers.size()
                                                      : weights.values.size();
-    Require(outputs > 0 && count == static_cast<std::size_t>(outputs * inputs),
+    Require(outputs > 0 && inputs > 0 &&
+                count / outputs == static_cast<std::size_t>(inputs) &&
+                count % outputs == 0,
             "it has " + std::to_string(count) + " weights; it must have " +
                 std::to_string(outputs) + " × " + std::to_string(inputs));
     const auto of_outputs = static_cast<std::size_t>(outputs);
@@ -213,6 +225,14 @@ void Validate(const Graph& graph) {
                     [](std::int64_t extent) { return extent < 1; })) {
       throw ModelError("'" + made.name + "' is " + Told(made.shape) +
                        " an item; it must not be empty");
+    }
+    std::int64_t rest = std::numeric_limits<std::int32_t>::max();
+    for (const std::int64_t extent : made.shape) {
+      rest /= extent;
+    }
+    if (rest == 0) {
+      throw ModelError("'" + made.name + "' is " + Told(made.shape) +
+                       " an item: more than 2^31 - 1 elements");
     }
     is_made[tensor] = true;
   };

@@ -46,7 +46,9 @@ def add_parser(commands: Commands) -> None:
         default=2.0,
         help="how long each batch size is timed (default: %(default)g)",
     )
-    parser.add_argument("--steps", action="store_true", help="tell what is computed, too")
+    parser.add_argument(
+        "--steps", action="store_true", help="tell what is computed and how long that takes, too"
+    )
 
 
 def batch_sizes(text: str) -> list[int]:
@@ -60,12 +62,16 @@ def batch_sizes(text: str) -> list[int]:
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q bench`."""
     from ul2q.runtime import compile as compile_net
-    from ul2q.runtime.timing import time_model
+    from ul2q.runtime.timing import time_model, time_steps
 
     with warnings_on_stderr():
         model = compile_net(arguments.net, weights_file(arguments.weights))
-    if arguments.steps:
-        print(f"{model!r}\n")
+    for batch in arguments.batch if arguments.steps else ():
+        steps = time_steps(model, batch, threads=arguments.threads, seconds=arguments.seconds)
+        print_table(
+            [f"step, batch {batch}", "ms"], [[told, f"{1000 * t:.3f}"] for told, t in steps]
+        )
+        print()
     rows = []
     for batch in arguments.batch:
         timing = time_model(model, batch, threads=arguments.threads, seconds=arguments.seconds)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import NET, OR_RUN, print_table, weights_file
+from ul2q.cli.common import NET, OR_RUN, mean_values, print_table, weights_file
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from ul2q.cli.common import Commands
+    from ul2q.deploy.fixed_point import Pixels
 
 ORDER = 57  # in `ul2q --help`
 
@@ -23,6 +25,7 @@ def add_parser(commands: Commands) -> None:
         "ul2q export deploy.prototxt lenet.caffemodel --to onnx -o lenet.onnx",
         "ul2q export lenet/deploy_2bit.prototxt lenet.caffemodel --to onnx --for opencv -o cv.onnx",
         "ul2q export deploy.prototxt lenet.caffemodel --to npz -o lenet.npz --size",
+        "ul2q export deploy.prototxt lenet.caffemodel --to c --scale 0.00390625 -o src/lenet",
     )
     parser.late_epilog = _targets
     parser.description = (
@@ -44,6 +47,19 @@ def add_parser(commands: Commands) -> None:
         dest="runtime",
         choices=("onnxruntime", "openvino", "opencv", "any"),
         help="the runtime that auto chooses for (default: onnxruntime)",
+    )
+    parser.add_argument(
+        "--scale",
+        metavar="S",
+        type=float,
+        help="for C, whose input then are bytes: what pixels are multiplied by, after the mean "
+        "(default with --mean: 1)",
+    )
+    parser.add_argument(
+        "--mean",
+        metavar="MEAN",
+        type=mean_values,
+        help="for C, likewise: a .binaryproto or .npy, values as 104,117,123, or none",
     )
     parser.add_argument(
         "--inputs",
@@ -69,6 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
         to=arguments.to,
         form=arguments.form,
         runtime=arguments.runtime,
+        pixels=_pixels(arguments.scale, arguments.mean),
         inputs=read_inputs(arguments.inputs) if arguments.inputs else None,
         verify=not arguments.no_verify,
         force=arguments.force,
@@ -81,6 +98,19 @@ def run(arguments: argparse.Namespace) -> None:
         print_table(*size_rows(found))
     for line in comparison_text(found):
         print(line)
+
+
+def _pixels(scale: float | None, mean: Sequence[float] | Path | None) -> Pixels | None:
+    """What is said of pixels; None if nothing is."""
+    import numpy as np
+
+    from ul2q.deploy.fixed_point import Pixels
+    from ul2q.prediction.preprocessing import read_mean
+
+    if scale is None and mean is None:
+        return None
+    values = read_mean(mean) if isinstance(mean, Path) else np.array(mean or [0], np.float32)
+    return Pixels(1.0 if scale is None else scale, values)
 
 
 def _targets() -> str:

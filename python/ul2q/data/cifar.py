@@ -10,11 +10,12 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import pickletools
 import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -48,6 +49,7 @@ _BATCH = 10_000  # images in a batch
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
 _LARGEST = 2**26  # bytes of a file that is read; CIFAR-10's have half of that
+_MOST_KEPT = 2**20  # objects that a pickle keeps to name them again; CIFAR-10's have 10 thousand
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -219,17 +221,39 @@ def _read_archive(path: Path) -> dict[str, bytes]:
                 while stream.read(2**20):  # only at the end is the checksum compared
                     pass
                 return contents
-    except (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, RecursionError, tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
             f"{path}: damaged, cut short, or not an archive ({error}); it must be "
             "cifar-10-python.tar.gz or cifar-10-binary.tar.gz: fetch it again"
         ) from error
 
 
+class _Bounded:
+    """A stream for `tarfile`, which reads a long name or a header of pax at once.
+
+    A gzipped archive of 1 MB may have one of 1 GB.
+    """
+
+    def __init__(self, stream: gzip.GzipFile | io.BufferedReader) -> None:
+        self._stream = stream
+        self.tell = stream.tell
+        self.seek = stream.seek
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, or what is left.
+
+        Raises:
+            tarfile.TarError: nothing of an archive that can be read here is so long.
+        """
+        if size > _LARGEST + tarfile.BLOCKSIZE:
+            raise tarfile.TarError(f"it has a name or header of {size} bytes")
+        return self._stream.read(size)
+
+
 def _read_members(path: Path, stream: gzip.GzipFile | io.BufferedReader) -> dict[str, bytes]:
     wanted = {name for version in _VERSIONS for name in version.files}
     contents = {}
-    with tarfile.open(fileobj=stream, mode="r:") as archive:
+    with tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as archive:
         for member in archive:
             name = member.name.rpartition("/")[2]
             if name not in wanted or not member.isfile():
@@ -340,8 +364,19 @@ class _Unpickler(pickle.Unpickler):
         return self._ALLOWED[module, name]
 
 
+def _check_memo(content: bytes) -> None:
+    """Refuse a pickle that keeps an object at a place far beyond those that it has.
+
+    The unpickler makes room for all places up to the highest: five bytes would ask for gigabytes.
+    """
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name.endswith("PUT") and argument is not None and argument > _MOST_KEPT:
+            raise pickle.UnpicklingError(f"it keeps an object at place {argument}")
+
+
 def _unpickle(name: str, content: bytes) -> dict[Any, Any]:
     try:
+        _check_memo(content)
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises nearly anything
         raise DataError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import caffe
     from numpy.typing import NDArray
 
+    from ul2q.deploy.fixed_point import Pixels
     from ul2q.deploy.graph import Graph
     from ul2q.deploy.targets.target import Target, Written
     from ul2q.util.paths import StrPath
@@ -81,6 +83,7 @@ def export(
     to: str,
     form: str | None = None,
     runtime: str | None = None,
+    pixels: Pixels | None = None,
     inputs: Mapping[str, NDArray[Any]] | None = None,
     verify: bool = True,
     force: bool = False,
@@ -94,6 +97,7 @@ def export(
         to: a key of TARGETS.
         form: how ONNX stores the weights: "auto", "planes", "uint", "int8" or "float".
         runtime: that "auto" chooses for: "onnxruntime", "openvino", "opencv" or "any".
+        pixels: how the net's input is made of bytes, for the target "c"; None: it is not.
         inputs: to compare with: an array for each of the net's inputs, of a multiple of its batch;
             None: random ones.
         verify: run the written file, and refuse it where it computes something else.
@@ -110,15 +114,17 @@ def export(
         near = near_names(to, TARGETS) or f"; must be one of {', '.join(TARGETS)}"
         raise DeployError(f"there is no target {to!r}{near}")
     target = TARGETS[to]
-    options = _options(target, form, runtime)
+    options = _options(target, form=form, runtime=runtime, pixels=pixels)
     output = Path(output)
     refuse_existing(output, force=force)
     built = build(net, weights)
     graph = graph_of(built, fold=target.FOLDS)
+    batches = list(_batches(graph, inputs, pixels))
+    options = replace(options, examples=batches, are_given=inputs is not None)
     written = target.write(graph, output, options)
     for path in written.files:
         refuse_existing(path, force=force)
-    comparison = _compare(target, graph, written, output, built, inputs) if verify else None
+    comparison = _compare(target, graph, written, output, built, options) if verify else None
     write_files(written.files, force=force)
     held = [weight for _, _, weight in graph.weights()]
     return Export(
@@ -130,14 +136,16 @@ def export(
     )
 
 
-def _options(target: Target, form: str | None, runtime: str | None) -> TargetOptions:
+_FLAGS = {"form": "--form", "runtime": "--for", "pixels": "--scale or --mean"}
+
+
+def _options(target: Target, **given: Any) -> TargetOptions:
     """The options that are given; those that the target does not use are refused."""
-    given = {"form": form, "runtime": runtime}
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen:
         if name not in target.OPTIONS:
-            flag = {"form": "--form", "runtime": "--for"}[name]
-            raise DeployError(f"{flag} is for --to onnx; the target {target.NAME} has one form")
+            takers = ", ".join(other.NAME for other in TARGETS.values() if name in other.OPTIONS)
+            raise DeployError(f"{_FLAGS[name]} is for --to {takers}, not for {target.NAME}")
     return TargetOptions(**chosen)
 
 
@@ -147,21 +155,21 @@ def _compare(
     written: Written,
     output: Path,
     net: caffe.Net,
-    inputs: Mapping[str, NDArray[Any]] | None,
+    options: TargetOptions,
 ) -> Comparison:
     """Run the files, read back from a folder of their own.
 
     Raises:
         DeployError: they compute something else.
     """
-    batches = list(_batches(graph, inputs))
+    run = written.run or partial(target.run, graph)
     difference, agreeing, examples = 0.0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for path, content in written.files.items():
             (Path(folder) / path.name).write_bytes(content)
-        for batch in batches:
+        for batch in options.examples:
             want = {name: np.array(values) for name, values in net.forward(**batch).items()}
-            got = target.run(graph, Path(folder) / output.name, batch)
+            got = run(Path(folder) / output.name, batch)
             difference = max(difference, *(_difference(got[name], want[name]) for name in want))
             scores = _scores(want)
             if scores:
@@ -178,7 +186,7 @@ def _compare(
             f"output; at most {bound:g} is allowed, so nothing is written"
         )
     return Comparison(
-        difference, bound, agreeing if examples else None, examples, inputs is not None
+        difference, bound, agreeing if examples else None, examples, options.are_given
     )
 
 
@@ -198,7 +206,7 @@ def _scores(outputs: Mapping[str, NDArray[Any]]) -> str | None:
 
 
 def _batches(
-    graph: Graph, inputs: Mapping[str, NDArray[Any]] | None
+    graph: Graph, inputs: Mapping[str, NDArray[Any]] | None, pixels: Pixels | None
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """The user's inputs in batches, or some at random.
 
@@ -209,7 +217,7 @@ def _batches(
     if inputs is None:
         rng = np.random.default_rng(0)
         for _ in range(_RANDOM_PASSES):
-            yield {name: _random(graph, name, rng) for name in shapes}
+            yield {name: _random(graph, name, rng, pixels) for name in shapes}
         return
     if set(inputs) != set(shapes):
         raise DeployError(f"inputs are given for {sorted(inputs)}; the net reads {sorted(shapes)}")
@@ -231,9 +239,13 @@ def _batches(
         }
 
 
-def _random(graph: Graph, name: str, rng: np.random.Generator) -> NDArray[Any]:
-    """Normally distributed values; of indices and marks of sequences such as they can be."""
+def _random(
+    graph: Graph, name: str, rng: np.random.Generator, pixels: Pixels | None
+) -> NDArray[Any]:
+    """Normally distributed values; of indices, marks of sequences and pixels such as can be."""
     shape = graph.shapes[name]
+    if pixels is not None:
+        return pixels.fitting(name, shape[1:]).values(rng.integers(256, size=shape))
     for node in graph.readers(name):
         kind = type(node.op).__name__
         if kind == "Embedding":

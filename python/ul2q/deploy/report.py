@@ -58,4 +58,5 @@ def comparison_text(found: Export) -> list[str]:
         if seen.agreeing is not None:
             line += f"; {seen.agreeing} of {seen.examples} classes are the same"
         lines.append(line)
+    lines += found.written.notes
     return lines + [f"file: {path}" for path in found.written.files]

@@ -236,10 +236,19 @@ class LogWriter:
             self._file.write(_csv([[_cell(name, row.get(name)) for name in self._columns]]))
         self._is_empty = False
 
-    def close(self) -> None:
-        """Close the file; one without a row goes, so that the run can be begun anew."""
+    def sync(self) -> None:
+        """Wait until the disk has the rows, so that no snapshot that is there lacks them."""
         with naming(self.path):
-            self._file.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file, on the disk; one without a row goes, so that a run can begin anew."""
+        try:
+            self.sync()
+        finally:
+            with naming(self.path):
+                self._file.close()
         if self._is_empty:
             self.path.unlink(missing_ok=True)
 

@@ -53,6 +53,10 @@ class QuantizationLogWriter:
                     row[f"{blob_name(blob)}.{name}"] = value
         self._log.write(row)
 
+    def sync(self) -> None:
+        """Wait until the disk has the rows."""
+        self._log.sync()
+
     def close(self) -> None:
         """Close the file; one without a row goes."""
         self._log.close()

@@ -25,10 +25,11 @@ class Model:
     each call. What its quantised layers read are integers, the same on every processor.
     """
 
-    def __init__(self, name: str, compiled: _runtime.Model) -> None:
+    def __init__(self, name: str, compiled: _runtime.Model, pixels: frozenset[str]) -> None:
         """Wrap what `ul2q.runtime.translation` has put together."""
         self._name = name
         self._compiled = compiled
+        self._pixels = pixels
 
     @property
     def name(self) -> str:
@@ -39,6 +40,11 @@ class Model:
     def inputs(self) -> dict[str, tuple[int, ...]]:
         """The shape of an item of each input."""
         return {name: tuple(shape) for name, shape in self._compiled.inputs}
+
+    @property
+    def dtypes(self) -> dict[str, type[np.float32 | np.uint8]]:
+        """What each input is of: uint8 for pixels, else float32."""
+        return {name: np.uint8 if name in self._pixels else np.float32 for name in self.inputs}
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
@@ -61,8 +67,8 @@ class Model:
         """Run the net.
 
         Args:
-            x: the input, items × its shape, as float32 or what converts to that; for a net with
-                several inputs an array for each by name.
+            x: the input, items × its shape, as float32 or what converts to that, or as uint8 for
+                pixels; for a net with several inputs an array for each by name.
             threads: how many run it; 0 for as many as OpenMP has.
 
         Returns:
@@ -72,19 +78,41 @@ class Model:
             ModelError: an input is missing, unknown, of another shape or type, or holds NaN or
                 infinity.
         """
+        arrays, items = self._arrays(x)
+        try:
+            made = self._compiled.run(arrays, items, threads)
+        except _runtime.ModelError as error:
+            raise ModelError(str(error)) from None
+        return dict(zip(self.outputs, made, strict=True))
+
+    def time_steps(
+        self, x: ArrayLike | Mapping[str, ArrayLike], *, threads: int = 0
+    ) -> tuple[float, ...]:
+        """Run the net as a call does, and tell how many seconds each of `steps` took.
+
+        Raises:
+            ModelError: as of a call.
+        """
+        arrays, items = self._arrays(x)
+        try:
+            return tuple(self._compiled.time_steps(arrays, items, threads))
+        except _runtime.ModelError as error:
+            raise ModelError(str(error)) from None
+
+    def _arrays(self, x: ArrayLike | Mapping[str, ArrayLike]) -> tuple[list[NDArray[Any]], int]:
+        """The inputs in their order, and how many items each has."""
         given = self._by_name(x)
-        arrays = [_checked(name, shape, given[name]) for name, shape in self.inputs.items()]
+        arrays = [
+            _checked(name, shape, given[name], is_pixels=name in self._pixels)
+            for name, shape in self.inputs.items()
+        ]
         counts = {len(array) for array in arrays}
         if len(counts) > 1:
             told = ", ".join(
                 f"{name!r} {len(array)}" for name, array in zip(self.inputs, arrays, strict=True)
             )
             raise ModelError(f"the inputs must have as many items each; they have: {told}")
-        try:
-            made = self._compiled.run(arrays, counts.pop(), threads)
-        except _runtime.ModelError as error:
-            raise ModelError(str(error)) from None
-        return dict(zip(self.outputs, made, strict=True))
+        return arrays, counts.pop()
 
     def _by_name(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
         if not isinstance(x, Mapping):
@@ -110,8 +138,12 @@ class Model:
         return "\n".join([heading, *(f"  {step}" for step in self.steps)])
 
 
-def _checked(name: str, shape: tuple[int, ...], given: ArrayLike) -> NDArray[np.float32]:
+def _checked(
+    name: str, shape: tuple[int, ...], given: ArrayLike, *, is_pixels: bool
+) -> NDArray[Any]:
     array: NDArray[Any] = np.asarray(given)
+    if is_pixels and array.dtype != np.uint8:
+        raise ModelError(f"input {name!r} is of dtype {array.dtype}; its pixels must be uint8")
     if array.dtype.kind not in "fui":
         raise ModelError(
             f"input {name!r} is of dtype {array.dtype}; it must be float32, or numbers that "
@@ -121,7 +153,7 @@ def _checked(name: str, shape: tuple[int, ...], given: ArrayLike) -> NDArray[np.
         raise ModelError(
             f"input {name!r} has shape {_times(array.shape)}; it must be items×{_times(shape)}"
         )
-    return np.ascontiguousarray(array, np.float32)
+    return np.ascontiguousarray(array, np.uint8 if is_pixels else np.float32)
 
 
 def _times(shape: tuple[int, ...]) -> str:

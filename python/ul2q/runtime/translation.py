@@ -12,19 +12,23 @@ from ul2q.deploy.quantized import values_of
 from ul2q.runtime.model import Model, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import caffe
 
     from ul2q.deploy import Node
     from ul2q.deploy.quantized import Weight
+    from ul2q.runtime.pixels import Pixels
     from ul2q.util.paths import StrPath
 
 _Pair = tuple[int, int]
 
 
 def compile(  # noqa: A001 - ul2q.compile
-    net: Graph | caffe.Net | StrPath, weights: StrPath | None = None
+    net: Graph | caffe.Net | StrPath,
+    weights: StrPath | None = None,
+    *,
+    pixels: Mapping[str, Pixels] | None = None,
 ) -> Model:
     """A trained net in integers.
 
@@ -35,9 +39,11 @@ def compile(  # noqa: A001 - ul2q.compile
         net: what `ul2q.deploy.lower` makes, or takes: a net with its weights, or the prototxt of
             one that is deployed.
         weights: the .caffemodel for a prototxt.
+        pixels: the inputs that are given in bytes, and what the net reads of them; a first layer
+            with quantised weights reads them in integers, too.
 
     Raises:
-        ModelError: a layer is not for this runtime.
+        ModelError: a layer is not for this runtime, or `pixels` does not fit the net.
         FileNotFoundError: a file is missing.
         PrototxtError: the prototxt is faulty.
         WeightsError: the weights do not belong to the net, or hold NaN or infinity.
@@ -55,7 +61,7 @@ def compile(  # noqa: A001 - ul2q.compile
                 f"axis of the batch, {batch}, first"
             )
     builder = _runtime.Builder()
-    tensors = {name: builder.input(name, graph.shapes[name][1:]) for name in graph.inputs}
+    tensors = _inputs(builder, graph, pixels or {})
     try:
         for node in graph.nodes:
             (output,) = _outputs(node)
@@ -66,9 +72,30 @@ def compile(  # noqa: A001 - ul2q.compile
                 output,
                 graph.shapes[output][1:],
             )
-        return Model(graph.name, builder.build([tensors[name] for name in graph.outputs]))
+        built = builder.build([tensors[name] for name in graph.outputs])
+        return Model(graph.name, built, frozenset(pixels or ()))
     except _runtime.ModelError as error:
         raise ModelError(f"{graph.name}: {error}") from None
+
+
+def _inputs(
+    builder: _runtime.Builder, graph: Graph, pixels: Mapping[str, Pixels]
+) -> dict[str, int]:
+    """The tensors that the net reads, by the names of its inputs."""
+    for name in pixels:
+        if name not in graph.inputs:
+            told = ", ".join(map(repr, graph.inputs))
+            raise ModelError(f"pixels: there is no input {name!r}; the net reads {told}")
+    tensors = {}
+    for name in graph.inputs:
+        shape = graph.shapes[name][1:]
+        tensors[name] = builder.input(name, shape, name in pixels)
+        if name in pixels:
+            affine = _runtime.affine(*pixels[name].fit(name, shape))
+            tensors[name] = builder.add(
+                f"{name}/pixels", affine, [tensors[name]], f"{name}/pixels", shape
+            )
+    return tensors
 
 
 def _outputs(node: Node) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import reprlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = re.compile(r"\w[\w.+-]*")
+_MOST_VALUES = 100_000  # of a file, with its aliases written out
 
 
 class SpecError(UserError, ValueError):
@@ -136,21 +139,38 @@ def read_sections(text: str, file: str) -> Section:
     Raises:
         SpecError: it is no mapping.
     """
-    loader = _Loader(text)
-    loader.file = file
     try:
-        value = loader.get_single_data()
+        value = _parse(text, file)
+    except RecursionError as error:
+        raise SpecError(f"{file}: lists or mappings stand too deep within each other") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SpecError(
+            f"{file}:{line}: the character {chr(error.character)!r} is not allowed"
+        ) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise SpecError(f"{file}{where}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise SpecError(f"{file}: {' '.join(str(error).split())}") from error
-    finally:
-        loader.dispose()
     if not isinstance(value, Section):
         raise SpecError(f"{file}: must be a mapping of keys to values, it is {_show(value)}")
     return value
+
+
+def _parse(text: str, file: str) -> object:
+    loader = _Loader(text)
+    loader.file = file
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if loader.values_of(node) > _MOST_VALUES:
+            raise SpecError(f"{file}: its aliases stand for more than {_MOST_VALUES} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def read_text(path: Path) -> str:
@@ -178,6 +198,35 @@ class _Loader(yaml.SafeLoader):
     """Makes a Section of each mapping."""
 
     file = ""
+
+    def values_of(self, node: yaml.Node, known: dict[yaml.Node, int] | None = None) -> int:
+        """The number of values that a node stands for, each alias written out.
+
+        Args:
+            node: any.
+            known: what has been counted.
+
+        Raises:
+            SpecError: it contains itself.
+        """
+        known = {} if known is None else known
+        if node not in known:
+            known[node] = 0  # till it is counted
+            parts = node.value if isinstance(node, yaml.CollectionNode) else []
+            inside = itertools.chain(*parts) if isinstance(node, yaml.MappingNode) else parts
+            known[node] = 1 + sum(self.values_of(part, known) for part in inside)
+        elif known[node] == 0:
+            raise SpecError(f"{self.file}:{node.start_mark.line + 1}: an alias contains itself")
+        return known[node]
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """What a node stands for; SpecError for one that looks like a date and is none."""
+        try:
+            return super().construct_object(node, deep)
+        except SpecError:
+            raise
+        except (ValueError, OverflowError) as error:
+            raise SpecError(f"{self.file}:{node.start_mark.line + 1}: {error}") from error
 
     def section(self, node: yaml.MappingNode) -> Section:
         made = Section(self.file, node.start_mark.line + 1)
@@ -212,4 +261,6 @@ def _show(value: object) -> str:
         return "a mapping"
     if value is None:
         return "empty"
-    return repr(value)
+    shown = reprlib.Repr()
+    shown.maxstring = shown.maxlong = shown.maxother = 80
+    return shown.repr(value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ul2q.errors import UserError
 from ul2q.runs.best import read_best
 from ul2q.runs.early_stop import read_early_stop
-from ul2q.runs.layout import LOG, best_files
+from ul2q.runs.layout import LOG, QUANTIZATION_LOG, best_files
 from ul2q.runs.log import ITERATION, TRAIN_LOSS, read_log
 from ul2q.runs.snapshots import Snapshot, check_snapshot
 from ul2q.training.patience import why_to_stop
@@ -48,7 +48,7 @@ def finished_result(
     row = log.row(-1) if log is not None and log.cells else {}
     tested_at, test = (None, ()) if log is None else log.last_test()
     is_told = (not plan.tests or tested_at == last) and (
-        not plan.displays(last) or row.get(ITERATION) == last
+        not plan.displays(last) or (row.get(ITERATION) == last and _has_statistics(run, last))
     )
     # A test that was not finite came after the snapshot, and has to fail again.
     if not is_told or not all(map(math.isfinite, row.values())):
@@ -73,6 +73,12 @@ def finished_result(
         best_weights=best_files(plan.param.snapshot_prefix)[0] if best else None,
         stopped_early=stopped_early,
     )
+
+
+def _has_statistics(run: Path, iteration: int) -> bool:
+    """Whether quantization.csv, if there is one, ends with this iteration's row."""
+    log = read_log(run / QUANTIZATION_LOG, strict=False)
+    return log is None or (bool(log.cells) and log.iteration == iteration)
 
 
 def _why_it_stopped(

@@ -137,6 +137,12 @@ class RunLogs:
         if self._statistics is not None:
             self._statistics.write(iteration, self._seconds())
 
+    def sync(self) -> None:
+        """Wait until the disk has the rows of both logs: before a snapshot that follows them."""
+        self._log.sync()
+        if self._statistics is not None:
+            self._statistics.sync()
+
     def close(self) -> None:
         """Close the files."""
         self._opened.close()
@@ -164,6 +170,9 @@ class _StatisticsLog:
 
     def write(self, iteration: int, seconds: float) -> None:
         self._log.write(iteration, seconds, self._statistics())
+
+    def sync(self) -> None:
+        self._log.sync()
 
     def close(self) -> None:
         self._log.close()

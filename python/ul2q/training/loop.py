@@ -117,7 +117,7 @@ class SolverLoop:
                 self._stop.check()
             diverged = weights_not_finite(self._solver.net)
             if self._plan.param.snapshot_after_train and not diverged:
-                self._snapshots.write()
+                self._write_snapshot()
             with self._undone_by_a_stop():
                 self._finish()
             self._update_card()
@@ -141,7 +141,7 @@ class SolverLoop:
 
     def interrupted(self, signum: int) -> TrainingError | Interrupted:
         """Write a snapshot, and give the exception that ends the run."""
-        self._snapshots.write()
+        self._snapshots.write()  # the logs are closed
         self._update_card()
         iteration, snapshot = self._solver.iter, self._snapshots.current
         if snapshot is None:
@@ -225,15 +225,12 @@ class SolverLoop:
         except caffe.CaffeError as error:
             raise TrainingError(f"iteration {iteration}: {error}") from error
         loss = float(self._solver.loss)
-        # Weights that have diverged are no snapshot to go on from.
-        if (
-            self._plan.snapshots_at(self._solver.iter)
-            and math.isfinite(loss)
-            and not weights_not_finite(self._solver.net)
-        ):
-            self._snapshots.write()
-            self._update_card()
+        # The row comes first: going on from the snapshot would leave a hole where it was not.
         self._report_loss(iteration, loss, rate, tested=tested)
+        # Weights that have diverged are no snapshot to go on from.
+        if self._plan.snapshots_at(self._solver.iter) and not weights_not_finite(self._solver.net):
+            self._write_snapshot()
+            self._update_card()
         if self._watch(loss):
             self._progress.warning(
                 f"iteration {iteration}: training looks divergent: the loss, smoothed over "
@@ -241,6 +238,12 @@ class SolverLoop:
                 f"{self._watch.beginning:.4g} in the beginning; lower base_lr, or set "
                 "clip_gradients"
             )
+
+    def _write_snapshot(self) -> None:
+        """Write a snapshot behind the rows that are written."""
+        if self._logs is not None:
+            self._logs.sync()
+        self._snapshots.write()
 
     def _finish(self) -> None:
         """Test the finished net, and report its loss if the solver displays it."""

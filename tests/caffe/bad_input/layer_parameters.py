@@ -72,7 +72,7 @@ PARAMETERS = [
     ("Dropout", "ratio 1.5", "dropout_ratio: 1.5", "dropout_ratio is 1.5; must be in [0, 1)"),
     ("Concat", "axis", "axis: 7", "axis 7 out of range"),
     ("Flatten", "axis", "axis: -9", "axis -9 out of range"),
-    ("Tile", "tiles", "axis: 1 tiles: -1", "shape[i] >= 0"),
+    ("Tile", "tiles", "axis: 1 tiles: -1", "has the extent -3"),
     ("Log", "base", "base: -2", "base must be strictly positive"),
     ("ArgMax", "top_k", "top_k: 100", "top_k must be less than or equal"),
     ("Reshape", "count", "shape { dim: 5 dim: -1 }", "must be divisible"),
@@ -81,11 +81,78 @@ PARAMETERS = [
     ("Slice", "points", "slice_point: 9", "shape[i] >= 0"),
     ("Embed", "no indices", "num_output: 2", "input_dim must be positive"),
     ("Scale", "axis", "axis: 2 num_axes: 4", "scale blob's shape extends past bottom[0]'s shape"),
+    (
+        "Im2col",
+        "stride_h alone",
+        "kernel_size: 1 stride_h: 1",
+        "give both of stride_h and stride_w",
+    ),
+    ("Scale", "axes", "axis: 1 num_axes: 2147483647", "extends past bottom[0]'s shape"),
+    ("Bias", "axes", "axis: 1 num_axes: 2147483647", "extends past bottom[0]'s shape"),
+    (
+        "Reshape",
+        "axes",
+        "shape { dim: 96 } axis: 1 num_axes: 2147483647",
+        "axis + num_axes is out of range",
+    ),
+    ("Reshape", "extent", "shape { dim: 4294967298 dim: 48 }", "has the extent 4294967298"),
+    ("Tile", "2 in 32 bits", "axis: 1 tiles: 1431655766", "has the extent 4294967298"),
+    ("Im2col", "0 in 32 bits", "kernel_size: 65536 pad: 32768", "has the extent"),
+    (
+        "Convolution",
+        "dilation -1 in 32 bits",
+        "num_output: 1 kernel_size: 3 dilation: 2147483647",
+        "larger than the padded input",
+    ),
+    ("Reorg", "0 in 32 bits", "stride: 65536", "has the extent 4294967296"),
+    ("Upsample", "1 in 32 bits", "scale: 1073741825", "has the extent 4294967300"),
+    ("Interp", "1 in 32 bits", "zoom_factor: 1431655766", "has the extent 4294967299"),
+    ("SPP", "levels", "pyramid_height: 30", "pyramid_height is 30"),
+    ("SPP", "no levels", "pyramid_height: 0", "pyramid_height is 0"),
+    ("Power", "nan", "scale: nan", "power_param.scale is nan; must be a finite number"),
+    (
+        "Convolution",
+        "infinite filler",
+        "num_output: 1 kernel_size: 1 weight_filler { type: 'uniform' max: inf }",
+        "convolution_param.weight_filler.max is inf",
+    ),
+    (
+        "Convolution",
+        "filler's bounds",
+        "num_output: 1 kernel_size: 1 weight_filler { type: 'uniform' min: -3e38 max: 3e38 }",
+        "too far apart",
+    ),
+    ("Clip", "nan", "min: nan max: 1", "clip_param.min is nan"),
     ("Reduction", "axis", "axis: 8", "axis 8 out of range"),
 ]
 
 # A row of these holds the whole net in place of the fields.
 NETS = [
+    (
+        "Crop",
+        "offset -1 in 32 bits",
+        inputs(a=(2, 3, 4, 4), b=(2, 3, 4, 4))
+        + layer("Crop", "a b", "crop_param { axis: 2 offset: 4294967295 }"),
+        "crop_param.offset is out of bounds",
+    ),
+    (
+        "PSROIPooling",
+        "3 in 32 bits",
+        inputs(x=(2, 3, 4, 4), r=(1, 5))
+        + layer(
+            "PSROIPooling",
+            "x r",
+            "psroi_pooling_param { spatial_scale: 1 output_dim: 3 group_size: 65537 }",
+        ),
+        "has the extent 4295098369",
+    ),
+    (
+        "DetectionOutput",
+        "0 in 32 bits",
+        inputs(x=(1, 16), c=(1, 0), p=(1, 2, 16))
+        + layer("DetectionOutput", "x c p", "detection_output_param { num_classes: 1073741824 }"),
+        "the second bottom",
+    ),
     (
         "Eltwise",
         "coeff",

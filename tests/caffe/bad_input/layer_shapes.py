@@ -74,8 +74,9 @@ SHAPES = [
         "Input",
         "negative",
         "layer { name: 'L' type: 'Input' top: 'y' input_param { shape { dim: -1 } } }",
-        "shape[i] >= 0",
+        "has the extent -1",
     ),
+    ("Input", "1 in 32 bits", inputs(L=((1 << 32) + 1,)), "has the extent 4294967297"),
     ("Input", "overflow", inputs(L=(1 << 20, 1 << 20)), "exceeds INT_MAX"),
     ("Input", "axes", inputs(L=(1,) * 33), "<= kMaxBlobAxes"),
     (

@@ -32,7 +32,7 @@ FORMS = [
 ]
 
 
-def files(net: Any, target: str, folder: Path, **options: str) -> tuple[Graph, Path]:
+def files(net: Any, target: str, folder: Path, **options: Any) -> tuple[Graph, Path]:
     module = TARGETS[target]
     graph = lower(net, fold=module.FOLDS)
     path = folder / f"net{module.SUFFIX}"

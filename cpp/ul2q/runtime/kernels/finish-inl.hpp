@@ -39,28 +39,41 @@ class Finisher {
         lowest_(hn::Set(Floats(), finish.lowest)),
         highest_(hn::Set(Floats(), finish.highest)) {}
 
-  /// The results of the outputs from `output` on. `codes`: the sum of the
-  /// codes.
-  HWY_INLINE FloatVector Result(FloatVector sum, float codes,
+  /// The results of a pixel's outputs from `output` on; `beside` begins with
+  /// that pixel.
+  HWY_INLINE FloatVector Result(FloatVector sum, const Beside& beside,
                                 std::int64_t output) const {
     const Floats d;
     auto shift = hn::LoadU(d, finish_.shift + output);
     if (finish_.code_scale != nullptr) {
-      shift = hn::Add(
-          hn::Mul(hn::LoadU(d, finish_.code_scale + output), hn::Set(d, codes)),
-          shift);
+      const auto codes = hn::ConvertTo(
+          d, beside.of_outputs ? hn::LoadU(Int32s(), beside.codes + output)
+                               : hn::Set(Int32s(), *beside.codes));
+      shift = hn::Add(hn::Mul(hn::LoadU(d, finish_.code_scale + output), codes),
+                      shift);
     }
-    const auto y =
-        hn::Add(hn::Mul(hn::LoadU(d, finish_.scale + output), sum), shift);
+    auto y = hn::Add(hn::Mul(hn::LoadU(d, finish_.scale + output), sum), shift);
+    if (beside.added_codes != nullptr) {
+      const hn::Rebind<std::uint8_t, Int32s> d8;
+      const auto codes =
+          hn::PromoteTo(Int32s(), hn::LoadU(d8, beside.added_codes + output));
+      y = Plus(y, hn::ConvertTo(d, codes));
+    } else if (beside.added_values != nullptr) {
+      y = Plus(y, hn::LoadU(d, beside.added_values + output));
+    }
     return hn::Min(hn::Max(y, lowest_), highest_);
   }
 
-  HWY_INLINE FloatVector Result(Int32Vector sum, float codes,
+  HWY_INLINE FloatVector Result(Int32Vector sum, const Beside& beside,
                                 std::int64_t output) const {
-    return Result(hn::ConvertTo(Floats(), sum), codes, output);
+    return Result(hn::ConvertTo(Floats(), sum), beside, output);
   }
 
  private:
+  HWY_INLINE FloatVector Plus(FloatVector y, FloatVector added) const {
+    return hn::Add(y, hn::Mul(hn::Set(Floats(), finish_.added_scale), added));
+  }
+
   const Finish finish_;
   const FloatVector lowest_, highest_;
 };

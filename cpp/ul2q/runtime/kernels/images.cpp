@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 // Highway includes this file once more for each instruction set; the compiler
@@ -22,23 +23,23 @@ namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
 void PixelSums(const std::uint8_t* pixels, std::int64_t count,
-               std::int64_t channels, std::int32_t* sums) {
+               std::int64_t stride, std::int64_t channels, std::int32_t* sums) {
   for (std::int64_t i = 0; i < count; ++i) {
-#if HWY_TARGET == HWY_SCALAR
+    std::int64_t c = 0;
     sums[i] = 0;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      sums[i] += pixels[c];
-    }
-#else
+#if HWY_TARGET != HWY_SCALAR
     const hn::CappedTag<std::uint8_t, kPanel> d;
     const hn::Repartition<std::uint64_t, decltype(d)> d64;
     auto sum = hn::Zero(d64);
-    for (std::int64_t c = 0; c < channels; c += kPanel) {
+    for (; c + kPanel <= channels; c += kPanel) {
       sum = hn::Add(sum, hn::SumsOf8(hn::LoadU(d, pixels + c)));
     }
     sums[i] = static_cast<std::int32_t>(hn::GetLane(hn::SumOfLanes(d64, sum)));
 #endif
-    pixels += channels;
+    for (; c < channels; ++c) {
+      sums[i] += pixels[c];
+    }
+    pixels += stride;
   }
 }
 
@@ -87,11 +88,119 @@ void Mean(const Window<float>& given, std::int64_t channels, float divisor,
   }
 }
 
+void WindowSum(const Window<std::uint8_t>& given, std::int64_t channels,
+               std::int32_t* sums) {
+  const Window<std::uint8_t> window = given;
+  std::fill(sums, sums + channels, 0);
+  for (std::int64_t y = 0; y < window.rows; ++y) {
+    for (std::int64_t x = 0; x < window.columns; ++x) {
+      const std::uint8_t* pixel =
+          window.first + y * window.row_stride + x * channels;
+#pragma GCC ivdep
+      for (std::int64_t c = 0; c < channels; ++c) {
+        sums[c] += pixel[c];
+      }
+    }
+  }
+}
+
+/// The number just below 1/2: see StoreResult.
+constexpr float kBelowHalf = 0.49999997f;
+
+HWY_INLINE void Store(float position, float lowest, float highest, float* to) {
+  position = position > lowest ? position : lowest;
+  *to = position < highest ? position : highest;
+}
+
+HWY_INLINE void Store(float position, float lowest, float highest,
+                      std::uint8_t* to) {
+  position = position > lowest ? position : lowest;
+  position = position < highest ? position : highest;
+  *to = static_cast<std::uint8_t>(
+      static_cast<std::int32_t>(position + kBelowHalf));
+}
+
+template <typename Result>
+HWY_INLINE void ScaledSums(const std::int32_t* sums, std::int64_t n,
+                           float scale, float shift, float lowest,
+                           float highest, Result* y) {
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < n; ++i) {
+    Store(scale * static_cast<float>(sums[i]) + shift, lowest, highest, y + i);
+  }
+}
+
+void SumsToValues(const std::int32_t* sums, std::int64_t n, float scale,
+                  float shift, float lowest, float highest, float* values) {
+  ScaledSums(sums, n, scale, shift, lowest, highest, values);
+}
+
+void SumsToCodes(const std::int32_t* sums, std::int64_t n, float scale,
+                 float shift, float lowest, float highest,
+                 std::uint8_t* codes) {
+  ScaledSums(sums, n, scale, shift, lowest, highest, codes);
+}
+
+template <typename Value>
+HWY_INLINE void Accumulate(const Value* x, std::int64_t n, float scale,
+                           float* y) {
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[i] += scale * static_cast<float>(x[i]);
+  }
+}
+
+void AddScaledValues(const float* x, std::int64_t n, float scale, float* y) {
+  Accumulate(x, n, scale, y);
+}
+
+void AddScaledCodes(const std::uint8_t* x, std::int64_t n, float scale,
+                    float* y) {
+  Accumulate(x, n, scale, y);
+}
+
+void ClampValues(const float* x, std::int64_t n, float lowest, float highest,
+                 float* values) {
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < n; ++i) {
+    Store(x[i], lowest, highest, values + i);
+  }
+}
+
+void SumCodes(const std::uint8_t* x, std::int64_t n, std::uint8_t* y) {
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[i] = static_cast<std::uint8_t>(y[i] + x[i]);
+  }
+}
+
+void LargerCodes(const std::uint8_t* x, std::int64_t n, std::uint8_t* y) {
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < n; ++i) {
+    y[i] = y[i] < x[i] ? x[i] : y[i];
+  }
+}
+
 void Squares(const float* x, std::int64_t n, float* y) {
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < n; ++i) {
     y[i] = x[i] * x[i];
   }
+}
+
+/// 1 / √x to a few roundings, for x from 1e-30 up: Newton's iteration, which
+/// begins with half the exponent, negated (Lomont 2003, "Fast Inverse Square
+/// Root").
+HWY_INLINE float ReciprocalRoot(float x) {
+  std::int32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  bits = 0x5f375a86 - (bits >> 1);
+  float y;
+  std::memcpy(&y, &bits, sizeof(y));
+  for (int i = 0; i < 4; ++i) {
+    y = y * (1.5f - 0.5f * x * y * y);
+  }
+  return y;
 }
 
 void Normal(const float* x, const float* sums, std::int64_t n, float k,
@@ -102,24 +211,19 @@ void Normal(const float* x, const float* sums, std::int64_t n, float k,
     }
     return;
   }
-  // Roots instead of a power: in vectors, and to two roundings.
+  // s^(-3/4) by two reciprocal roots instead of a power, a root or a division.
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < n; ++i) {
-    const float root = std::sqrt(k + alpha * sums[i]);
-    y[i] = x[i] / (root * std::sqrt(root));
+    const float root = ReciprocalRoot(k + alpha * sums[i]);
+    y[i] = x[i] * (root * root * ReciprocalRoot(root));
   }
 }
 
 void ToCodes(const float* x, std::int64_t n, float scale, float shift,
              float lowest, float highest, std::uint8_t* codes) {
-  constexpr float kBelowHalf = 0.49999997f;
 #pragma GCC ivdep
   for (std::int64_t i = 0; i < n; ++i) {
-    float position = x[i] * scale + shift;
-    position = position > lowest ? position : lowest;
-    position = position < highest ? position : highest;
-    codes[i] = static_cast<std::uint8_t>(
-        static_cast<std::int32_t>(position + kBelowHalf));
+    Store(x[i] * scale + shift, lowest, highest, codes + i);
   }
 }
 
@@ -168,6 +272,14 @@ HWY_EXPORT(PixelSums);
 HWY_EXPORT(MaxOfCodes);
 HWY_EXPORT(MaxOfFloats);
 HWY_EXPORT(Mean);
+HWY_EXPORT(WindowSum);
+HWY_EXPORT(SumsToValues);
+HWY_EXPORT(SumsToCodes);
+HWY_EXPORT(AddScaledValues);
+HWY_EXPORT(AddScaledCodes);
+HWY_EXPORT(ClampValues);
+HWY_EXPORT(SumCodes);
+HWY_EXPORT(LargerCodes);
 HWY_EXPORT(Squares);
 HWY_EXPORT(Normal);
 HWY_EXPORT(ToCodes);
@@ -177,8 +289,8 @@ HWY_EXPORT(Rectified);
 HWY_EXPORT(Finite);
 
 void SumPixels(const std::uint8_t* pixels, std::int64_t count,
-               std::int64_t channels, std::int32_t* sums) {
-  HWY_DYNAMIC_DISPATCH(PixelSums)(pixels, count, channels, sums);
+               std::int64_t stride, std::int64_t channels, std::int32_t* sums) {
+  HWY_DYNAMIC_DISPATCH(PixelSums)(pixels, count, stride, channels, sums);
 }
 
 template <>
@@ -196,6 +308,50 @@ void MaxOfWindow(const Window<float>& window, std::int64_t channels,
 void MeanOfWindow(const Window<float>& window, std::int64_t channels,
                   float divisor, float* out) {
   HWY_DYNAMIC_DISPATCH(Mean)(window, channels, divisor, out);
+}
+
+void SumOfWindow(const Window<std::uint8_t>& window, std::int64_t channels,
+                 std::int32_t* sums) {
+  HWY_DYNAMIC_DISPATCH(WindowSum)(window, channels, sums);
+}
+
+void StoreScaled(const std::int32_t* sums, std::int64_t n, float scale,
+                 float shift, float lowest, float highest, float* values) {
+  HWY_DYNAMIC_DISPATCH(SumsToValues)
+  (sums, n, scale, shift, lowest, highest, values);
+}
+
+void StoreScaled(const std::int32_t* sums, std::int64_t n, float scale,
+                 float shift, float lowest, float highest,
+                 std::uint8_t* codes) {
+  HWY_DYNAMIC_DISPATCH(SumsToCodes)
+  (sums, n, scale, shift, lowest, highest, codes);
+}
+
+void AddScaled(const float* x, std::int64_t n, float scale, float* y) {
+  HWY_DYNAMIC_DISPATCH(AddScaledValues)(x, n, scale, y);
+}
+
+void AddScaled(const std::uint8_t* x, std::int64_t n, float scale, float* y) {
+  HWY_DYNAMIC_DISPATCH(AddScaledCodes)(x, n, scale, y);
+}
+
+void StoreClamped(const float* x, std::int64_t n, float lowest, float highest,
+                  float* values) {
+  HWY_DYNAMIC_DISPATCH(ClampValues)(x, n, lowest, highest, values);
+}
+
+void StoreClamped(const float* x, std::int64_t n, float lowest, float highest,
+                  std::uint8_t* codes) {
+  HWY_DYNAMIC_DISPATCH(ToCodes)(x, n, 1, 0, lowest, highest, codes);
+}
+
+void AddCodes(const std::uint8_t* x, std::int64_t n, std::uint8_t* y) {
+  HWY_DYNAMIC_DISPATCH(SumCodes)(x, n, y);
+}
+
+void MaximumOfCodes(const std::uint8_t* x, std::int64_t n, std::uint8_t* y) {
+  HWY_DYNAMIC_DISPATCH(LargerCodes)(x, n, y);
 }
 
 void Square(const float* x, std::int64_t n, float* y) {

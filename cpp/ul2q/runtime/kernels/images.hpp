@@ -8,9 +8,10 @@ namespace runtime {
 
 // Loops over pixels with their channels one behind the other.
 
-/// sums[i] = Σ of the channels of pixel i, a multiple of kPanel of them.
+/// sums[i] = Σ of `channels` channels of pixel i, which begins at
+/// pixels + i · stride.
 void SumPixels(const std::uint8_t* pixels, std::int64_t count,
-               std::int64_t channels, std::int32_t* sums);
+               std::int64_t stride, std::int64_t channels, std::int32_t* sums);
 
 /// A window of an image: rows × columns pixels from `first` on.
 template <typename Value>
@@ -28,6 +29,31 @@ void MaxOfWindow(const Window<Value>& window, std::int64_t channels,
 /// out[c] = Σ of channel c, divided by `divisor`.
 void MeanOfWindow(const Window<float>& window, std::int64_t channels,
                   float divisor, float* out);
+
+/// sums[c] = Σ of channel c.
+void SumOfWindow(const Window<std::uint8_t>& window, std::int64_t channels,
+                 std::int32_t* sums);
+
+/// From sums to scale · sum + shift, no less than lowest and no more than
+/// highest, or to the nearest code of that.
+void StoreScaled(const std::int32_t* sums, std::int64_t n, float scale,
+                 float shift, float lowest, float highest, float* values);
+void StoreScaled(const std::int32_t* sums, std::int64_t n, float scale,
+                 float shift, float lowest, float highest, std::uint8_t* codes);
+
+/// y[i] += scale · x[i]
+void AddScaled(const float* x, std::int64_t n, float scale, float* y);
+void AddScaled(const std::uint8_t* x, std::int64_t n, float scale, float* y);
+
+/// x no less than lowest and no more than highest, or the nearest code of that.
+void StoreClamped(const float* x, std::int64_t n, float lowest, float highest,
+                  float* values);
+void StoreClamped(const float* x, std::int64_t n, float lowest, float highest,
+                  std::uint8_t* codes);
+
+/// y[i] += x[i], and y[i] = the larger of both.
+void AddCodes(const std::uint8_t* x, std::int64_t n, std::uint8_t* y);
+void MaximumOfCodes(const std::uint8_t* x, std::int64_t n, std::uint8_t* y);
 
 /// y[i] = x[i]²
 void Square(const float* x, std::int64_t n, float* y);

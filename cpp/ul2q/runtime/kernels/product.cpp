@@ -11,6 +11,7 @@
 
 #include "ul2q/runtime/kernels/dot-inl.hpp"
 #include "ul2q/runtime/kernels/finish-inl.hpp"
+#include "ul2q/runtime/kernels/multiply_add-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace ul2q {
@@ -129,7 +130,7 @@ void FloatsOfPanels(const Rows<float>& rows, const float* weights,
         const auto x = hn::Set(d, a[r * stride]);
 #pragma GCC unroll 16
         for (int v = 0; v < kVectors; ++v) {
-          sum[r][v] = hn::Add(sum[r][v], hn::Mul(x, w[v]));
+          sum[r][v] = FusedMultiplyAdd(d, x, w[v], sum[r][v]);
         }
       }
       weights += kPanel;
@@ -189,16 +190,15 @@ void FloatProducts(const Rows<float>& rows, int count, const float* weights,
 }
 
 template <typename Sum, typename Result>
-void FinishPixels(const Sum* sums, int count, const std::int32_t* codes,
+void FinishPixels(const Sum* sums, int count, const Beside& beside,
                   const Finish& finish, std::int64_t outputs,
                   std::int64_t pixel_stride, Result* out) {
   const Finisher finisher(finish);
   const hn::Rebind<Sum, Int32s> d;
   for (int pixel = 0; pixel < count; ++pixel) {
-    const float of_codes =
-        codes == nullptr ? 0.0f : static_cast<float>(codes[pixel]);
+    const Beside of_pixel = beside.From(pixel, kTileOutputs);
     for (std::int64_t n = 0; n < outputs; n += kVectorLanes) {
-      StoreResult(finisher.Result(hn::LoadU(d, sums + n), of_codes, n),
+      StoreResult(finisher.Result(hn::LoadU(d, sums + n), of_pixel, n),
                   out + n);
     }
     sums += kTileOutputs;
@@ -207,31 +207,29 @@ void FinishPixels(const Sum* sums, int count, const std::int32_t* codes,
 }
 
 void FinishSumsAsCodes(const std::int32_t* sums, int count,
-                       const std::int32_t* codes, const Finish& finish,
+                       const Beside& beside, const Finish& finish,
                        std::int64_t outputs, std::int64_t pixel_stride,
                        std::uint8_t* out) {
-  FinishPixels(sums, count, codes, finish, outputs, pixel_stride, out);
+  FinishPixels(sums, count, beside, finish, outputs, pixel_stride, out);
 }
 
 void FinishSumsAsFloats(const std::int32_t* sums, int count,
-                        const std::int32_t* codes, const Finish& finish,
+                        const Beside& beside, const Finish& finish,
                         std::int64_t outputs, std::int64_t pixel_stride,
                         float* out) {
-  FinishPixels(sums, count, codes, finish, outputs, pixel_stride, out);
+  FinishPixels(sums, count, beside, finish, outputs, pixel_stride, out);
 }
 
-void FinishFloatsAsCodes(const float* sums, int count,
-                         const std::int32_t* codes, const Finish& finish,
-                         std::int64_t outputs, std::int64_t pixel_stride,
-                         std::uint8_t* out) {
-  FinishPixels(sums, count, codes, finish, outputs, pixel_stride, out);
+void FinishFloatsAsCodes(const float* sums, int count, const Beside& beside,
+                         const Finish& finish, std::int64_t outputs,
+                         std::int64_t pixel_stride, std::uint8_t* out) {
+  FinishPixels(sums, count, beside, finish, outputs, pixel_stride, out);
 }
 
-void FinishFloatsAsFloats(const float* sums, int count,
-                          const std::int32_t* codes, const Finish& finish,
-                          std::int64_t outputs, std::int64_t pixel_stride,
-                          float* out) {
-  FinishPixels(sums, count, codes, finish, outputs, pixel_stride, out);
+void FinishFloatsAsFloats(const float* sums, int count, const Beside& beside,
+                          const Finish& finish, std::int64_t outputs,
+                          std::int64_t pixel_stride, float* out) {
+  FinishPixels(sums, count, beside, finish, outputs, pixel_stride, out);
 }
 
 }  // namespace
@@ -269,35 +267,35 @@ void MultiplyFloats(const Rows<float>& rows, int count, const float* weights,
 }
 
 template <>
-void FinishTile(const std::int32_t* sums, int count, const std::int32_t* codes,
+void FinishTile(const std::int32_t* sums, int count, const Beside& beside,
                 const Finish& finish, std::int64_t outputs,
                 std::int64_t pixel_stride, std::uint8_t* out) {
   HWY_DYNAMIC_DISPATCH(FinishSumsAsCodes)
-  (sums, count, codes, finish, outputs, pixel_stride, out);
+  (sums, count, beside, finish, outputs, pixel_stride, out);
 }
 
 template <>
-void FinishTile(const std::int32_t* sums, int count, const std::int32_t* codes,
+void FinishTile(const std::int32_t* sums, int count, const Beside& beside,
                 const Finish& finish, std::int64_t outputs,
                 std::int64_t pixel_stride, float* out) {
   HWY_DYNAMIC_DISPATCH(FinishSumsAsFloats)
-  (sums, count, codes, finish, outputs, pixel_stride, out);
+  (sums, count, beside, finish, outputs, pixel_stride, out);
 }
 
 template <>
-void FinishTile(const float* sums, int count, const std::int32_t* codes,
+void FinishTile(const float* sums, int count, const Beside& beside,
                 const Finish& finish, std::int64_t outputs,
                 std::int64_t pixel_stride, std::uint8_t* out) {
   HWY_DYNAMIC_DISPATCH(FinishFloatsAsCodes)
-  (sums, count, codes, finish, outputs, pixel_stride, out);
+  (sums, count, beside, finish, outputs, pixel_stride, out);
 }
 
 template <>
-void FinishTile(const float* sums, int count, const std::int32_t* codes,
+void FinishTile(const float* sums, int count, const Beside& beside,
                 const Finish& finish, std::int64_t outputs,
                 std::int64_t pixel_stride, float* out) {
   HWY_DYNAMIC_DISPATCH(FinishFloatsAsFloats)
-  (sums, count, codes, finish, outputs, pixel_stride, out);
+  (sums, count, beside, finish, outputs, pixel_stride, out);
 }
 
 }  // namespace runtime

@@ -37,16 +37,15 @@ void MultiplyCodes(const Rows<std::uint8_t>& rows, int count,
                    bool pairs_fit, const std::int32_t* start,
                    std::int32_t* sums);
 
-/// The same of floats, added up in the order of the row and not contracted: the
-/// same on every processor.
+/// The same of floats, added up in the order of the row by fused
+/// multiplications and additions: the same on every processor.
 void MultiplyFloats(const Rows<float>& rows, int count, const float* weights,
                     std::int64_t panel_stride, float* sums);
 
 /// Finishes the sums of `count` pixels, whose outputs go to
 /// out + pixel · pixel_stride: `outputs` of them, a multiple of kPanel.
-/// `codes`: the sum of each pixel's codes; null without a code_scale.
 template <typename Sum, typename Result>
-void FinishTile(const Sum* sums, int count, const std::int32_t* codes,
+void FinishTile(const Sum* sums, int count, const Beside& beside,
                 const Finish& finish, std::int64_t outputs,
                 std::int64_t pixel_stride, Result* out);
 

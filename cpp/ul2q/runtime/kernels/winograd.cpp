@@ -85,24 +85,17 @@ void Windows(const std::uint8_t* x, std::int64_t row_stride,
 
 template <typename Result>
 void Results(const std::int32_t* sums, std::int64_t place_stride, int count,
-             const std::int32_t* codes, std::int64_t codes_row_stride,
-             const Finish& finish, std::int64_t outputs,
-             const Quartet<Result>& first) {
+             const Beside (&rows)[2], const Finish& finish,
+             std::int64_t outputs, const Quartet<Result>& first) {
   const Int32s d;
   const Finisher finisher(finish);
   Result* out = first.out;
   for (int i = 0; i < count; ++i) {
     const bool has_right = i + 1 < count || first.has_right;
-    float s[2][2] = {};
-    if (codes != nullptr) {
-      s[0][0] = static_cast<float>(codes[0]);
-      s[0][1] = has_right ? static_cast<float>(codes[1]) : 0;
-      if (first.has_lower) {
-        const std::int32_t* lower = codes + codes_row_stride;
-        s[1][0] = static_cast<float>(lower[0]);
-        s[1][1] = has_right ? static_cast<float>(lower[1]) : 0;
-      }
-      codes += 2;
+    Beside beside[2][2];
+    for (int row = 0; row < 2; ++row) {
+      beside[row][0] = rows[row].From(2 * i, kTileOutputs);
+      beside[row][1] = rows[row].From(2 * i + 1, kTileOutputs);
     }
     for (std::int64_t n = 0; n < outputs; n += kVectorLanes) {
       Int32Vector t[2][4];
@@ -122,9 +115,9 @@ void Results(const std::int32_t* sums, std::int64_t place_stride, int count,
         Int32Vector left, right;
         UL2Q_RESULT(t[row][0], t[row][1], t[row][2], t[row][3], left, right);
         Result* at = out + row * first.row_stride + n;
-        StoreResult(finisher.Result(left, s[row][0], n), at);
+        StoreResult(finisher.Result(left, beside[row][0], n), at);
         if (has_right) {
-          StoreResult(finisher.Result(right, s[row][1], n),
+          StoreResult(finisher.Result(right, beside[row][1], n),
                       at + first.pixel_stride);
         }
       }
@@ -138,19 +131,15 @@ void Results(const std::int32_t* sums, std::int64_t place_stride, int count,
 #undef UL2Q_RESULT
 
 void ResultsAsCodes(const std::int32_t* sums, std::int64_t place_stride,
-                    int count, const std::int32_t* codes,
-                    std::int64_t codes_row_stride, const Finish& finish,
+                    int count, const Beside (&rows)[2], const Finish& finish,
                     std::int64_t outputs, const Quartet<std::uint8_t>& first) {
-  Results(sums, place_stride, count, codes, codes_row_stride, finish, outputs,
-          first);
+  Results(sums, place_stride, count, rows, finish, outputs, first);
 }
 
 void ResultsAsFloats(const std::int32_t* sums, std::int64_t place_stride,
-                     int count, const std::int32_t* codes,
-                     std::int64_t codes_row_stride, const Finish& finish,
+                     int count, const Beside (&rows)[2], const Finish& finish,
                      std::int64_t outputs, const Quartet<float>& first) {
-  Results(sums, place_stride, count, codes, codes_row_stride, finish, outputs,
-          first);
+  Results(sums, place_stride, count, rows, finish, outputs, first);
 }
 
 }  // namespace
@@ -201,20 +190,18 @@ void TransformWindows(const std::uint8_t* x, std::int64_t row_stride,
 
 template <>
 void FinishWindows(const std::int32_t* sums, std::int64_t place_stride,
-                   int count, const std::int32_t* codes,
-                   std::int64_t codes_row_stride, const Finish& finish,
+                   int count, const Beside (&rows)[2], const Finish& finish,
                    std::int64_t outputs, const Quartet<std::uint8_t>& first) {
   HWY_DYNAMIC_DISPATCH(ResultsAsCodes)
-  (sums, place_stride, count, codes, codes_row_stride, finish, outputs, first);
+  (sums, place_stride, count, rows, finish, outputs, first);
 }
 
 template <>
 void FinishWindows(const std::int32_t* sums, std::int64_t place_stride,
-                   int count, const std::int32_t* codes,
-                   std::int64_t codes_row_stride, const Finish& finish,
+                   int count, const Beside (&rows)[2], const Finish& finish,
                    std::int64_t outputs, const Quartet<float>& first) {
   HWY_DYNAMIC_DISPATCH(ResultsAsFloats)
-  (sums, place_stride, count, codes, codes_row_stride, finish, outputs, first);
+  (sums, place_stride, count, rows, finish, outputs, first);
 }
 
 }  // namespace runtime

@@ -50,13 +50,12 @@ struct Quartet {
 
 /// Aᵀ m A of `count` windows side by side for `outputs` outputs, at most
 /// kTileOutputs, finished; `finish.scale` is a quarter of the true one. Place p
-/// of window i lies at sums + p · place_stride + i · kTileOutputs. `codes`: the
-/// sum of the codes of each result's window, in rows as the results; null
-/// without a code_scale. Of the last window the right column may not exist.
+/// of window i lies at sums + p · place_stride + i · kTileOutputs. `rows`: what
+/// is beside the upper and the lower results. Of the last window the right
+/// column may not exist.
 template <typename Result>
 void FinishWindows(const std::int32_t* sums, std::int64_t place_stride,
-                   int count, const std::int32_t* codes,
-                   std::int64_t codes_row_stride, const Finish& finish,
+                   int count, const Beside (&rows)[2], const Finish& finish,
                    std::int64_t outputs, const Quartet<Result>& first);
 
 }  // namespace runtime

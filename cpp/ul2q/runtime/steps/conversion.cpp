@@ -1,6 +1,8 @@
 #include "ul2q/runtime/steps/conversion.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <utility>
 
 #include "ul2q/runtime/kernels/images.hpp"
@@ -30,18 +32,17 @@ std::unique_ptr<Step> ForEachItem(Function function) {
   return std::make_unique<EachItem<Function>>(std::move(function));
 }
 
-}  // namespace
-
-std::unique_ptr<Step> MakePlainToImage(const Array& from, const Array& to) {
+template <typename Value>
+std::unique_ptr<Step> MakeToImage(const Array& from, const Array& to) {
   return ForEachItem([=](const Block& block, std::int64_t item) {
     const Image& image = to.image;
-    const float* x = block.At<float>(from, item);
-    float* y = block.At<float>(to, item);
+    const Value* x = block.At<Value>(from, item);
+    Value* y = block.At<Value>(to, item);
     image.ClearBorder(y);
     for (std::int64_t row = 0; row < image.height; ++row) {
-      float* to_row = y + image.At(row, 0);
+      Value* to_row = y + image.At(row, 0);
       for (std::int64_t c = 0; c < image.channels; ++c) {
-        const float* channel = x + (c * image.height + row) * image.width;
+        const Value* channel = x + (c * image.height + row) * image.width;
         for (std::int64_t i = 0; i < image.width; ++i) {
           to_row[i * image.channel_stride + c] = channel[i];
         }
@@ -51,6 +52,30 @@ std::unique_ptr<Step> MakePlainToImage(const Array& from, const Array& to) {
           to_row[i * image.channel_stride + c] = 0;
         }
       }
+    }
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Step> MakePlainToImage(const Array& from, const Array& to) {
+  return MakeToImage<float>(from, to);
+}
+
+std::unique_ptr<Step> MakeBytesToCodes(const Array& from, const Array& to) {
+  return MakeToImage<std::uint8_t>(from, to);
+}
+
+std::unique_ptr<Step> MakeBytesToPlain(const Coding& coding,
+                                       std::int64_t behind, const Array& from,
+                                       const Array& to) {
+  const auto scale = static_cast<float>(coding.scale);
+  return ForEachItem([=](const Block& block, std::int64_t item) {
+    const auto* x = block.At<std::uint8_t>(from, item);
+    float* y = block.At<float>(to, item);
+    for (std::int64_t i = 0; i < from.image.channels; i += behind) {
+      DequantizeCodes(x + i, behind, scale,
+                      static_cast<float>(coding.ZeroOf(i / behind)), y + i);
     }
   });
 }
@@ -113,6 +138,36 @@ std::unique_ptr<Step> MakeQuantize(const Quantize& quantize, const Array& from,
       }
     }
     if (out.channels < out.channel_stride) {
+      out.ClearTails(y);
+    }
+  });
+}
+
+std::unique_ptr<Step> MakeRequantize(const Coding& coding,
+                                     const Quantize& quantize,
+                                     const Array& from, const Array& to) {
+  const Coding target = Coding::Of(quantize);
+  std::array<std::uint8_t, 256> table = {};
+  for (int code = 0; code <= coding.highest; ++code) {
+    const double position =
+        target.scale > 0
+            ? (coding.scale * code + coding.zero - target.zero) / target.scale
+            : 0;
+    table[code] = static_cast<std::uint8_t>(std::round(
+        std::clamp(position, 0.0, static_cast<double>(target.highest))));
+  }
+  return ForEachItem([=](const Block& block, std::int64_t item) {
+    const auto* x = block.At<std::uint8_t>(from, item);
+    auto* y = block.At<std::uint8_t>(to, item);
+    const Image& out = to.image;
+    out.ClearBorder(y);
+    for (std::int64_t row = 0; row < out.height; ++row) {
+      const std::uint8_t* codes = x + from.image.At(row, 0);
+      std::transform(codes, codes + out.width * out.channel_stride,
+                     y + out.At(row, 0),
+                     [&](std::uint8_t code) { return table[code]; });
+    }
+    if (out.channels < out.channel_stride && table[0] != 0) {
       out.ClearTails(y);
     }
   });

@@ -27,6 +27,20 @@ std::unique_ptr<Step> MakeClearTails(const Array& codes);
 std::unique_ptr<Step> MakeQuantize(const Quantize& quantize, const Array& from,
                                    const Array& to);
 
+/// From codes to codes of a quantisation.
+std::unique_ptr<Step> MakeRequantize(const Coding& coding,
+                                     const Quantize& quantize,
+                                     const Array& from, const Array& to);
+
+/// From bytes in Caffe's order to an image of the same codes.
+std::unique_ptr<Step> MakeBytesToCodes(const Array& from, const Array& to);
+
+/// From bytes in Caffe's order to the floats that they stand for; `behind`
+/// elements of a channel lie one behind the other.
+std::unique_ptr<Step> MakeBytesToPlain(const Coding& coding,
+                                       std::int64_t behind, const Array& from,
+                                       const Array& to);
+
 /// From codes to floats.
 std::unique_ptr<Step> MakeDequantize(const Coding& coding, const Array& from,
                                      const Array& to);

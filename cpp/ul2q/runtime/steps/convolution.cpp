@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "ul2q/runtime/kernels/product.hpp"
@@ -35,9 +35,22 @@ class ConvolutionStep : public Step {
   static constexpr bool kReadsCodes = !std::is_same_v<Value, float>;
 
   explicit ConvolutionStep(const ConvolutionPlan& plan)
-      : ConvolutionStep(
-            plan, WithoutGroups(*plan.convolution, plan.from.image.channels,
-                                kReadsCodes)) {}
+      : from_(plan.from),
+        to_(plan.to),
+        window_(SlidingWindow::Of(*plan.convolution)),
+        addend_(plan.ending.addend),
+        terms_(TermsOf(plan, 1)) {
+    PlaceSegments(plan.convolution->group);
+    PlaceTiles(*plan.convolution);
+    Pack(*plan.convolution);
+    if constexpr (kReadsCodes) {
+      pairs_fit_ =
+          PairsFit(plan.convolution->weights.integers, plan.coding->highest);
+      if (terms_.terms.reads_codes()) {
+        SumCodes(*plan.convolution);
+      }
+    }
+  }
 
   void Run(const Block& block) const override {
     // Rows in blocks where the items alone are too few for the threads.
@@ -54,60 +67,128 @@ class ConvolutionStep : public Step {
   }
 
   std::int64_t scratch_bytes() const override {
-    if (!terms_.terms.reads_codes()) {
+    if (sums_.empty()) {
       return 0;
     }
     const Image& out = to_.image;
     return sizeof(std::int32_t) *
-           (out.height * out.width + sums_.scratch(out.height));
+           (static_cast<std::int64_t>(sums_.size()) * out.height * out.width +
+            sums_[0].scratch(out.height));
   }
 
  private:
-  ConvolutionStep(const ConvolutionPlan& plan, const Weights& weights)
-      : from_(plan.from),
-        to_(plan.to),
-        window_(SlidingWindow::Of(*plan.convolution)),
-        sums_(plan.from.image, window_),
-        terms_(TermsOf(plan, weights, 1)) {
+  /// kTileOutputs outputs and the channels that they read: those of their
+  /// groups.
+  struct Tile {
+    std::int64_t weights;  ///< where they begin
+    std::int64_t first_channel, channels;
+    std::int64_t segment;       ///< elements that lie one behind the other
+    std::int64_t panel_stride;  ///< of the weights
+    std::int64_t group;         ///< of the first output
+  };
+
+  static constexpr std::int64_t kStep = kReadsCodes ? 4 : 1;
+
+  /// What lies one behind the other in memory is one segment.
+  void PlaceSegments(std::int64_t group) {
     const Image& in = from_.image;
-    // What lies one behind the other in memory is one segment.
-    const bool is_dense = window_.dilation.width == 1;
-    segment_ = in.channel_stride * (is_dense ? window_.kernel.width : 1);
+    is_dense_ = window_.dilation.width == 1 && group == 1;
     for (std::int64_t y = 0; y < window_.kernel.height; ++y) {
-      for (std::int64_t x = 0; x < (is_dense ? 1 : window_.kernel.width); ++x) {
+      for (std::int64_t x = 0; x < (is_dense_ ? 1 : window_.kernel.width);
+           ++x) {
         offsets_.push_back(y * window_.dilation.height * in.row_stride() +
                            x * window_.dilation.width * in.channel_stride);
       }
     }
-    Pack(weights, plan.convolution->outputs);
-    if (kReadsCodes) {
-      pairs_fit_ = PairsFit(weights.integers, plan.coding->highest);
-    }
   }
 
-  void Pack(const Weights& weights, std::int64_t outputs) {
+  void PlaceTiles(const Convolution& convolution) {
     const Image& in = from_.image;
-    const Pair kernel = window_.kernel;
-    constexpr std::int64_t kStep = kReadsCodes ? 4 : 1;
-    const std::int64_t row = kernel.height * kernel.width * in.channel_stride;
-    panel_stride_ = row * kPanel;
-    weights_.assign(RoundUp(outputs, kTileOutputs) * row, Weight(0));
-    const std::int64_t inputs = in.channels * kernel.height * kernel.width;
-    for (std::int64_t n = 0; n < outputs; ++n) {
-      for (std::int64_t c = 0; c < in.channels; ++c) {
-        for (std::int64_t p = 0; p < kernel.height * kernel.width; ++p) {
-          const std::int64_t from = c * kernel.height * kernel.width + p;
-          const std::int64_t k = p * in.channel_stride + c;
-          const std::int64_t at = n / kPanel * panel_stride_ +
-                                  k / kStep * kStep * kPanel +
-                                  n % kPanel * kStep + k % kStep;
-          if constexpr (kReadsCodes) {
-            weights_[at] = weights.integers[n * inputs + from];
-          } else {
-            weights_[at] = static_cast<float>(weights.Value(n, from, inputs));
+    const std::int64_t outputs_of_group =
+        convolution.outputs / convolution.group;
+    const std::int64_t of_group = in.channels / convolution.group;
+    std::int64_t weights = 0;
+    for (std::int64_t n = 0; n < convolution.outputs; n += kTileOutputs) {
+      const std::int64_t last =
+          std::min(n + kTileOutputs, convolution.outputs) - 1;
+      Tile tile;
+      tile.weights = weights;
+      tile.group = n / outputs_of_group;
+      if (convolution.group == 1) {
+        tile.first_channel = 0;
+        tile.channels = in.channel_stride;
+      } else {
+        tile.first_channel = tile.group * of_group / kStep * kStep;
+        tile.channels =
+            (last / outputs_of_group + 1) * of_group - tile.first_channel;
+      }
+      tile.segment = RoundUp(
+          tile.channels * (is_dense_ ? window_.kernel.width : 1), kStep);
+      tile.panel_stride =
+          static_cast<std::int64_t>(offsets_.size()) * tile.segment * kPanel;
+      weights += 2 * tile.panel_stride;
+      tiles_.push_back(tile);
+    }
+    weights_.assign(weights, Weight(0));
+  }
+
+  /// Calls body(place, n, k) with the place of each weight, its output and its
+  /// index among those of this output.
+  template <typename Body>
+  void ForEachWeight(const Convolution& convolution, const Body& body) const {
+    const Pair kernel = convolution.kernel;
+    const std::int64_t of_group = from_.image.channels / convolution.group;
+    for (std::int64_t n = 0; n < convolution.outputs; ++n) {
+      const Tile& tile = tiles_[n / kTileOutputs];
+      const std::int64_t group = n / (convolution.outputs / convolution.group);
+      for (std::int64_t c = 0; c < of_group; ++c) {
+        const std::int64_t channel = group * of_group + c - tile.first_channel;
+        for (std::int64_t y = 0; y < kernel.height; ++y) {
+          for (std::int64_t x = 0; x < kernel.width; ++x) {
+            const std::int64_t at =
+                is_dense_ ? y * tile.segment + x * tile.channels + channel
+                          : (y * kernel.width + x) * tile.segment + channel;
+            body(tile.weights + n % kTileOutputs / kPanel * tile.panel_stride +
+                     at / kStep * kStep * kPanel + n % kPanel * kStep +
+                     at % kStep,
+                 n, (c * kernel.height + y) * kernel.width + x);
           }
         }
       }
+    }
+  }
+
+  void Pack(const Convolution& convolution) {
+    const Weights& weights = convolution.weights;
+    const std::int64_t inputs = from_.image.channels / convolution.group *
+                                convolution.kernel.height *
+                                convolution.kernel.width;
+    ForEachWeight(
+        convolution, [&](std::int64_t at, std::int64_t n, std::int64_t k) {
+          if constexpr (kReadsCodes) {
+            weights_[at] = weights.integers[n * inputs + k];
+          } else {
+            weights_[at] = static_cast<float>(weights.Value(n, k, inputs));
+          }
+        });
+  }
+
+  /// How the codes are added up that each output reads.
+  void SumCodes(const Convolution& convolution) {
+    const Image& in = from_.image;
+    const std::int64_t group = convolution.group;
+    const std::int64_t of_group = in.channels / group;
+    if (group == 1) {
+      sums_.emplace_back(in, window_);
+    } else if (convolution.outputs / group % kTileOutputs == 0) {
+      for (std::int64_t i = 0; i < group; ++i) {
+        sums_.emplace_back(in, window_, i * of_group, of_group);
+      }
+    } else {
+      // Those of a tile read different channels: a product with weights of 1.
+      ones_.assign(weights_.size(), 0);
+      ForEachWeight(convolution, [&](std::int64_t at, std::int64_t,
+                                     std::int64_t) { ones_[at] = 1; });
     }
   }
 
@@ -120,62 +201,62 @@ class ConvolutionStep : public Step {
     if (begin == 0) {
       out.ClearBorder(y);
     }
-    const std::int32_t* codes = nullptr;
+    const std::int64_t pixels = (end - begin) * out.width;
     if constexpr (kReadsCodes) {
-      if (terms_.terms.reads_codes()) {
-        std::int32_t* sums = scratch;
-        sums_.Compute(x, begin, end - begin, out.width,
-                      scratch + (end - begin) * out.width, sums);
-        codes = sums;
+      for (std::size_t i = 0; i < sums_.size(); ++i) {
+        sums_[i].Compute(x, begin, end - begin, out.width,
+                         scratch + sums_.size() * pixels, scratch + i * pixels);
       }
     }
-    const std::int64_t tiles =
-        RoundUp(out.channels, kTileOutputs) / kTileOutputs;
-    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    for (std::size_t tile = 0; tile < tiles_.size(); ++tile) {
+      const auto output = static_cast<std::int64_t>(tile) * kTileOutputs;
       for (std::int64_t row = begin; row < end; ++row) {
+        Beside beside;
+        if (addend_) {
+          beside = addend_->At(block, item, row, 0, output);
+        }
+        if (!sums_.empty()) {
+          const std::int64_t group = sums_.size() > 1 ? tiles_[tile].group : 0;
+          beside.codes = scratch + group * pixels + (row - begin) * out.width;
+        }
         RunRow(x + in.At(row * window_.stride.height - window_.pad.height,
                          -window_.pad.width),
-               tile, row,
-               codes == nullptr ? nullptr : codes + (row - begin) * out.width,
-               y + out.At(row, 0) + tile * kTileOutputs);
+               static_cast<std::int64_t>(tile), row, beside,
+               y + out.At(row, 0) + output);
       }
     }
   }
 
   void RunRow(const Value* x, std::int64_t tile, std::int64_t row,
-              const std::int32_t* codes, Result* y) const {
+              const Beside& beside, Result* y) const {
     const Image& out = to_.image;
-    const std::int64_t outputs =
-        std::min(kTileOutputs, out.channel_stride - tile * kTileOutputs);
-    const Weight* weights = weights_.data() + 2 * tile * panel_stride_;
-    Rows<Value> rows = {x, window_.stride.width * from_.image.channel_stride,
+    const Tile& of = tiles_[tile];
+    Rows<Value> rows = {x + of.first_channel,
+                        window_.stride.width * from_.image.channel_stride,
                         offsets_.data(),
-                        static_cast<std::int64_t>(offsets_.size()), segment_};
+                        static_cast<std::int64_t>(offsets_.size()), of.segment};
     const int most = MaxTileRows();
     alignas(64) Sum sums[16 * kTileOutputs];
+    alignas(64) std::int32_t codes[16 * kTileOutputs];
     for (std::int64_t begin = 0; begin < out.width;) {
       const int count =
           static_cast<int>(std::min<std::int64_t>(most, out.width - begin));
+      Beside of_pixels = beside.From(begin, kTileOutputs);
       if constexpr (kReadsCodes) {
-        MultiplyCodes(rows, count, weights, panel_stride_, pairs_fit_, nullptr,
-                      sums);
-      } else {
-        MultiplyFloats(rows, count, weights, panel_stride_, sums);
-      }
-      // Pixels of one class at a time, which are nearly all.
-      for (int i = 0; i < count;) {
-        const std::int64_t of_class = terms_.classes.Of(row, begin + i);
-        int last = i + 1;
-        while (last < count &&
-               terms_.classes.Of(row, begin + last) == of_class) {
-          ++last;
+        MultiplyCodes(rows, count, weights_.data() + of.weights,
+                      of.panel_stride, pairs_fit_, nullptr, sums);
+        if (!ones_.empty()) {
+          MultiplyCodes(rows, count, ones_.data() + of.weights, of.panel_stride,
+                        true, nullptr, codes);
+          of_pixels.codes = codes;
+          of_pixels.of_outputs = true;
         }
-        FinishTile(sums + i * kTileOutputs, last - i,
-                   codes == nullptr ? nullptr : codes + begin + i,
-                   terms_.terms.Of(tile, of_class), outputs, out.channel_stride,
-                   y + (begin + i) * out.channel_stride);
-        i = last;
+      } else {
+        MultiplyFloats(rows, count, weights_.data() + of.weights,
+                       of.panel_stride, sums);
       }
+      FinishPixels(terms_, sums, row, begin, count, tile, of_pixels, out,
+                   y + begin * out.channel_stride);
       begin += count;
       rows.first += count * rows.stride;
     }
@@ -183,52 +264,18 @@ class ConvolutionStep : public Step {
 
   Array from_, to_;
   SlidingWindow window_;
-  WindowSums sums_;
+  std::optional<Addend> addend_;
   ConvolutionTerms terms_;
-  std::int64_t segment_, panel_stride_ = 0;
-  std::vector<std::int64_t> offsets_;
+  bool is_dense_ = true;
+  std::vector<std::int64_t> offsets_;  ///< of segments
+  std::vector<Tile> tiles_;
   std::vector<Weight> weights_;
+  std::vector<WindowSums> sums_;   ///< one for all, or one for each group
+  std::vector<std::int8_t> ones_;  ///< in place of sums
   bool pairs_fit_ = true;
 };
 
 }  // namespace
-
-Weights WithoutGroups(const Convolution& convolution, std::int64_t channels,
-                      bool as_integers) {
-  if (convolution.group == 1) {
-    return convolution.weights;
-  }
-  const std::int64_t places =
-      convolution.kernel.height * convolution.kernel.width;
-  const std::int64_t of_group = channels / convolution.group * places;
-  const std::int64_t outputs_of_group = convolution.outputs / convolution.group;
-  Weights grouped = convolution.weights;
-  if (!as_integers && grouped.are_integers()) {
-    // The integer 0 need not stand for 0.
-    for (std::int64_t n = 0; n < convolution.outputs; ++n) {
-      for (std::int64_t k = 0; k < of_group; ++k) {
-        grouped.values.push_back(
-            static_cast<float>(grouped.Value(n, k, of_group)));
-      }
-    }
-    grouped.integers.clear();
-  }
-  Weights dense = grouped;
-  const auto spread = [&](auto& from, auto& to) {
-    if (from.empty()) {
-      return;
-    }
-    to.assign(convolution.outputs * channels * places, 0);
-    for (std::int64_t n = 0; n < convolution.outputs; ++n) {
-      std::copy(
-          from.begin() + n * of_group, from.begin() + (n + 1) * of_group,
-          to.begin() + n * channels * places + n / outputs_of_group * of_group);
-    }
-  };
-  spread(grouped.integers, dense.integers);
-  spread(grouped.values, dense.values);
-  return dense;
-}
 
 bool IsForWinograd(const Convolution& convolution, std::int64_t channels,
                    int highest) {
@@ -253,28 +300,15 @@ bool IsForWinograd(const Convolution& convolution, std::int64_t channels,
   return true;
 }
 
-void WidenFor(const Convolution& convolution, bool by_winograd,
-              const Image& output, Image& input) {
-  // Windows are of even size.
-  const std::int64_t step = by_winograd ? 2 : 1;
+void WidenFor(const Convolution& convolution, Pair pixels, const Image& output,
+              Image& input) {
   SlidingWindow::Of(convolution)
-      .WidenFor(RoundUp(output.height, step), RoundUp(output.width, step),
-                input);
+      .WidenFor(RoundUp(output.height, pixels.height),
+                RoundUp(output.width, pixels.width), input);
 }
 
 std::unique_ptr<Step> MakeConvolution(const ConvolutionPlan& plan) {
-  const bool to_codes = plan.ending.quantize.has_value();
-  if (plan.coding) {
-    if (to_codes) {
-      return std::make_unique<ConvolutionStep<std::uint8_t, std::uint8_t>>(
-          plan);
-    }
-    return std::make_unique<ConvolutionStep<std::uint8_t, float>>(plan);
-  }
-  if (to_codes) {
-    return std::make_unique<ConvolutionStep<float, std::uint8_t>>(plan);
-  }
-  return std::make_unique<ConvolutionStep<float, float>>(plan);
+  return MakeStep<ConvolutionStep>(plan);
 }
 
 }  // namespace runtime

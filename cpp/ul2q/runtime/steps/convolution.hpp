@@ -24,9 +24,10 @@ struct ConvolutionPlan {
 bool IsForWinograd(const Convolution& convolution, std::int64_t channels,
                    int highest);
 
-/// Makes the border of what a convolution reads as wide as its step needs it.
-void WidenFor(const Convolution& convolution, bool by_winograd,
-              const Image& output, Image& input);
+/// Makes the border of what a convolution reads as wide as its step needs it,
+/// which computes blocks of as many pixels.
+void WidenFor(const Convolution& convolution, Pair pixels, const Image& output,
+              Image& input);
 
 /// A convolution by products of rows of pixels.
 std::unique_ptr<Step> MakeConvolution(const ConvolutionPlan& plan);
@@ -34,10 +35,28 @@ std::unique_ptr<Step> MakeConvolution(const ConvolutionPlan& plan);
 /// One in 3 × 3 pixels by Winograd's way.
 std::unique_ptr<Step> MakeWinogradConvolution(const ConvolutionPlan& plan);
 
-/// The weights with zeros between groups: N × C × height × width. Integers stay
-/// integers where that is asked for; their shifts must be 0 then.
-Weights WithoutGroups(const Convolution& convolution, std::int64_t channels,
-                      bool as_integers);
+/// Whether each channel is a group with one output.
+bool IsDepthwise(const Convolution& convolution, std::int64_t channels);
+
+/// Such a one.
+std::unique_ptr<Step> MakeDepthwiseConvolution(const ConvolutionPlan& plan);
+
+/// A step of a plan for its codes or floats.
+template <template <typename Value, typename Result> class ConvolutionStep>
+std::unique_ptr<Step> MakeStep(const ConvolutionPlan& plan) {
+  const bool to_codes = plan.ending.quantize.has_value();
+  if (plan.coding) {
+    if (to_codes) {
+      return std::make_unique<ConvolutionStep<std::uint8_t, std::uint8_t>>(
+          plan);
+    }
+    return std::make_unique<ConvolutionStep<std::uint8_t, float>>(plan);
+  }
+  if (to_codes) {
+    return std::make_unique<ConvolutionStep<float, std::uint8_t>>(plan);
+  }
+  return std::make_unique<ConvolutionStep<float, float>>(plan);
+}
 
 }  // namespace runtime
 }  // namespace ul2q

@@ -41,17 +41,19 @@ std::vector<Range> Classify(std::int64_t outputs, std::int64_t extent,
 
 }  // namespace
 
-ConvolutionTerms TermsOf(const ConvolutionPlan& plan, const Weights& weights,
-                         double sum_factor) {
+ConvolutionTerms TermsOf(const ConvolutionPlan& plan, double sum_factor) {
   const Convolution& convolution = *plan.convolution;
+  const Weights& weights = convolution.weights;
   const Image& in = plan.from.image;
   const Image& out = plan.to.image;
   const std::int64_t outputs = convolution.outputs;
   const Pair kernel = convolution.kernel;
   PixelClasses classes;
-  const double zero = plan.coding ? plan.coding->zero : 0;
+  const bool has_zero = !plan.coding || plan.coding->is_zero();
+  const std::int64_t of_group = in.channels / convolution.group;
+  const std::int64_t inputs = of_group * kernel.height * kernel.width;
   std::vector<Range> rows = {{0, 0}}, columns = {{0, 0}};
-  if (zero != 0) {
+  if (!has_zero) {
     rows = Classify(out.height, in.height, kernel.height,
                     convolution.stride.height, convolution.pad.height,
                     convolution.dilation.height, classes.of_row);
@@ -67,18 +69,18 @@ ConvolutionTerms TermsOf(const ConvolutionPlan& plan, const Weights& weights,
   for (const Range& row : rows) {
     for (const Range& column : columns) {
       std::vector<double> shift = convolution.bias;
-      for (std::int64_t n = 0; zero != 0 && n < outputs; ++n) {
-        double sum = 0;
-        for (std::int64_t c = 0; c < in.channels; ++c) {
+      for (std::int64_t n = 0; !has_zero && n < outputs; ++n) {
+        const std::int64_t first = n / (outputs / convolution.group) * of_group;
+        for (std::int64_t c = 0; c < of_group; ++c) {
+          double sum = 0;
           for (std::int64_t y = row.begin; y < row.end; ++y) {
             for (std::int64_t x = column.begin; x < column.end; ++x) {
-              sum +=
-                  weights.Value(n, (c * kernel.height + y) * kernel.width + x,
-                                in.channels * kernel.height * kernel.width);
+              sum += weights.Value(
+                  n, (c * kernel.height + y) * kernel.width + x, inputs);
             }
           }
+          shift[n] += plan.coding->ZeroOf(first + c) * sum;
         }
-        shift[n] += zero * sum;
       }
       shifts.push_back(std::move(shift));
     }

@@ -5,57 +5,23 @@
 #include <utility>
 
 #include "ul2q/runtime/kernels/images.hpp"
+#include "ul2q/runtime/steps/each_row.hpp"
 
 namespace ul2q {
 namespace runtime {
 namespace {
 
-/// Calls function(inputs, n, output) for each row of each item.
-template <typename OfRow>
-class EachRow : public Step {
- public:
-  EachRow(std::vector<Array> from, const Array& to, OfRow of_row)
-      : from_(std::move(from)), to_(to), of_row_(std::move(of_row)) {}
-
-  void Run(const Block& block) const override {
-    block.ForEach(block.items, [&](std::int64_t item, std::byte*) {
-      const Image& out = to_.image;
-      float* y = block.At<float>(to_, item);
-      out.ClearBorder(y);
-      std::vector<const float*> rows(from_.size());
-      for (std::int64_t row = 0; row < out.height; ++row) {
-        for (std::size_t i = 0; i < from_.size(); ++i) {
-          rows[i] = block.At<float>(from_[i], item) + from_[i].image.At(row, 0);
-        }
-        of_row_(rows, out.width * out.channel_stride, y + out.At(row, 0));
-      }
-    });
-  }
-
- private:
-  std::vector<Array> from_;
-  Array to_;
-  OfRow of_row_;
-};
-
 using RowsOfInputs = std::vector<const float*>;
-
-template <typename OfRow>
-std::unique_ptr<Step> ForEachRow(std::vector<Array> from, const Array& to,
-                                 OfRow of_row) {
-  return std::make_unique<EachRow<OfRow>>(std::move(from), to,
-                                          std::move(of_row));
-}
 
 template <typename OfElement>
 std::unique_ptr<Step> ForEachElement(const Array& from, const Array& to,
                                      OfElement of_element) {
-  return ForEachRow({from}, to,
-                    [=](const RowsOfInputs& x, std::int64_t n, float* y) {
-                      for (std::int64_t i = 0; i < n; ++i) {
-                        y[i] = of_element(x[0][i]);
-                      }
-                    });
+  return ForEachRow<float>(
+      {from}, to, [=](const RowsOfInputs& x, std::int64_t n, float* y) {
+        for (std::int64_t i = 0; i < n; ++i) {
+          y[i] = of_element(x[0][i]);
+        }
+      });
 }
 
 }  // namespace
@@ -114,81 +80,25 @@ std::unique_ptr<Step> MakeFunction(const Function& function, const Array& from,
 std::unique_ptr<Step> MakeAffine(std::vector<float> scale,
                                  std::vector<float> shift, const Array& from,
                                  const Array& to) {
-  return ForEachRow({from}, to,
-                    [scale = std::move(scale), shift = std::move(shift)](
-                        const RowsOfInputs& x, std::int64_t n, float* y) {
-                      ScaleAndShift(x[0], n, scale.data(), shift.data(), y);
-                    });
+  return ForEachRow<float>(
+      {from}, to,
+      [scale = std::move(scale), shift = std::move(shift)](
+          const RowsOfInputs& x, std::int64_t n, float* y) {
+        ScaleAndShift(x[0], n, scale.data(), shift.data(), y);
+      });
 }
 
 std::unique_ptr<Step> MakePRelu(std::vector<float> slopes, const Array& from,
                                 const Array& to) {
-  return ForEachRow({from}, to,
-                    [slopes = std::move(slopes)](const RowsOfInputs& x,
-                                                 std::int64_t n, float* y) {
-                      Rectify(x[0], n, slopes.data(), y);
-                    });
-}
-
-std::unique_ptr<Step> MakeCombination(const Combination& combination,
-                                      std::vector<Array> from,
-                                      const Array& to) {
-  const auto of_all = [&](auto begin, auto add) {
-    return ForEachRow(std::move(from), to,
-                      [=](const RowsOfInputs& x, std::int64_t n, float* y) {
-                        for (std::int64_t i = 0; i < n; ++i) {
-                          y[i] = begin(x[0][i]);
-                        }
-                        for (std::size_t j = 1; j < x.size(); ++j) {
-                          for (std::int64_t i = 0; i < n; ++i) {
-                            y[i] = add(y[i], x[j][i], j);
-                          }
-                        }
-                      });
-  };
-  const auto itself = [](float x) { return x; };
-  switch (combination.kind) {
-    case Combination::Kind::kSum:
-      return of_all(
-          [first = combination.coefficients[0]](float x) { return first * x; },
-          [factors = combination.coefficients](
-              float y, float x, std::size_t j) { return y + factors[j] * x; });
-    case Combination::Kind::kProduct:
-      return of_all(itself,
-                    [](float y, float x, std::size_t) { return y * x; });
-    case Combination::Kind::kMaximum:
-      return of_all(
-          itself, [](float y, float x, std::size_t) { return std::max(y, x); });
-  }
-  throw ModelError("an unknown combination");
+  return ForEachRow<float>(
+      {from}, to,
+      [slopes = std::move(slopes)](const RowsOfInputs& x, std::int64_t n,
+                                   float* y) {
+        Rectify(x[0], n, slopes.data(), y);
+      });
 }
 
 namespace {
-
-class ConcatStep : public Step {
- public:
-  ConcatStep(std::vector<Array> from, std::vector<std::int64_t> counts,
-             const Array& to)
-      : from_(std::move(from)), counts_(std::move(counts)), to_(to) {}
-
-  void Run(const Block& block) const override {
-    block.ForEach(block.items, [&](std::int64_t item, std::byte*) {
-      float* y = block.At<float>(to_, item);
-      float* end = y + to_.image.count();
-      for (std::int64_t outer = 0; y < end; ++outer) {
-        for (std::size_t i = 0; i < from_.size(); ++i) {
-          const float* x = block.At<float>(from_[i], item) + outer * counts_[i];
-          y = std::copy(x, x + counts_[i], y);
-        }
-      }
-    });
-  }
-
- private:
-  std::vector<Array> from_;
-  std::vector<std::int64_t> counts_;
-  Array to_;
-};
 
 class SoftmaxStep : public Step {
  public:
@@ -230,12 +140,6 @@ class SoftmaxStep : public Step {
 };
 
 }  // namespace
-
-std::unique_ptr<Step> MakeConcat(std::vector<Array> from,
-                                 std::vector<std::int64_t> counts,
-                                 const Array& to) {
-  return std::make_unique<ConcatStep>(std::move(from), std::move(counts), to);
-}
 
 std::unique_ptr<Step> MakeSoftmax(std::int64_t outer, std::int64_t extent,
                                   std::int64_t inner, const Array& from,

@@ -25,14 +25,6 @@ std::unique_ptr<Step> MakeAffine(std::vector<float> scale,
 std::unique_ptr<Step> MakePRelu(std::vector<float> slopes, const Array& from,
                                 const Array& to);
 
-std::unique_ptr<Step> MakeCombination(const Combination& combination,
-                                      std::vector<Array> from, const Array& to);
-
-/// Along the axis with `counts` elements behind each input's index.
-std::unique_ptr<Step> MakeConcat(std::vector<Array> from,
-                                 std::vector<std::int64_t> counts,
-                                 const Array& to);
-
 /// Of outer × extent × inner floats along the middle axis.
 std::unique_ptr<Step> MakeSoftmax(std::int64_t outer, std::int64_t extent,
                                   std::int64_t inner, const Array& from,

@@ -22,8 +22,8 @@ void Store(const Block& block, const Array& to, const ProductTerms& terms,
   const std::int64_t begin = tile * kTileOutputs;
   const std::int64_t room = to.image.channel_stride - begin;
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int32_t* of_item =
-        codes == nullptr ? nullptr : codes + first + i;
+    Beside of_item;
+    of_item.codes = codes == nullptr ? nullptr : codes + first + i;
     Result* out = block.At<Result>(to, first + i) + begin;
     if (room >= kTileOutputs) {
       FinishTile(sums + i * kTileOutputs, 1, of_item, terms.Of(tile),
@@ -81,8 +81,8 @@ class CodeProductStep : public Step {
     if (terms_.reads_codes()) {
       codes.resize(block.items);
       for (std::int64_t item = 0; item < block.items; ++item) {
-        SumPixels(block.At<std::uint8_t>(from_, item), 1, from_.image.count(),
-                  &codes[item]);
+        SumPixels(block.At<std::uint8_t>(from_, item), 1, 0,
+                  from_.image.count(), &codes[item]);
       }
       sums = codes.data();
     }
@@ -127,13 +127,14 @@ class CodeProductStep : public Step {
     const Weights& weights = plan.product->weights;
     const Coding& coding = *plan.coding;
     const auto inputs = static_cast<std::int64_t>(plan.places.size());
+    const std::int64_t behind = inputs / plan.from.image.channels;
     std::vector<double> scale, code_scale, shift = plan.product->bias;
     for (std::int64_t n = 0; n < plan.product->outputs; ++n) {
       scale.push_back(weights.step[n] * counted.step * coding.scale);
       code_scale.push_back(
           (weights.step[n] * counted.shift + weights.shift[n]) * coding.scale);
-      for (std::int64_t k = 0; coding.zero != 0 && k < inputs; ++k) {
-        shift[n] += coding.zero * weights.Value(n, k, inputs);
+      for (std::int64_t k = 0; !coding.is_zero() && k < inputs; ++k) {
+        shift[n] += coding.ZeroOf(k / behind) * weights.Value(n, k, inputs);
       }
     }
     return ProductTerms(scale, code_scale, {shift}, plan.ending);

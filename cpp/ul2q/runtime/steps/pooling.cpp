@@ -78,6 +78,73 @@ class PoolingStep : public Step {
   Array from_, to_;
 };
 
+/// The sums of codes, exactly, and a scale and a shift for each window.
+template <typename Result>
+class MeanOfCodesStep : public Step {
+ public:
+  MeanOfCodesStep(const Pooling& pooling, const Coding& coding,
+                  const Ending& ending, const Array& from, const Array& to)
+      : pooling_(pooling),
+        scale_(coding.scale * ending.factor()),
+        zero_(coding.zero * ending.factor()),
+        shift_(-ending.zero() * ending.factor()),
+        lowest_(ending.lowest()),
+        highest_(ending.highest()),
+        from_(from),
+        to_(to) {}
+
+  void Run(const Block& block) const override {
+    block.ForEach(block.items, [&](std::int64_t item, std::byte* scratch) {
+      const Image& in = from_.image;
+      const Image& out = to_.image;
+      const auto* x = block.At<std::uint8_t>(from_, item);
+      Result* y = block.At<Result>(to_, item);
+      out.ClearBorder(y);
+      for (std::int64_t row = 0; row < out.height; ++row) {
+        const Span rows =
+            SpanOf(row, pooling_.kernel.height, pooling_.stride.height,
+                   pooling_.pad.height, in.height);
+        for (std::int64_t column = 0; column < out.width; ++column) {
+          const Span columns =
+              SpanOf(column, pooling_.kernel.width, pooling_.stride.width,
+                     pooling_.pad.width, in.width);
+          Mean(x, rows, columns, reinterpret_cast<std::int32_t*>(scratch),
+               y + out.At(row, column));
+        }
+      }
+      if (out.channels < out.channel_stride) {
+        out.ClearTails(y);
+      }
+    });
+  }
+
+  std::int64_t scratch_bytes() const override {
+    return static_cast<std::int64_t>(sizeof(std::int32_t)) *
+           from_.image.channel_stride;
+  }
+
+ private:
+  void Mean(const std::uint8_t* x, const Span& rows, const Span& columns,
+            std::int32_t* sums, Result* y) const {
+    const Image& in = from_.image;
+    SumOfWindow({x + in.At(rows.begin, columns.begin), rows.end - rows.begin,
+                 columns.end - columns.begin, in.row_stride()},
+                in.channel_stride, sums);
+    // What lies outside of the image is 0, whatever code 0 stands for.
+    const auto full = static_cast<double>(rows.full * columns.full);
+    const auto inside = static_cast<double>((rows.end - rows.begin) *
+                                            (columns.end - columns.begin));
+    StoreScaled(sums, in.channel_stride, static_cast<float>(scale_ / full),
+                static_cast<float>(zero_ * inside / full + shift_), lowest_,
+                highest_, y);
+  }
+
+  Pooling pooling_;
+  double scale_, zero_, shift_;
+  float lowest_, highest_;
+  Array from_, to_;
+};
+
 class LrnStep : public Step {
  public:
   LrnStep(const Lrn& lrn, const Array& from, const Array& to)
@@ -165,6 +232,18 @@ std::unique_ptr<Step> MakePooling(const Pooling& pooling, bool of_codes,
     return std::make_unique<PoolingStep<std::uint8_t>>(pooling, from, to);
   }
   return std::make_unique<PoolingStep<float>>(pooling, from, to);
+}
+
+std::unique_ptr<Step> MakeMeanOfCodes(const Pooling& pooling,
+                                      const Coding& coding,
+                                      const Ending& ending, const Array& from,
+                                      const Array& to) {
+  if (ending.quantize) {
+    return std::make_unique<MeanOfCodesStep<std::uint8_t>>(pooling, coding,
+                                                           ending, from, to);
+  }
+  return std::make_unique<MeanOfCodesStep<float>>(pooling, coding, ending, from,
+                                                  to);
 }
 
 std::unique_ptr<Step> MakeLrn(const Lrn& lrn, const Array& from,

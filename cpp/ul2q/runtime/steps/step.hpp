@@ -35,10 +35,10 @@ struct Array {
 struct Block {
   std::byte* arena = nullptr;
   std::int64_t items = 0;
-  std::vector<const float*> inputs;  ///< of the block's first item
-  std::vector<float*> outputs;       ///< of the block's first item
-  std::byte* scratch = nullptr;      ///< of the first thread
-  std::int64_t scratch_bytes = 0;    ///< of each thread
+  std::vector<const std::byte*> inputs;  ///< of the block's first item
+  std::vector<float*> outputs;           ///< of the block's first item
+  std::byte* scratch = nullptr;          ///< of the first thread
+  std::int64_t scratch_bytes = 0;        ///< of each thread
   int threads = 1;
 
   /// An item's array.
@@ -46,10 +46,9 @@ struct Block {
   Value* At(const Array& array, std::int64_t item) const {
     const Place& place = array.place;
     switch (place.kind) {
-      case Place::Kind::kInput:  // only read, by steps that read floats
+      case Place::Kind::kInput:  // only read
         return reinterpret_cast<Value*>(
-            const_cast<float*>(inputs[place.index]) +
-            item * place.bytes / sizeof(float));
+            const_cast<std::byte*>(inputs[place.index]) + item * place.bytes);
       case Place::Kind::kOutput:
         return reinterpret_cast<Value*>(outputs[place.index] +
                                         item * place.bytes / sizeof(float));

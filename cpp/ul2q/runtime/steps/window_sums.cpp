@@ -16,8 +16,9 @@ void WindowSums::Compute(const std::uint8_t* codes, std::int64_t first,
   const std::int64_t columns = pixels_per_row();
   const std::int64_t above = first * window_.stride.height - window_.pad.height;
   std::int32_t* pixels = scratch + columns;
-  SumPixels(codes + (image_.top + above) * image_.row_stride(),
-            window_.Rows(rows) * columns, image_.channel_stride, pixels);
+  SumPixels(codes + (image_.top + above) * image_.row_stride() + first_channel_,
+            window_.Rows(rows) * columns, image_.channel_stride, channels_,
+            pixels);
   const std::int64_t left = image_.left - window_.pad.width;
   for (std::int64_t y = 0; y < rows; ++y) {
     const std::int32_t* row = pixels + y * window_.stride.height * columns;

@@ -14,8 +14,17 @@ namespace runtime {
 /// by that number, whatever the weight.
 class WindowSums {
  public:
+  /// Of all channels.
   WindowSums(const Image& image, const SlidingWindow& window)
-      : image_(image), window_(window) {}
+      : WindowSums(image, window, 0, image.channel_stride) {}
+
+  /// Of those of a group.
+  WindowSums(const Image& image, const SlidingWindow& window,
+             std::int64_t first_channel, std::int64_t channels)
+      : image_(image),
+        window_(window),
+        first_channel_(first_channel),
+        channels_(channels) {}
 
   /// Elements of working memory for `rows` rows of outputs.
   std::int64_t scratch(std::int64_t rows) const;
@@ -32,6 +41,7 @@ class WindowSums {
 
   Image image_;
   SlidingWindow window_;
+  std::int64_t first_channel_, channels_;
 };
 
 }  // namespace runtime

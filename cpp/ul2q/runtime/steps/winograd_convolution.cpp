@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "ul2q/runtime/kernels/product.hpp"
@@ -24,7 +25,8 @@ class WinogradStep : public Step {
         pad_(plan.convolution->pad),
         sums_(plan.from.image, SlidingWindow::Of(*plan.convolution)),
         // The sums are four times the true ones.
-        terms_(TermsOf(plan, plan.convolution->weights, 4)),
+        addend_(plan.ending.addend),
+        terms_(TermsOf(plan, 4)),
         windows_(RoundUp(plan.to.image.width, 2) / 2),
         window_rows_(RoundUp(plan.to.image.height, 2) / 2),
         rows_at_once_(std::max<std::int64_t>(1, kWindowsAtOnce / windows_)) {
@@ -152,8 +154,17 @@ class WinogradStep : public Step {
         std::min(kTileOutputs, out.channel_stride - tile * kTileOutputs);
     Result* to = block.At<Result>(to_, r / window_rows_) + out.At(y, 0) +
                  tile * kTileOutputs;
-    FinishWindows(products, place_stride, static_cast<int>(windows_),
-                  terms_.terms.reads_codes() ? codes : nullptr, out.width,
+    Beside rows[2];
+    for (std::int64_t i = 0; i < (y + 1 < out.height ? 2 : 1); ++i) {
+      if (addend_) {
+        rows[i] =
+            addend_->At(block, r / window_rows_, y + i, 0, tile * kTileOutputs);
+      }
+      if (terms_.terms.reads_codes()) {
+        rows[i].codes = codes + i * out.width;
+      }
+    }
+    FinishWindows(products, place_stride, static_cast<int>(windows_), rows,
                   terms_.terms.Of(tile), outputs,
                   Quartet<Result>{to, out.row_stride(), out.channel_stride,
                                   out.width % 2 == 0, y + 1 < out.height});
@@ -162,6 +173,7 @@ class WinogradStep : public Step {
   Array from_, to_;
   Pair pad_;
   WindowSums sums_;
+  std::optional<Addend> addend_;
   ConvolutionTerms terms_;
   std::int64_t windows_, window_rows_;  ///< in a row, and rows of them
   std::int64_t rows_at_once_;

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ul2q.deploy.targets import caffe, npz, onnx, openvino, qonnx
+from ul2q.deploy.targets import c, caffe, npz, onnx, openvino, qonnx
 
 if TYPE_CHECKING:
     from ul2q.deploy.targets.target import Target
 
-TARGETS: dict[str, Target] = {target.NAME: target for target in (onnx, openvino, qonnx, caffe, npz)}
+TARGETS: dict[str, Target] = {
+    target.NAME: target for target in (onnx, openvino, qonnx, caffe, npz, c)
+}

@@ -7,13 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ul2q.deploy.errors import DeployError
+from ul2q.deploy.quantized import QuantizedTensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from ul2q.deploy.fixed_point import Pixels
     from ul2q.deploy.graph import Graph
 
 FORMS = ("auto", "planes", "uint", "int8", "float")
@@ -27,10 +29,16 @@ class TargetOptions:
     Attributes:
         form: how weights are stored in ONNX: one of FORMS.
         runtime: that the form "auto" is for: one of RUNTIMES.
+        pixels: how the net's input is made of bytes; None: it is not.
+        examples: batches of inputs, by name.
+        are_given: whether these are the user's own.
     """
 
     form: str = "auto"
     runtime: str = "onnxruntime"
+    pixels: Pixels | None = None
+    examples: Sequence[Mapping[str, NDArray[Any]]] = ()
+    are_given: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is not among the choices."""
@@ -50,16 +58,23 @@ class Written:
         files: the content of each, by its path.
         sizes: what takes how many bytes of them.
         warnings: what the user should know.
+        notes: lines about the files.
+        stored: the bytes that `sizes` are parts of, where these are not those of the files.
+        run: as of Target, without the graph: for files that do not say all that is needed to run
+            them; None: that of the target does it.
     """
 
     files: dict[Path, bytes]
     sizes: list[tuple[str, int]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    stored: int | None = None
+    run: Callable[[Path, Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]] | None = None
 
     @property
     def total(self) -> int:
-        """Bytes of all files."""
-        return sum(map(len, self.files.values()))
+        """Bytes of all files, or of what they are compiled to."""
+        return sum(map(len, self.files.values())) if self.stored is None else self.stored
 
 
 class Target(Protocol):
@@ -94,6 +109,20 @@ class Target(Protocol):
         Raises:
             DeployError: the package that runs them is missing.
         """
+
+
+def metadata(graph: Graph) -> dict[str, str]:
+    """What a file says of itself: net, bits and methods of each quantised layer."""
+    quantized = [
+        (node.name, weight)
+        for node, name, weight in graph.weights()
+        if isinstance(weight, QuantizedTensor) and not name.endswith("bias")
+    ]
+    return {
+        "net": graph.name,
+        "bits": ", ".join(f"{name}: {weight.bits}" for name, weight in quantized),
+        "method": ", ".join(sorted({weight.method for _, weight in quantized})),
+    }
 
 
 def needed(module: str, extra: str) -> Any:

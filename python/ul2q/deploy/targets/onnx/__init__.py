@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ul2q.deploy.quantized import QuantizedTensor
 from ul2q.deploy.targets.onnx.builder import Builder
 from ul2q.deploy.targets.onnx.operators import translate
 from ul2q.deploy.targets.onnx.translation import Translation
 from ul2q.deploy.targets.onnx.weights import WeightWriter
-from ul2q.deploy.targets.target import TargetOptions, Written, needed
+from ul2q.deploy.targets.target import TargetOptions, Written, metadata, needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,20 +59,6 @@ def translated(
     for node in graph.nodes:
         (others or {}).get(type(node.op), translate)(node.op, node, translation)
     return builder.model(metadata(graph), version("ul2q")), writer
-
-
-def metadata(graph: Graph) -> dict[str, str]:
-    """What the file says of itself: net, bits and methods of each quantised layer."""
-    quantized = [
-        (node.name, weight)
-        for node, name, weight in graph.weights()
-        if isinstance(weight, QuantizedTensor) and not name.endswith("bias")
-    ]
-    return {
-        "net": graph.name,
-        "bits": ", ".join(f"{name}: {weight.bits}" for name, weight in quantized),
-        "method": ", ".join(sorted({weight.method for _, weight in quantized})),
-    }
 
 
 def sizes(model: Any) -> list[tuple[str, int]]:
