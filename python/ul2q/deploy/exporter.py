@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +14,24 @@ from ul2q.deploy.errors import DeployError
 from ul2q.deploy.graph import storage_bits
 from ul2q.deploy.lower import build, graph_of
 from ul2q.deploy.ops import BinarizeActivation, QuantizeActivation, TernarizeActivation
-from ul2q.deploy.targets import TARGETS
+from ul2q.deploy.targets import NET_TARGETS, TARGETS
 from ul2q.deploy.targets.target import TargetOptions
+from ul2q.nets.prototxt import read_net
 from ul2q.util.near_names import near_names
 from ul2q.util.output_file import refuse_existing, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import caffe
     from numpy.typing import NDArray
 
     from ul2q.deploy.graph import Graph
-    from ul2q.deploy.targets.target import Target, Written
+    from ul2q.deploy.targets.target import Written
     from ul2q.util.paths import StrPath
+
+    # What the file at a path computes of inputs, by name.
+    _Run = Callable[[Path, Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 
 BOUND = 1e-4
 # Where activations are rounded to levels, a value near the border between two may take the other.
@@ -91,7 +96,7 @@ def export(
         net: the prototxt of a net that is deployed.
         weights: its .caffemodel or .caffemodel.h5.
         output: the file; a second one of a target stands beside it.
-        to: a key of TARGETS.
+        to: a key of TARGETS or of NET_TARGETS.
         form: how ONNX stores the weights: "auto", "planes", "uint", "int8" or "float".
         runtime: that "auto" chooses for: "onnxruntime", "openvino", "opencv" or "any".
         inputs: to compare with: an array for each of the net's inputs, of a multiple of its batch;
@@ -106,19 +111,28 @@ def export(
         DeployError: a layer or an option cannot be exported so, a package is missing, or the
             written file computes something else; nothing is written then.
     """
-    if to not in TARGETS:
-        near = near_names(to, TARGETS) or f"; must be one of {', '.join(TARGETS)}"
+    targets = {**TARGETS, **NET_TARGETS}
+    if to not in targets:
+        near = near_names(to, targets) or f"; must be one of {', '.join(targets)}"
         raise DeployError(f"there is no target {to!r}{near}")
-    target = TARGETS[to]
-    options = _options(target, form, runtime)
+    options = _options(to, TARGETS[to].OPTIONS if to in TARGETS else (), form, runtime)
     output = Path(output)
     refuse_existing(output, force=force)
     built = build(net, weights)
-    graph = graph_of(built, fold=target.FOLDS)
-    written = target.write(graph, output, options)
+    run: _Run
+    if to in TARGETS:
+        target = TARGETS[to]
+        graph = graph_of(built, fold=target.FOLDS)
+        written = target.write(graph, output, options)
+        run = partial(target.run, graph)
+    else:
+        of_net = NET_TARGETS[to]
+        graph = graph_of(built, fold=False)
+        written = of_net.write_net(built, output)
+        run = partial(of_net.run_net, read_net(net))
     for path in written.files:
         refuse_existing(path, force=force)
-    comparison = _compare(target, graph, written, output, built, inputs) if verify else None
+    comparison = _compare(run, graph, written, output, built, inputs) if verify else None
     write_files(written.files, force=force)
     held = [weight for _, _, weight in graph.weights()]
     return Export(
@@ -130,19 +144,19 @@ def export(
     )
 
 
-def _options(target: Target, form: str | None, runtime: str | None) -> TargetOptions:
+def _options(to: str, taken: Sequence[str], form: str | None, runtime: str | None) -> TargetOptions:
     """The options that are given; those that the target does not use are refused."""
     given = {"form": form, "runtime": runtime}
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen:
-        if name not in target.OPTIONS:
+        if name not in taken:
             flag = {"form": "--form", "runtime": "--for"}[name]
-            raise DeployError(f"{flag} is for --to onnx; the target {target.NAME} has one form")
+            raise DeployError(f"{flag} is for --to onnx; the target {to} has one form")
     return TargetOptions(**chosen)
 
 
 def _compare(
-    target: Target,
+    run: _Run,
     graph: Graph,
     written: Written,
     output: Path,
@@ -161,7 +175,7 @@ def _compare(
             (Path(folder) / path.name).write_bytes(content)
         for batch in batches:
             want = {name: np.array(values) for name, values in net.forward(**batch).items()}
-            got = target.run(graph, Path(folder) / output.name, batch)
+            got = run(Path(folder) / output.name, batch)
             difference = max(difference, *(_difference(got[name], want[name]) for name in want))
             scores = _scores(want)
             if scores:
