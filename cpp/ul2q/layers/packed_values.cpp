@@ -30,8 +30,8 @@ std::uint8_t* MutableBytes(std::string* bytes) {
 /// Deflates by one of zlib's strategies.
 std::string Deflate(const std::string& bytes, int strategy) {
   z_stream stream = {};
-  CHECK_EQ(deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, MAX_WBITS, 9,
-                        strategy),
+  CHECK_EQ(deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS,
+                        9, strategy),
            Z_OK);
   std::string deflated(deflateBound(&stream, bytes.size()), '\0');
   stream.next_in = const_cast<std::uint8_t*>(Bytes(bytes));
@@ -96,7 +96,8 @@ void Compress(const ul2q::CodeNumbers& numbers, std::int64_t count,
     }
   };
   take_if_smaller(plain, PackedBlob::ZLIB);
-  if (numbers.bits < 8) {
+  // Where bytes hold whole numbers, their own frequencies say more.
+  if (numbers.bits < 8 && 8 % numbers.bits != 0) {
     take_if_smaller(AsBytes(numbers, plain, count), PackedBlob::ZLIB_BYTES);
   }
 }
