@@ -21,7 +21,7 @@ DEBIAN_PACKAGES := \
   g++ cmake ninja-build patch python3 python3-dev python3-venv \
   libboost-dev libboost-thread-dev libboost-filesystem-dev libboost-context-dev libprotobuf-dev protobuf-compiler \
   libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libleveldb-dev libopenblas-openmp-dev libjpeg-dev libpng-dev \
-  libhwy-dev libdnnl-dev libgtest-dev dataset-fashion-mnist
+  zlib1g-dev libhwy-dev libdnnl-dev libgtest-dev dataset-fashion-mnist
 
 # What `make train` works on.
 DATA := data/fashion-mnist

@@ -25,6 +25,7 @@ find_package(gflags CONFIG REQUIRED)
 find_package(HDF5 REQUIRED COMPONENTS C HL)
 find_package(JPEG REQUIRED)  # libjpeg-turbo (libjpeg-dev), for its blue, green, red pixels
 find_package(PNG REQUIRED)
+find_package(ZLIB REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy CONFIG REQUIRED)  # Highway (libhwy-dev): loops for the instruction sets of the processor at hand
 

@@ -24,6 +24,7 @@ void BindVectors(pybind11::module_* m);
 void BindLayer(pybind11::module_* m);
 void BindQuantized(pybind11::module_* m);
 void BindHdf5Weights(pybind11::module_* m);
+void BindPacked(pybind11::module_* m);
 void BindNet(pybind11::module_* m);
 void BindSolver(pybind11::module_* m);
 void BindNccl(pybind11::module_* m);

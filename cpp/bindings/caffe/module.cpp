@@ -16,6 +16,7 @@ PYBIND11_MODULE(_caffe, m) {
   caffe::BindQuantized(&m);
   caffe::BindHdf5Weights(&m);
   caffe::BindNet(&m);
+  caffe::BindPacked(&m);
   caffe::BindSolver(&m);
   caffe::BindNccl(&m);
 }

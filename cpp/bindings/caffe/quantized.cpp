@@ -9,6 +9,7 @@
 #include "bindings/caffe/settings.hpp"
 #include "ul2q/core/channels.hpp"
 #include "ul2q/core/kernels/moments.hpp"
+#include "ul2q/layers/packed_values.hpp"
 #include "ul2q/layers/quantized_activation_layer.hpp"
 #include "ul2q/layers/quantized_blob.hpp"
 
@@ -29,6 +30,7 @@ struct QuantizedView {
   std::int32_t lowest_code;
   std::int32_t highest_code;
   double mse;
+  bool is_packed;
 };
 
 using Fits = std::vector<ul2q::ScaleShift<Dtype>>;
@@ -72,8 +74,13 @@ QuantizedView View(const QuantizedBlob<Dtype>& blob) {
   Fits fits;
   {
     const CaffeCall call;
-    fits = ul2q::FitChannels(*blob.quantizer, blob.layout, w);
-    ul2q::EncodeChannels(*blob.quantizer, blob.layout, fits, w, {}, codes);
+    if (blob.packed != nullptr) {
+      fits = blob.packed->fits();
+      blob.packed->Codes(0, blob.layout.size(), codes);
+    } else {
+      fits = ul2q::FitChannels(*blob.quantizer, blob.layout, w);
+      ul2q::EncodeChannels(*blob.quantizer, blob.layout, fits, w, {}, codes);
+    }
     ul2q::DecodeChannels(*blob.quantizer, blob.layout, fits, codes, values);
     view.mse = ul2q::MeanSquaredError(w, values, blob.layout.size());
   }
@@ -84,6 +91,7 @@ QuantizedView View(const QuantizedBlob<Dtype>& blob) {
   view.bits = blob.quantizer->code_bits();
   view.lowest_code = blob.quantizer->lowest_code();
   view.highest_code = blob.quantizer->highest_code();
+  view.is_packed = blob.packed != nullptr;
   return view;
 }
 
@@ -157,6 +165,9 @@ void BindQuantized(py::module_* m) {
                     "The smallest code that there is.")
       .def_readonly("highest_code", &QuantizedView::highest_code,
                     "The largest code that there is.")
+      .def_readonly("is_packed", &QuantizedView::is_packed,
+                    "Whether codes, scale and shift are those of a packed file "
+                    "that was loaded, not of a fit to the float blob.")
       .def_readonly("loss", &QuantizedView::mse,
                     "Mean squared error of the values.")
       .def("__repr__", [](const QuantizedView& view) {

@@ -633,18 +633,17 @@ TYPED_TEST(QuantizedActivationTest, RefusesValuesThatAreNotFinite) {
 }
 
 TYPED_TEST(QuantizedActivationTest, RefusesABackwardPassWithoutAForwardPass) {
-  const std::vector<std::string> words = {
-      "Layer 'q' (QuantizedActivation): a backward pass needs a forward pass"};
+  const std::string layer = "Layer 'q' (QuantizedActivation): ";
   Rig<TypeParam> rig(Parameter("bits: 8"), false, {4});
   ExpectWords(MessageOf<CaffeError>([&] { rig.Backward({1, 2, 3, 4}); }),
-              words);
+              {layer + "a backward pass needs a forward pass"});
   rig.Forward({1, 2, 3, 4});
   rig.Backward({1, 2, 3, 4});
   rig.Backward({1, 2, 3, 4});
   rig.Reshape({5});
   rig.layer().Reshape({&rig.bottom()}, {&rig.top()});
   ExpectWords(MessageOf<CaffeError>([&] { rig.Backward({1, 2, 3, 4, 5}); }),
-              words);
+              {layer + "bottom 0 has the shape 5; it had 4"});
 }
 
 TYPED_TEST(QuantizedActivationTest, RefusesAveragesThatCannotBe) {

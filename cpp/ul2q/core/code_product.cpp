@@ -75,6 +75,17 @@ void CodeProduct::Encode(const Quantizer<float>& quantizer,
                          const std::vector<ScaleShift<float>>& fits,
                          const float* matrix, std::int64_t rows,
                          std::int64_t columns) {
+  const auto encode = [&](std::int64_t row, std::int32_t* codes) {
+    quantizer.Encode(fits[fits.size() == 1 ? 0 : row], matrix + row * columns,
+                     columns, {}, codes);
+  };
+  EncodeRows(quantizer, fits, encode, rows, columns);
+}
+
+void CodeProduct::EncodeRows(const Quantizer<float>& quantizer,
+                             const std::vector<ScaleShift<float>>& fits,
+                             const RowCodes& row_codes, std::int64_t rows,
+                             std::int64_t columns) {
   const std::int32_t lowest = quantizer.lowest_code();
   const std::int32_t highest = quantizer.highest_code();
   // From -128 to 127 for all of 256 codes.
@@ -84,13 +95,12 @@ void CodeProduct::Encode(const Quantizer<float>& quantizer,
   codes_.assign(RoundUp(rows, kRowsAtOnce) * stride_, 0);
   steps_.resize(rows);
   middles_.resize(rows);
-  std::vector<std::int32_t> row_codes(columns);
+  std::vector<std::int32_t> codes(columns);
   for (std::int64_t row = 0; row < rows; ++row) {
     const ScaleShift<float>& fit = fits[fits.size() == 1 ? 0 : row];
-    quantizer.Encode(fit, matrix + row * columns, columns, {},
-                     row_codes.data());
+    row_codes(row, codes.data());
     std::transform(
-        row_codes.begin(), row_codes.end(), codes_.begin() + row * stride_,
+        codes.begin(), codes.end(), codes_.begin() + row * stride_,
         [&](std::int32_t c) { return static_cast<std::int8_t>(c - middle); });
     const Levels<float> levels = OutermostLevels(quantizer, fit);
     const double step = (static_cast<double>(levels.highest) - levels.lowest) /

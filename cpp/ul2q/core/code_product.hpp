@@ -2,6 +2,7 @@
 #define UL2Q_CORE_CODE_PRODUCT_HPP_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "ul2q/core/quantizer.hpp"
@@ -21,6 +22,15 @@ class CodeProduct {
   void Encode(const Quantizer<float>& quantizer,
               const std::vector<ScaleShift<float>>& fits, const float* matrix,
               std::int64_t rows, std::int64_t columns);
+
+  /// Writes the codes of a row.
+  using RowCodes = std::function<void(std::int64_t row, std::int32_t* codes)>;
+
+  /// The same of codes that are there.
+  void EncodeRows(const Quantizer<float>& quantizer,
+                  const std::vector<ScaleShift<float>>& fits,
+                  const RowCodes& row_codes, std::int64_t rows,
+                  std::int64_t columns);
 
   /// y[v, row] = Σ x[v, column] · value[row, column] + bias[row] for
   /// `vectors` vectors; bias may be null.

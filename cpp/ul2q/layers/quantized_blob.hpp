@@ -1,22 +1,30 @@
 #ifndef UL2Q_LAYERS_QUANTIZED_BLOB_HPP_
 #define UL2Q_LAYERS_QUANTIZED_BLOB_HPP_
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "caffe/blob.hpp"
+#include "caffe/proto/caffe.pb.h"
 #include "ul2q/core/channels.hpp"
 #include "ul2q/core/quantizer.hpp"
 
 namespace caffe {
+
+class PackedValues;
 
 /// A parameter blob and how its layer quantises it.
 template <typename Dtype>
 struct QuantizedBlob {
   const char* field;          ///< of quantization_param: "weight" or "bias"
   const Blob<Dtype>* master;  ///< the float values
+  const QuantizerParameter* options;
   const ul2q::Quantizer<Dtype>* quantizer;
   ul2q::ChannelLayout layout;
+  /// Of a packed file, which the layer takes for what it would compute of the
+  /// master; null if the master is of no such file, or has changed since.
+  std::shared_ptr<const PackedValues> packed;
 };
 
 /// What a layer with quantised parameters offers to scripts and exports, which

@@ -30,8 +30,16 @@ void QuantizedInnerProductLayer<Dtype>::ForwardByCodes(
     this->QuantizeParameters();
     const auto& weight = this->quantized_[0];
     if (version_ != weight.version) {
-      product_.Encode(*weight.quantizer, weight.fits,
-                      this->blobs_[0]->cpu_data(), this->N_, this->K_);
+      if (weight.packed != nullptr) {
+        const auto codes_of_row = [&](std::int64_t row, std::int32_t* codes) {
+          weight.packed->Codes(row * this->K_, this->K_, codes);
+        };
+        product_.EncodeRows(*weight.quantizer, weight.fits, codes_of_row,
+                            this->N_, this->K_);
+      } else {
+        product_.Encode(*weight.quantizer, weight.fits,
+                        this->blobs_[0]->cpu_data(), this->N_, this->K_);
+      }
       version_ = weight.version;
     }
     const typename QuantizedInnerProductLayer::Loan loan(this);

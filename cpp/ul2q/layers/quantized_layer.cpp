@@ -114,8 +114,11 @@ vector<QuantizedBlob<Dtype>> QuantizedLayer<Base, Dtype>::quantized_blobs()
     const {
   vector<QuantizedBlob<Dtype>> blobs;
   for (const Parameter& parameter : quantized_) {
-    blobs.push_back({parameter.field, this->blobs_[parameter.index].get(),
-                     parameter.quantizer.get(), LayoutOf(parameter)});
+    const Blob<Dtype>& master = *this->blobs_[parameter.index];
+    const ul2q::ChannelLayout layout = LayoutOf(parameter);
+    blobs.push_back({parameter.field, &master, &parameter.options,
+                     parameter.quantizer.get(), layout,
+                     PackedValues::Behind(master, parameter.options, layout)});
   }
   return blobs;
 }
@@ -149,8 +152,14 @@ void QuantizedLayer<Base, Dtype>::Quantize(Parameter* parameter) {
   }
   parameter->version = 0;
   const std::uint64_t version = master.data()->version();
+  const ul2q::ChannelLayout layout = LayoutOf(*parameter);
+  parameter->packed = PackedValues::Behind(master, parameter->options, layout);
   try {
-    QuantizeWithFits(parameter, LayoutOf(*parameter), seed);
+    if (parameter->packed != nullptr) {
+      TakePacked(parameter);
+    } else {
+      QuantizeWithFits(parameter, layout, seed);
+    }
   } catch (const ul2q::NonFiniteError& error) {
     LOG(FATAL) << "the " << parameter->field << " blob " << error.what()
                << ": training has diverged (lower base_lr, or clip the "
@@ -158,6 +167,28 @@ void QuantizedLayer<Base, Dtype>::Quantize(Parameter* parameter) {
   }
   parameter->version = version;
   parameter->mode = Caffe::mode();
+}
+
+template <template <typename> class Base, typename Dtype>
+void QuantizedLayer<Base, Dtype>::TakePacked(Parameter* parameter) {
+  parameter->fits.clear();
+  for (const ul2q::ScaleShift<float>& fit : parameter->packed->fits()) {
+    parameter->fits.push_back(
+        {static_cast<Dtype>(fit.scale), static_cast<Dtype>(fit.shift)});
+  }
+#ifndef CPU_ONLY
+  if (Caffe::mode() == Caffe::GPU) {
+    if (!parameter->device) {
+      parameter->device.reset(
+          new ul2q::DeviceQuantizer<Dtype>(*parameter->quantizer));
+    }
+    if (parameter->device->has_failed()) {
+      parameter->device->ForgetFailure();
+    }
+    parameter->device->SetFits(parameter->fits);
+  }
+#endif
+  parameter->copy->CopyFrom(*this->blobs_[parameter->index]);
 }
 
 template <template <typename> class Base, typename Dtype>

@@ -10,6 +10,7 @@
 #include "caffe/proto/caffe.pb.h"
 #include "ul2q/core/channels.hpp"
 #include "ul2q/core/quantizer.hpp"
+#include "ul2q/layers/packed_values.hpp"
 #include "ul2q/layers/quantized_blob.hpp"
 #ifndef CPU_ONLY
 #include "ul2q/gpu/device_quantizer.hpp"
@@ -39,6 +40,10 @@ namespace caffe {
  * `gradient: CLIPPED` it has a diff of its own, of which the master gets what
  * belongs to values within the outermost levels. The gradient to the bottom
  * uses the copy of the last forward pass.
+ *
+ * Where a master holds the values of a packed file (PackedValues) and nobody
+ * has written others, they are their own copy, with the file's scales and
+ * shifts: a fit to values that are quantised would give others.
  *
  * A copy is made anew when its master may have been written to since. In GPU
  * mode the device makes it, with its scales and shifts, and nothing waits for
@@ -98,6 +103,8 @@ class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
     shared_ptr<Blob<Dtype>> copy;  ///< the quantised values; null before use
     /// Of the copy's channels; in GPU mode the device has them.
     vector<ul2q::ScaleShift<Dtype>> fits;
+    /// That the copy was made of; null where it was made of the master.
+    std::shared_ptr<const PackedValues> packed;
 #ifndef CPU_ONLY
     std::unique_ptr<ul2q::DeviceQuantizer<Dtype>> device;  ///< null before use
 #endif
@@ -125,6 +132,8 @@ class QuantizedLayer : public Base<Dtype>, public HasQuantizedBlobs<Dtype> {
                     const QuantizerParameter& options);
   ul2q::ChannelLayout LayoutOf(const Parameter& parameter) const;
   void Quantize(Parameter* parameter);
+  /// The copy of a master that holds the values of `parameter->packed`.
+  void TakePacked(Parameter* parameter);
   void QuantizeWithFits(Parameter* parameter, ul2q::ChannelLayout layout,
                         typename ul2q::Quantizer<Dtype>::Seed seed);
   /// For a backward pass without a forward pass, or in another mode, before it.

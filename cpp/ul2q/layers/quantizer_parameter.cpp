@@ -30,6 +30,8 @@ string WithEnumNames(const string& message) {
   return result.append(rest, message.end());
 }
 
+}  // namespace
+
 ul2q::QuantizerOptions OptionsOf(const QuantizerParameter& parameter) {
   const auto lower = [](const string& name) {
     return boost::algorithm::to_lower_copy(name);
@@ -50,7 +52,27 @@ ul2q::QuantizerOptions OptionsOf(const QuantizerParameter& parameter) {
   return options;
 }
 
-}  // namespace
+string MethodName(const QuantizerParameter& parameter) {
+  return boost::algorithm::to_lower_copy(
+      QuantizerParameter::Method_Name(parameter.method()));
+}
+
+QuantizerParameter OptionsOfCodes(const QuantizerParameter& parameter) {
+  const string name = MethodName(parameter);
+  QuantizerParameter options;
+  options.set_method(parameter.method());
+  options.set_granularity(parameter.granularity());
+  for (const ul2q::Method* method : ul2q::Methods()) {
+    if (method->name == name) {
+      options.set_bits(parameter.has_bits() ? parameter.bits()
+                                            : method->min_bits);
+      options.set_shift(parameter.has_shift()    ? parameter.shift()
+                        : method->has_mean_shift ? QuantizerParameter::MEAN
+                                                 : QuantizerParameter::ZERO);
+    }
+  }
+  return options;
+}
 
 template <typename Dtype>
 std::unique_ptr<ul2q::Quantizer<Dtype>> MakeQuantizer(
@@ -77,10 +99,8 @@ std::unique_ptr<ul2q::Quantizer<Dtype>> MakeQuantizer(
     }
   }
   try {
-    return ul2q::MakeQuantizer<Dtype>(
-        boost::algorithm::to_lower_copy(
-            QuantizerParameter::Method_Name(parameter.method())),
-        OptionsOf(parameter));
+    return ul2q::MakeQuantizer<Dtype>(MethodName(parameter),
+                                      OptionsOf(parameter));
   } catch (const ul2q::OptionError& error) {
     const string example =
         "; write quantization_param { " + field + " { bits: N } }";

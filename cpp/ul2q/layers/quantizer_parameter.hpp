@@ -15,6 +15,16 @@ template <typename Dtype>
 std::unique_ptr<ul2q::Quantizer<Dtype>> MakeQuantizer(
     const QuantizerParameter& parameter, const std::string& field);
 
+/// The same options for the quantizers' library, which has yet to check them.
+ul2q::QuantizerOptions OptionsOf(const QuantizerParameter& parameter);
+
+/// Of a quantizer's valid options those that the codes and their levels follow
+/// from, with defaults made explicit: method, bits, granularity and shift.
+QuantizerParameter OptionsOfCodes(const QuantizerParameter& parameter);
+
+/// The name of a method as the quantizers' library has it.
+std::string MethodName(const QuantizerParameter& parameter);
+
 }  // namespace caffe
 
 #endif  // UL2Q_LAYERS_QUANTIZER_PARAMETER_HPP_

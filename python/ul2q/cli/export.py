@@ -114,7 +114,8 @@ def _pixels(scale: float | None, mean: Sequence[float] | Path | None) -> Pixels 
 
 
 def _targets() -> str:
-    from ul2q.deploy.targets import TARGETS
+    from ul2q.deploy.targets import NET_TARGETS, TARGETS
 
-    listed = "; ".join(f"{name}: {target.SUMMARY}" for name, target in TARGETS.items())
+    known = {**TARGETS, **NET_TARGETS}
+    listed = "; ".join(f"{name}: {target.SUMMARY}" for name, target in known.items())
     return f"targets: {listed}."

@@ -27,7 +27,8 @@ def add_parser(commands: Commands) -> None:
         "For each blob of a .caffemodel: shape, moments, the Kolmogorov-Smirnov distance to a "
         "normal distribution, and the squared error of μL2Q at 1 to 8 bits as a share of the "
         "variance. Then for each layer: bits a weight, size at those bits and as floats, and with "
-        "--net the multiply-adds for one example."
+        "--net the multiply-adds for one example. Of a packed .caffemodel, what its codes are and "
+        "take."
     )
     parser.add_argument(
         "model", metavar="MODEL", type=Path, help=f"a .caffemodel of any Caffe's{OR_RUN}"
@@ -54,7 +55,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q inspect`."""
+    from ul2q.models.caffemodel import read_caffemodel
     from ul2q.models.inspection import inspect_model, model_table, size_and_cost, size_table
+    from ul2q.models.packed import packed_blobs, packed_table
 
     model = weights_file(arguments.model)
     found = size_and_cost(model, arguments.net)
@@ -68,6 +71,9 @@ def run(arguments: argparse.Namespace) -> None:
     print_table(*model_table(rows))
     print()
     print_table(*size_table(found))
+    if packed := packed_blobs(read_caffemodel(model)):
+        print()
+        print_table(*packed_table(packed))
     for name, path in (("figure", arguments.figure), ("table", arguments.csv)):
         if path:
             print(f"{name}: {path}")

@@ -4,6 +4,7 @@ from ul2q.deploy.errors import DeployError
 from ul2q.deploy.exporter import Comparison, Export, export
 from ul2q.deploy.graph import Graph, Node
 from ul2q.deploy.lower import lower
+from ul2q.deploy.packing import Packed, pack
 from ul2q.deploy.quantized import QuantizedTensor
 
 __all__ = [
@@ -12,7 +13,9 @@ __all__ = [
     "Export",
     "Graph",
     "Node",
+    "Packed",
     "QuantizedTensor",
     "export",
     "lower",
+    "pack",
 ]

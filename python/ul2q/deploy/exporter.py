@@ -14,21 +14,25 @@ from ul2q.deploy.errors import DeployError
 from ul2q.deploy.graph import storage_bits
 from ul2q.deploy.lower import build, graph_of
 from ul2q.deploy.ops import BinarizeActivation, QuantizeActivation, TernarizeActivation
-from ul2q.deploy.targets import TARGETS
+from ul2q.deploy.targets import NET_TARGETS, TARGETS
 from ul2q.deploy.targets.target import TargetOptions
+from ul2q.nets.prototxt import read_net
 from ul2q.util.near_names import near_names
 from ul2q.util.output_file import refuse_existing, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import caffe
     from numpy.typing import NDArray
 
     from ul2q.deploy.fixed_point import Pixels
     from ul2q.deploy.graph import Graph
-    from ul2q.deploy.targets.target import Target, Written
+    from ul2q.deploy.targets.target import Written
     from ul2q.util.paths import StrPath
+
+    # What the file at a path computes of inputs, by name.
+    _Run = Callable[[Path, Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 
 BOUND = 1e-4
 # Where activations are rounded to levels, a value near the border between two may take the other.
@@ -94,7 +98,7 @@ def export(
         net: the prototxt of a net that is deployed.
         weights: its .caffemodel or .caffemodel.h5.
         output: the file; a second one of a target stands beside it.
-        to: a key of TARGETS.
+        to: a key of TARGETS or of NET_TARGETS.
         form: how ONNX stores the weights: "auto", "planes", "uint", "int8" or "float".
         runtime: that "auto" chooses for: "onnxruntime", "openvino", "opencv" or "any".
         pixels: how the net's input is made of bytes, for the target "c"; None: it is not.
@@ -110,21 +114,31 @@ def export(
         DeployError: a layer or an option cannot be exported so, a package is missing, or the
             written file computes something else; nothing is written then.
     """
-    if to not in TARGETS:
-        near = near_names(to, TARGETS) or f"; must be one of {', '.join(TARGETS)}"
+    targets = {**TARGETS, **NET_TARGETS}
+    if to not in targets:
+        near = near_names(to, targets) or f"; must be one of {', '.join(targets)}"
         raise DeployError(f"there is no target {to!r}{near}")
-    target = TARGETS[to]
-    options = _options(target, form=form, runtime=runtime, pixels=pixels)
+    target = TARGETS.get(to)
+    options = _options(
+        to, target.OPTIONS if target else (), form=form, runtime=runtime, pixels=pixels
+    )
     output = Path(output)
     refuse_existing(output, force=force)
     built = build(net, weights)
-    graph = graph_of(built, fold=target.FOLDS)
+    graph = graph_of(built, fold=target.FOLDS if target else False)
     batches = list(_batches(graph, inputs, pixels))
-    options = replace(options, examples=batches, are_given=inputs is not None)
-    written = target.write(graph, output, options)
+    run: _Run
+    if target:
+        options = replace(options, examples=batches, are_given=inputs is not None)
+        written = target.write(graph, output, options)
+        run = partial(target.run, graph)
+    else:
+        of_net = NET_TARGETS[to]
+        written = of_net.write_net(built, output)
+        run = partial(of_net.run_net, read_net(net))
     for path in written.files:
         refuse_existing(path, force=force)
-    comparison = _compare(target, graph, written, output, built, options) if verify else None
+    comparison = _compare(run, graph, written, output, built, options) if verify else None
     write_files(written.files, force=force)
     held = [weight for _, _, weight in graph.weights()]
     return Export(
@@ -139,18 +153,18 @@ def export(
 _FLAGS = {"form": "--form", "runtime": "--for", "pixels": "--scale or --mean"}
 
 
-def _options(target: Target, **given: Any) -> TargetOptions:
+def _options(to: str, taken: Sequence[str], **given: Any) -> TargetOptions:
     """The options that are given; those that the target does not use are refused."""
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen:
-        if name not in target.OPTIONS:
+        if name not in taken:
             takers = ", ".join(other.NAME for other in TARGETS.values() if name in other.OPTIONS)
-            raise DeployError(f"{_FLAGS[name]} is for --to {takers}, not for {target.NAME}")
+            raise DeployError(f"{_FLAGS[name]} is for --to {takers}, not for {to}")
     return TargetOptions(**chosen)
 
 
 def _compare(
-    target: Target,
+    run: _Run,
     graph: Graph,
     written: Written,
     output: Path,
@@ -162,7 +176,7 @@ def _compare(
     Raises:
         DeployError: they compute something else.
     """
-    run = written.run or partial(target.run, graph)
+    run = written.run or run
     difference, agreeing, examples = 0.0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for path, content in written.files.items():

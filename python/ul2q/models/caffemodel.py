@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import caffe
 import numpy as np
 from caffe.proto import caffe_pb2
 
@@ -118,10 +119,18 @@ def blob_shape(blob: caffe_pb2.BlobProto) -> tuple[int, ...]:
     return tuple(int(size) for size in blob.shape.dim)
 
 
+def stored_count(blob: caffe_pb2.BlobProto) -> int:
+    """How many values are stored; those of packed codes are as many as the shape says."""
+    if blob.HasField("packed") and not (blob.data or blob.double_data):
+        return math.prod(blob_shape(blob))
+    return len(blob.data) or len(blob.double_data)
+
+
 def read_blobs(path: StrPath) -> list[ModelBlob]:
     """All blobs of a caffemodel of any Caffe's, in the file's order.
 
-    Of V0 (2013), V1 (2014) and today's format; fields that BVLC's Caffe does not know are skipped.
+    Of V0 (2013), V1 (2014) and today's format; fields that Caffe does not know are skipped. A
+    packed blob has the values that its codes stand for.
 
     Args:
         path: a binary NetParameter, .caffemodel.
@@ -163,11 +172,12 @@ def _layers(model: caffe_pb2.NetParameter) -> Iterator[ModelLayer]:
 
 def _values(path: Path, name: str, blob: caffe_pb2.BlobProto) -> NDArray[Any]:
     """The blob's values, read as Caffe's Blob::FromProto reads them."""
-    legacy = ("num", "channels", "height", "width")
-    if any(map(blob.HasField, legacy)):
-        shape = tuple(int(getattr(blob, field)) for field in legacy)
-    else:
-        shape = tuple(int(size) for size in blob.shape.dim)
+    if blob.HasField("packed"):
+        try:
+            return caffe._caffe._blob_values(blob)
+        except caffe.CaffeError as error:
+            raise WeightsError(f"{path} is damaged: blob {name}: {error}") from error
+    shape = blob_shape(blob)
     stored = blob.double_data or blob.data
     dtype = np.float64 if blob.double_data else np.float32
     values = np.fromiter(stored, dtype, count=len(stored))

@@ -186,6 +186,7 @@ class _BinaryFile(_WeightsFile):
     """A `.caffemodel`."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._model = read_caffemodel(path)
         self._held = {layer.name: layer for layer in layers_with_blobs(self._model)}
         self.layers = tuple(self._held)
@@ -198,7 +199,10 @@ class _BinaryFile(_WeightsFile):
             return others or layer.name in comparison.misfits
 
         drop_layers(self._model, misfits)
-        net.copy_from(self._model)
+        try:
+            net.copy_from(self._model)
+        except caffe.CaffeError as error:
+            raise WeightsError(f"{self._path} is damaged: {error}") from error
 
     def _misfit(self, name: str, count: int, wanted: dict[int, tuple[int, ...]]) -> str | None:
         layer = self._held[name]

@@ -9,7 +9,7 @@ import caffe
 import numpy as np
 
 from ul2q.errors import UserError
-from ul2q.models.caffemodel import read_caffemodel
+from ul2q.models.caffemodel import read_caffemodel, stored_count
 from ul2q.models.weights import copy_what_fits, load_weights, told
 from ul2q.nets.net_outputs import weights_not_finite
 from ul2q.runs.snapshots import Snapshot, SnapshotError, as_snapshot, check_snapshot
@@ -118,7 +118,7 @@ def _check_fits(snapshot: Snapshot, net: caffe.Net) -> None:
     for name, blobs in net.params.items():
         shapes = [tuple(blob.shape.dim) for blob in held.get(name, ())]
         wanted = [tuple(blob.data.shape) for blob in blobs]
-        counts = [len(blob.data) or len(blob.double_data) for blob in held.get(name, ())]
+        counts = [stored_count(blob) for blob in held.get(name, ())]
         if shapes != wanted or counts != [math.prod(shape) for shape in wanted]:
             raise SnapshotError(
                 f"{snapshot.weights}: layer {name!r} has blobs of shape {shapes}, not {wanted}"

@@ -10,11 +10,13 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer_factory.hpp"
+#include "caffe/net.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "support.hpp"
 #include "support/cuda_device.hpp"
 #include "ul2q/core/method.hpp"
 #include "ul2q/gpu/device_quantizer.hpp"
+#include "ul2q/layers/packed_net.hpp"
 #include "ul2q/layers/quantized_blob.hpp"
 
 namespace ul2q {
@@ -273,6 +275,42 @@ TYPED_TEST(GpuTest, ArraysOfAllSizesAreQuantisedAsOnTheCpu) {
     }
     // Those on the border between two codes.
     EXPECT_LE(others, n / 1'000'000);
+  }
+}
+
+TYPED_TEST(GpuTest, PackedWeightsAreTakenAsOnTheCpu) {
+  const auto param = FromText<caffe::NetParameter>(
+      "force_backward: true layer { name: 'x' type: 'Input' top: 'x' "
+      "input_param { shape { dim: 2 dim: 4 dim: 6 dim: 5 } } } "
+      "layer { name: 'q' type: 'QuantizedConvolution' bottom: 'x' top: 'y' "
+      "convolution_param { num_output: 6 kernel_size: 3 weight_filler { "
+      "type: 'gaussian' std: 1 } } quantization_param { weight { bits: 2 "
+      "granularity: CHANNEL gradient: CLIPPED } } }");
+  const auto packed = caffe::PackedNet(caffe::Net<float>(param), false);
+  std::vector<std::vector<TypeParam>> tops, gradients;
+  for (const Caffe::Brew mode : {Caffe::CPU, Caffe::GPU}) {
+    Caffe::set_mode(mode);
+    caffe::Net<TypeParam> net(param);
+    net.CopyTrainedLayersFrom(packed);
+    FillNormal(1, net.input_blobs()[0]);
+    for (int pass = 0; pass < 2; ++pass) {
+      net.Forward();
+      Blob<TypeParam>* top = net.output_blobs()[0];
+      tops.push_back(Data(*top));
+      SetDiff(Normal<TypeParam>(top->count(), 6), top);
+      net.ClearParamDiffs();
+      net.Backward();
+      gradients.push_back(Diff(*net.learnable_params()[0]));
+    }
+    const auto& layer = *net.layers()[1];
+    EXPECT_NE(nullptr,
+              dynamic_cast<const caffe::HasQuantizedBlobs<TypeParam>&>(layer)
+                  .quantized_blobs()[0]
+                  .packed);
+  }
+  for (int pass = 0; pass < 2; ++pass) {
+    ExpectClose(tops[pass], tops[2 + pass], "top");
+    ExpectClose(gradients[pass], gradients[2 + pass], "gradient");
   }
 }
 

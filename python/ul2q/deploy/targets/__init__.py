@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ul2q.deploy.targets import c, caffe, npz, onnx, openvino, qonnx
+from ul2q.deploy.targets import c, caffe, npz, onnx, openvino, packed, qonnx
 
 if TYPE_CHECKING:
-    from ul2q.deploy.targets.target import Target
+    from ul2q.deploy.targets.target import NetTarget, Target
 
 TARGETS: dict[str, Target] = {
     target.NAME: target for target in (onnx, openvino, qonnx, caffe, npz, c)
 }
+# What needs the net itself, not its graph.
+NET_TARGETS: dict[str, NetTarget] = {packed.NAME: packed}

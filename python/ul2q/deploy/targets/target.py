@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import caffe
+    from caffe.proto import caffe_pb2
     from numpy.typing import NDArray
 
     from ul2q.deploy.fixed_point import Pixels
@@ -109,6 +111,30 @@ class Target(Protocol):
         Raises:
             DeployError: the package that runs them is missing.
         """
+
+
+class NetTarget(Protocol):
+    """A kind of file that Caffe itself reads, with the layers of the net.
+
+    Attributes:
+        NAME: as --to takes it.
+        SUMMARY: one line.
+    """
+
+    NAME: str
+    SUMMARY: str
+
+    def write_net(self, net: caffe.Net, output: Path) -> Written:
+        """The files for a net with its weights.
+
+        Raises:
+            DeployError: the target cannot take the net.
+        """
+
+    def run_net(
+        self, param: caffe_pb2.NetParameter, path: Path, inputs: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        """What a net with the written files computes, by name."""
 
 
 def metadata(graph: Graph) -> dict[str, str]:
