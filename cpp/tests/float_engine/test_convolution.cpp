@@ -116,6 +116,9 @@ const std::vector<Row> kRows = {
     {"phases of one large image",
      "num_output: 11 kernel_size: 3 stride: 2 dilation: 3",
      {1, 5, 50, 60}},
+    {"depthwise, long rows",
+     "num_output: 5 kernel_size: 3 group: 5 pad: 1",
+     {2, 5, 6, 75}},
     {"few pixels for the weights",
      "num_output: 160 kernel_size: 3 pad: 1",
      {3, 64, 4, 5}},
@@ -280,6 +283,23 @@ TEST(FastConvolution, RearrangesWeightsForManyPixels) {
   for (const ConvolutionPass pass : kPasses) {
     EXPECT_EQ(best, MethodOf(caffe::TRAIN, many, pass));
     EXPECT_EQ(ConvolutionMethod::kGemm, MethodOf(caffe::TRAIN, few, pass));
+  }
+}
+
+TEST(FastConvolution, TakesLonePixelsFromPlainBlobs) {
+  const Row strided = {
+      "", "num_output: 32 kernel_size: 1 stride: 2", {3, 64, 28, 28}};
+  for (const ConvolutionPass pass : kPasses) {
+    EXPECT_EQ(ConvolutionMethod::kGemm, MethodOf(caffe::TEST, strided, pass));
+  }
+}
+
+TEST(FastConvolution, ConvolvesLongRowsDepthwiseFromPlainBlobs) {
+  const Row wide = {
+      "", "num_output: 32 kernel_size: 3 pad: 1 group: 32", {3, 32, 40, 56}};
+  for (const caffe::Phase phase : {caffe::TRAIN, caffe::TEST}) {
+    EXPECT_EQ(ConvolutionMethod::kDirect,
+              MethodOf(phase, wide, ConvolutionPass::kForward));
   }
 }
 

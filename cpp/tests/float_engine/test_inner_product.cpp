@@ -32,6 +32,8 @@ std::vector<ParityCase> Cases() {
     for (const int images : {1, 2, 3, 4, 7, 8, 16, 17, 100}) {
       cases.push_back(Case({images, 37}, "num_output: 21", is_transposed));
     }
+    cases.push_back(Case({9, 1741}, "num_output: 7", is_transposed));
+    cases.push_back(Case({13, 9}, "num_output: 1100", is_transposed));
     for (const int inputs : {1, 3, 16, 64, 2049}) {
       for (const int outputs : {1, 2, 5, 64, 1030}) {
         cases.push_back(Case({3, inputs},

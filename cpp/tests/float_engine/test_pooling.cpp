@@ -49,6 +49,10 @@ std::vector<ParityCase> Cases() {
       {"kernel_size: 3 stride: 2 pad: 1 round_mode: FLOOR", {2, 3, 11, 12}},
       {"kernel_size: 3 stride: 1 pad: 1", {2, 3, 14, 37}},
       {"kernel_size: 3 stride: 1", {2, 3, 3, 3}},
+      {"kernel_size: 3 stride: 1 pad: 1", {1, 5, 7, 7}},
+      {"kernel_size: 3 stride: 2", {2, 3, 13, 70}},
+      {"kernel_size: 4 stride: 2 pad: 1", {2, 3, 12, 67}},
+      {"kernel_size: 5 stride: 1 pad: 4", {2, 2, 6, 40}},
       {"kernel_size: 3 stride: 1 pad: 2", {2, 3, 1, 2}},
       {"kernel_size: 3 stride: 3", {2, 3, 10, 11}},
       {"kernel_size: 3 stride: 5", {2, 3, 8, 13}},  // some lies in no window
@@ -127,11 +131,13 @@ TYPED_TEST(FastPoolingTest, TakesTheFirstOfEqualMaxima) {
 TYPED_TEST(FastPoolingTest, HasNoGradientWhereNothingIsAMaximum) {
   const TypeParam nan = std::numeric_limits<TypeParam>::quiet_NaN();
   const TypeParam inf = std::numeric_limits<TypeParam>::infinity();
-  for (const int tops : {1, 2}) {
+  for (const auto& [tops, phase] : std::vector<std::pair<int, caffe::Phase>>{
+           {1, caffe::TRAIN}, {2, caffe::TRAIN}, {1, caffe::TEST}}) {
     ParityCase c;
     c.param = Pooling("kernel_size: 2 stride: 2");
     c.shapes = {{1, 1, 2, 8}};
     c.tops = tops;
+    c.phase = phase;
     auto bvlc = this->Bvlc(c);
     auto fast = this->Fast(c);
     for (auto* bench : {&bvlc, &fast}) {

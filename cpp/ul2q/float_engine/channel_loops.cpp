@@ -284,10 +284,10 @@ void Affine(const ChannelBlock& block, const Dtype* x, const Dtype* origin,
       });
 }
 
-template <typename Dtype>
-void NormScaleRelu(const ChannelBlock& block, const Dtype* x,
-                   const NormScale<Dtype>& norm, Dtype slope,
-                   const NormScaleOutputs<Dtype>& outputs) {
+template <bool kOnlyLast, typename Dtype>
+void NormScaleReluOf(const ChannelBlock& block, const Dtype* x,
+                     const NormScale<Dtype>& norm, Dtype slope,
+                     const NormScaleOutputs<Dtype>& outputs) {
   ForEachStep(block,
               std::array<Number<Dtype>, 4>{{{norm.origin, 0},
                                             {norm.factor, 1},
@@ -311,12 +311,25 @@ void NormScaleRelu(const ChannelBlock& block, const Dtype* x,
                   const Dtype value = in[i];
                   const Dtype normal = (value - o[i]) * f[i];
                   const Dtype z = normal * s[i] + t[i];
-                  kept[i] = value;
-                  normalized[i] = normal;
-                  scaled[i] = z;
+                  if constexpr (!kOnlyLast) {
+                    kept[i] = value;
+                    normalized[i] = normal;
+                    scaled[i] = z;
+                  }
                   out[i] = Relu(z, slope);
                 }
               });
+}
+
+template <typename Dtype>
+void NormScaleRelu(const ChannelBlock& block, const Dtype* x,
+                   const NormScale<Dtype>& norm, Dtype slope,
+                   const NormScaleOutputs<Dtype>& outputs) {
+  const bool only_last = outputs.kept == nullptr &&
+                         outputs.normalized == nullptr &&
+                         outputs.scaled == nullptr;
+  (only_last ? NormScaleReluOf<true, Dtype>
+             : NormScaleReluOf<false, Dtype>)(block, x, norm, slope, outputs);
 }
 
 template <typename Dtype>

@@ -19,30 +19,65 @@ using ul2q::ConvolutionShape;
 /// would be made for a few products only.
 constexpr std::int64_t kFewMaps = 4;
 
-/// Unless the planes are smaller, which a matrix product takes together.
+/// The same of a 1 x 1 convolution's field, of which small planes need no
+/// columns.
+constexpr std::int64_t kFewFields = 16;
+
+/// Smaller planes of several maps are taken together by a matrix product.
 constexpr std::int64_t kSmallPlane = 128;
 
 /// So many weights that meet but a few pixels of all images' maps are not worth
 /// being brought into oneDNN's format, unless they stay there.
 constexpr std::int64_t kManyWeights = 1 << 16;
-constexpr std::int64_t kFewPixels = 160;
+constexpr std::int64_t kFewPixels = 64;
+/// The same of 1 x 1 convolutions, of which a matrix product needs no columns.
+constexpr std::int64_t kFewPixelsOf1x1 = 256;
+
+/// So few multiply-adds are not worth it for any weights.
+constexpr std::int64_t kLittleWork = 1 << 17;
+
+/// Pixels of a long row.
+constexpr std::int64_t kLongRow = 40;
 
 bool IsForDirect(const ConvolutionGeometry& geometry) {
-  return geometry.map_channels / geometry.group <= kFewMaps &&
-         (geometry.field_channels / geometry.group <= kFewMaps ||
-          geometry.map_pixels() >= kSmallPlane);
+  const std::int64_t maps = geometry.map_channels / geometry.group;
+  const std::int64_t fields = geometry.field_channels / geometry.group;
+  if (maps > kFewMaps || geometry.map_pixels() >= kSmallPlane) {
+    return maps <= kFewMaps;
+  }
+  const bool has_columns = geometry.taps() > 1;
+  return (maps == 1 && (has_columns || fields <= kFewFields)) ||
+         (fields <= kFewMaps && geometry.group > 1);
 }
 
-/// Whether each channel is but scaled.
-bool IsScaling(const ConvolutionGeometry& geometry) {
-  return geometry.taps() == 1 && geometry.group == geometry.field_channels &&
-         geometry.group == geometry.map_channels;
+/// Whether there is one tap, and it only scales each channel or leaves out most
+/// pixels of the field, which oneDNN would rearrange all the same.
+bool IsOfLonePixels(const ConvolutionGeometry& geometry) {
+  const bool is_scaling = geometry.group == geometry.field_channels &&
+                          geometry.group == geometry.map_channels;
+  return geometry.taps() == 1 &&
+         (is_scaling || geometry.stride != ConvolutionGeometry::Pair{1, 1});
 }
 
-bool HasFewPixels(const ConvolutionShape& shape) {
+/// Whether all channels are convolved by themselves, with so few taps and in
+/// such long rows that this takes less time than to bring them into oneDNN's
+/// format.
+bool IsWideDepthwise(const ConvolutionGeometry& geometry) {
+  return geometry.group == geometry.field_channels &&
+         geometry.group == geometry.map_channels && geometry.taps() <= 9 &&
+         geometry.stride[1] == 1 && geometry.map[1] >= kLongRow;
+}
+
+/// Whether to bring the weights into oneDNN's format takes longer than it
+/// spares.
+bool IsNotWorthReorders(const ConvolutionShape& shape) {
   const ConvolutionGeometry geometry(shape);
-  return shape.weights_size() >= kManyWeights &&
-         geometry.images * geometry.map_pixels() <= kFewPixels;
+  const std::int64_t pixels = geometry.images * geometry.map_pixels();
+  const std::int64_t weights = shape.weights_size();
+  const std::int64_t few_pixels =
+      geometry.taps() == 1 ? kFewPixelsOf1x1 : kFewPixels;
+  return weights * pixels <= kLittleWork ||
+         (weights >= kManyWeights && pixels <= few_pixels);
 }
 
 /// Calls oneDNN; its errors are the layer's.
@@ -119,11 +154,14 @@ ConvolutionMethod FastConvolutionOf<Base, Dtype>::MethodOf(
     return ConvolutionMethod::kBvlc;
   }
   const ConvolutionShape& shape = onednn_->shape();
-  const bool keeps_weights =
-      this->phase_ == TEST && pass == ConvolutionPass::kForward;
   const ConvolutionGeometry geometry(shape);
-  if ((keeps_weights || !HasFewPixels(shape)) && !IsScaling(geometry) &&
-      ByOneDnn([&] { return onednn_->Prepare(pass); })) {
+  const bool is_forward = pass == ConvolutionPass::kForward;
+  const bool keeps_weights = this->phase_ == TEST && is_forward;
+  const bool is_for_plain =
+      IsOfLonePixels(geometry) ||
+      (is_forward && !shape.is_deconvolution && IsWideDepthwise(geometry)) ||
+      (!keeps_weights && IsNotWorthReorders(shape));
+  if (!is_for_plain && ByOneDnn([&] { return onednn_->Prepare(pass); })) {
     return ConvolutionMethod::kOneDnn;
   }
   return IsForDirect(geometry) ? ConvolutionMethod::kDirect
@@ -240,7 +278,9 @@ void FastConvolutionOf<Base, Dtype>::Backward_cpu(
       }
       const bool plain_weights = weights_learn && !weights_by_onednn;
       const bool plain_data = dx != nullptr && !data_by_onednn;
-      if (this->reverse_dimensions()) {
+      if (this->reverse_dimensions() && plain_weights && plain_data) {
+        plain_->AddGradientAndProject(dy, x, weights, weights_diff, dx);
+      } else if (this->reverse_dimensions()) {
         if (plain_weights) {
           plain_->AddGradient(dy, x, weights_diff);
         }

@@ -15,6 +15,9 @@ namespace {
 /// Images of few pixels are computed together, up to so many columns.
 constexpr std::int64_t kColumnsAtOnce = 512;
 
+/// The same where the columns of one image are the image itself.
+constexpr std::int64_t kUncopiedColumnsAtOnce = 32;
+
 /// Unless the columns are larger than so many elements.
 constexpr std::int64_t kMostColumnElements = 1 << 20;
 
@@ -34,28 +37,21 @@ class GemmConvolution : public PlainConvolution {
                      geometry.pad != Pair{0, 0}),
         taps_(geometry),
         loops_(GetPlaneLoops<float>()) {
-    const std::int64_t most =
-        std::min(kColumnsAtOnce, kMostColumnElements / rows_) / pixels_;
+    const std::int64_t columns =
+        std::min(has_columns_ ? kColumnsAtOnce : kUncopiedColumnsAtOnce,
+                 kMostColumnElements / rows_);
+    const std::int64_t most = columns / pixels_;
     together_ = std::clamp<std::int64_t>(most, 1, g_.images);
   }
 
   void Project(const float* field, const float* weights,
                const PassEnding& ending, float* map) const override {
     ForEachBlock([&](std::int64_t first, std::int64_t n) {
-      float* products = nullptr;
+      float* memory = nullptr;
       const float* columns =
-          Columns(field + first * g_.field_size(), n, &products);
-      float* of_block = map + first * g_.map_size();
-      float* result = n == 1 ? of_block : products;
-      ForEachGroup(n, [&](std::int64_t weights_at, std::int64_t columns_at,
-                          std::int64_t map_at) {
-        MultiplyMatrices<float>(Stored::kPlain, Stored::kPlain, MapsOfGroup(),
-                                Width(n), RowsOfGroup(), weights + weights_at,
-                                columns + columns_at, 0, result + map_at);
-      });
-      if (n > 1 || !ending.is_nothing()) {
-        FinishMaps(result, n, ending, of_block);
-      }
+          Columns(field + first * g_.field_size(), n, &memory);
+      ProjectBlock(columns, weights, n, ending, memory,
+                   map + first * g_.map_size());
     });
   }
 
@@ -80,21 +76,25 @@ class GemmConvolution : public PlainConvolution {
   void AddGradient(const float* field, const float* map,
                    float* weights_diff) const override {
     ForEachBlock([&](std::int64_t first, std::int64_t n) {
-      float* gathered = nullptr;
+      float* memory = nullptr;
       const float* columns =
-          Columns(field + first * g_.field_size(), n, &gathered);
-      const float* maps = map + first * g_.map_size();
-      if (n > 1) {
-        GatherMaps(maps, n, gathered);
-        maps = gathered;
-      }
-      ForEachGroup(n, [&](std::int64_t weights_at, std::int64_t columns_at,
-                          std::int64_t map_at) {
-        MultiplyMatrices<float>(Stored::kPlain, Stored::kTransposed,
-                                MapsOfGroup(), RowsOfGroup(), Width(n),
-                                maps + map_at, columns + columns_at, 1,
-                                weights_diff + weights_at);
-      });
+          Columns(field + first * g_.field_size(), n, &memory);
+      AddGradientOfBlock(columns, map + first * g_.map_size(), n, memory,
+                         weights_diff);
+    });
+  }
+
+  void AddGradientAndProject(const float* field, const float* map,
+                             const float* weights, float* weights_diff,
+                             float* projected) const override {
+    ForEachBlock([&](std::int64_t first, std::int64_t n) {
+      float* memory = nullptr;
+      const float* columns =
+          Columns(field + first * g_.field_size(), n, &memory);
+      AddGradientOfBlock(columns, map + first * g_.map_size(), n, memory,
+                         weights_diff);
+      ProjectBlock(columns, weights, n, {}, memory,
+                   projected + first * g_.map_size());
     });
   }
 
@@ -121,6 +121,38 @@ class GemmConvolution : public PlainConvolution {
       body(group * MapsOfGroup() * RowsOfGroup(),
            group * RowsOfGroup() * Width(n), group * MapsOfGroup() * Width(n));
     }
+  }
+
+  /// From the columns of n images to their maps, which are side by side in
+  /// `memory` before.
+  void ProjectBlock(const float* columns, const float* weights, std::int64_t n,
+                    const PassEnding& ending, float* memory, float* map) const {
+    float* result = n == 1 ? map : memory;
+    ForEachGroup(n, [&](std::int64_t weights_at, std::int64_t columns_at,
+                        std::int64_t map_at) {
+      MultiplyMatrices<float>(Stored::kPlain, Stored::kPlain, MapsOfGroup(),
+                              Width(n), RowsOfGroup(), weights + weights_at,
+                              columns + columns_at, 0, result + map_at);
+    });
+    if (n > 1 || !ending.is_nothing()) {
+      FinishMaps(result, n, ending, map);
+    }
+  }
+
+  void AddGradientOfBlock(const float* columns, const float* map,
+                          std::int64_t n, float* memory,
+                          float* weights_diff) const {
+    if (n > 1) {
+      GatherMaps(map, n, memory);
+      map = memory;
+    }
+    ForEachGroup(n, [&](std::int64_t weights_at, std::int64_t columns_at,
+                        std::int64_t map_at) {
+      MultiplyMatrices<float>(Stored::kPlain, Stored::kTransposed,
+                              MapsOfGroup(), RowsOfGroup(), Width(n),
+                              map + map_at, columns + columns_at, 1,
+                              weights_diff + weights_at);
+    });
   }
 
   /// Memory for the columns of n images and, behind it, for their maps.

@@ -14,7 +14,16 @@ namespace {
 using ul2q::Stored;
 
 /// Of more images a matrix product is faster.
-constexpr int kMostImages = 16;
+constexpr int kMostImages = 8;
+
+/// Of several images, too, where the weights' rows or columns are so short.
+constexpr int kShort = 64;
+
+bool IsForProduct(int images, int inputs, int outputs) {
+  return images > kMostImages ||
+         (images > 1 && std::min(inputs, outputs) < kShort) ||
+         ul2q::IsForBlas(images, outputs, inputs);
+}
 
 }  // namespace
 
@@ -25,7 +34,7 @@ void FastInnerProductLayer<Dtype>::Forward_cpu(
   const Dtype* weights = this->blobs_[0]->cpu_data();
   const Dtype* bias = this->bias_term_ ? this->blobs_[1]->cpu_data() : nullptr;
   Dtype* y = top[0]->mutable_cpu_data();
-  if (this->M_ > kMostImages) {
+  if (IsForProduct(this->M_, this->K_, this->N_)) {
     for (int image = 0; bias != nullptr && image < this->M_; ++image) {
       std::copy_n(bias, this->N_, y + int64_t{image} * this->N_);
     }
@@ -44,7 +53,7 @@ template <typename Dtype>
 void FastInnerProductLayer<Dtype>::Backward_cpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
-  const bool is_product = this->M_ > kMostImages;
+  const bool is_product = IsForProduct(this->M_, this->K_, this->N_);
   const ul2q::MatrixShape shape = this->transpose_
                                       ? ul2q::MatrixShape{this->K_, this->N_}
                                       : ul2q::MatrixShape{this->N_, this->K_};

@@ -24,6 +24,14 @@ class PlainConvolution {
   /// Adds the gradient of the weights.
   virtual void AddGradient(const float* field, const float* map,
                            float* weights_diff) const = 0;
+
+  /// AddGradient, then Project to `projected`: a deconvolution's backward pass.
+  virtual void AddGradientAndProject(const float* field, const float* map,
+                                     const float* weights, float* weights_diff,
+                                     float* projected) const {
+    AddGradient(field, map, weights_diff);
+    Project(field, weights, {}, projected);
+  }
 };
 
 /// By a matrix product over columns of the field, as BVLC's layers, several

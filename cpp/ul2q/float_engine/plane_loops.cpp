@@ -19,6 +19,10 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// So few elements are faster one by one: what is stored by a mask has to reach
+/// the cache before it can be loaded.
+constexpr std::int64_t kFewElements = 4;
+
 /// Calls vector(i) for each full vector of n elements, then either last(i,
 /// mask) for the rest at once or scalar(i) for each of it. Rows of a plane are
 /// often shorter than a vector.
@@ -30,7 +34,10 @@ HWY_INLINE void ForRow(D d, std::int64_t n, const Vector& vector,
   for (; i + lanes <= n; i += lanes) {
     vector(i);
   }
-  if (i == n) {
+  if (n - i < kFewElements) {
+    for (; i < n; ++i) {
+      scalar(i);
+    }
     return;
   }
   // Instruction sets of short vectors lack masks, which are emulated by reading
@@ -142,77 +149,6 @@ void Give(const PlaneTaps& taps, const Dtype* columns, std::int64_t column_step,
 }
 
 template <typename Dtype>
-void Project(const PlaneTaps& taps, const Dtype* kernel, const Dtype* field,
-             Dtype* map) {
-  for (const Tap& tap : taps.taps) {
-    const Dtype factor = kernel[tap.index];
-    if (taps.step == 1) {
-      ForEachRow(taps, tap, [&](std::int64_t m, std::int64_t f) HWY_ATTR {
-        AddProduct(factor, field + f, tap.n, map + m);
-      });
-    } else {
-      ForEachRow(taps, tap, [&](std::int64_t m, std::int64_t f) {
-        for (std::int64_t i = 0; i < tap.n; ++i) {
-          map[m + i] += factor * field[f + i * taps.step];
-        }
-      });
-    }
-  }
-}
-
-template <typename Dtype>
-void Spread(const PlaneTaps& taps, const Dtype* kernel, const Dtype* map,
-            Dtype* field) {
-  for (const Tap& tap : taps.taps) {
-    const Dtype factor = kernel[tap.index];
-    if (taps.step == 1) {
-      ForEachRow(taps, tap, [&](std::int64_t m, std::int64_t f) HWY_ATTR {
-        AddProduct(factor, map + m, tap.n, field + f);
-      });
-    } else {
-      ForEachRow(taps, tap, [&](std::int64_t m, std::int64_t f) {
-        for (std::int64_t i = 0; i < tap.n; ++i) {
-          field[f + i * taps.step] += factor * map[m + i];
-        }
-      });
-    }
-  }
-}
-
-template <typename Dtype>
-void AddGradient(const PlaneTaps& taps, const Dtype* field, const Dtype* map,
-                 Dtype* kernel_diff) {
-  const hn::ScalableTag<Dtype> d;
-  for (const Tap& tap : taps.taps) {
-    auto sum = hn::Zero(d);
-    Dtype rest = 0;
-    if (taps.step == 1) {
-      ForEachRow(taps, tap, [&](std::int64_t m, std::int64_t f) HWY_ATTR {
-        const Dtype *x = map + m, *y = field + f;
-        ForRow(
-            d, tap.n,
-            [&](std::int64_t i) HWY_ATTR {
-              sum = hn::MulAdd(hn::LoadU(d, x + i), hn::LoadU(d, y + i), sum);
-            },
-            [&](std::int64_t i, auto mask) HWY_ATTR {
-              sum = hn::MulAdd(hn::MaskedLoad(mask, d, x + i),
-                               hn::MaskedLoad(mask, d, y + i), sum);
-            },
-            [&](std::int64_t i) { rest += x[i] * y[i]; });
-      });
-      rest += hn::GetLane(hn::SumOfLanes(d, sum));
-    } else {
-      ForEachRow(taps, tap, [&](std::int64_t m, std::int64_t f) {
-        for (std::int64_t i = 0; i < tap.n; ++i) {
-          rest += map[m + i] * field[f + i * taps.step];
-        }
-      });
-    }
-    kernel_diff[tap.index] += rest;
-  }
-}
-
-template <typename Dtype>
 void Split(const PlaneTaps& taps, const Dtype* field, Dtype* split) {
   const std::int64_t width = taps.field_width;
   for (std::int64_t row = 0; row < taps.field_height; ++row, field += width) {
@@ -275,8 +211,8 @@ void Finish(const Dtype* x, std::int64_t n, Dtype bias, Dtype slope, Dtype* y) {
 
 template <typename Dtype>
 PlaneLoops<Dtype> MakeLoops() {
-  return {&Fetch<Dtype>,       &Give<Dtype>,  &Project<Dtype>, &Spread<Dtype>,
-          &AddGradient<Dtype>, &Split<Dtype>, &Join<Dtype>,    &Finish<Dtype>};
+  return {&Fetch<Dtype>, &Give<Dtype>, &Split<Dtype>, &Join<Dtype>,
+          &Finish<Dtype>};
 }
 
 UL2Q_LOOP_TABLE(PlaneLoops);

@@ -8,11 +8,11 @@
 
 namespace ul2q {
 
-// The convolutions that oneDNN has no kernel for go through planes tap by tap.
-// With a stride, the pixels of the field that a tap meets lie that far apart.
-// Where several taps of a row would find the same pixels, a plane is therefore
-// split into phases first, the pixels whose columns have the same remainder, so
-// that loops run over neighbours.
+// Columns of a field are made from its planes tap by tap. With a stride, the
+// pixels of the field that a tap meets lie that far apart. Where several taps
+// of a row would find the same pixels, a plane is therefore split into phases
+// first, the pixels whose columns have the same remainder, so that loops run
+// over neighbours.
 
 /// One tap of the kernel: `rows` rows of `n` pixels of the map meet a pixel of
 /// the field each, none beyond it. Offsets are of the first pixels.
@@ -54,15 +54,6 @@ struct PlaneLoops {
   /// Adds columns back to the pixels of the field.
   void (*give)(const PlaneTaps& taps, const Dtype* columns,
                std::int64_t column_step, Dtype* field);
-  /// map += the convolution of the field with the kernel
-  void (*project)(const PlaneTaps& taps, const Dtype* kernel,
-                  const Dtype* field, Dtype* map);
-  /// field += the transposed convolution of the map with the kernel
-  void (*spread)(const PlaneTaps& taps, const Dtype* kernel, const Dtype* map,
-                 Dtype* field);
-  /// kernel_diff += the kernel's gradient
-  void (*add_gradient)(const PlaneTaps& taps, const Dtype* field,
-                       const Dtype* map, Dtype* kernel_diff);
   /// A plane into phases and back.
   void (*split)(const PlaneTaps& taps, const Dtype* field, Dtype* split);
   void (*join)(const PlaneTaps& taps, const Dtype* split, Dtype* field);

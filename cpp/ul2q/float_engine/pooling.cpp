@@ -1,5 +1,6 @@
 // MAX and AVE pooling, vectorised and on several threads. Of each maximum two
-// bytes are kept for the backward pass, BVLC's keeps four.
+// bytes are kept for the backward pass, BVLC's keeps four. When testing, they
+// are only looked for if there is a backward pass.
 
 #include <algorithm>
 #include <cfloat>
@@ -32,6 +33,20 @@ using WindowOffset = std::uint16_t;
 /// The offset of a window that has no number above -FLT_MAX.
 constexpr WindowOffset kNoMaximum = UINT16_MAX;
 
+/// Columns from the first window's first one, padding included, to the last
+/// window's last one.
+inline std::int64_t SpannedColumns(const PoolingWindows& w) {
+  return std::int64_t{w.pooled_width - 1} * w.stride_w + w.kernel_w;
+}
+
+/// Elements that a forward pass needs of working memory: of each row of windows
+/// what becomes of each column, the windows' extents, and room for vectors that
+/// reach beyond the last row.
+inline std::int64_t ScratchSize(const PoolingWindows& w) {
+  constexpr std::int64_t kRoom = 256;
+  return w.pooled_height * SpannedColumns(w) + w.pooled_width + kRoom;
+}
+
 /// The loops over one plane.
 template <typename Dtype>
 struct PoolingLoops {
@@ -41,9 +56,13 @@ struct PoolingLoops {
               WindowOffset* offsets);
   void (*max_backward)(const PoolingWindows& windows, const Dtype* top_diff,
                        const WindowOffset* offsets, Dtype* bottom_diff);
-  /// Padding counts as zeros, but not what lies beyond it.
+  /// The maxima alone. `scratch` has ScratchSize(windows) elements.
+  void (*max_values)(const PoolingWindows& windows, const Dtype* bottom,
+                     Dtype* scratch, Dtype* top);
+  /// Padding counts as zeros, but not what lies beyond it. `scratch` is as
+  /// above.
   void (*average)(const PoolingWindows& windows, const Dtype* bottom,
-                  Dtype* top);
+                  Dtype* scratch, Dtype* top);
   /// `scratch` has width + pooled_width elements.
   void (*average_backward)(const PoolingWindows& windows, const Dtype* top_diff,
                            Dtype* scratch, Dtype* bottom_diff);
@@ -62,6 +81,8 @@ HWY_BEFORE_NAMESPACE();
 namespace ul2q {
 namespace HWY_NAMESPACE {
 namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
 
 /// A range of rows or columns.
 struct Range {
@@ -100,7 +121,7 @@ struct Max {
   }
 };
 
-/// Pools by the maximum: what PoolPlane asks for.
+/// The maxima and where they lie.
 template <typename Dtype>
 struct MaxPooling {
   const PoolingWindows& windows;
@@ -146,6 +167,152 @@ struct MaxPooling {
   }
 };
 
+/// Pools each window by its columns: what becomes of a column is the same for
+/// the windows beside each other.
+template <typename Operation, typename Dtype>
+void PoolByColumns(const PoolingWindows& windows, const Dtype* bottom,
+                   const Operation& operation, Dtype* scratch, Dtype* top) {
+  const PoolingWindows w = windows;
+  const hn::ScalableTag<Dtype> d;
+  const std::int64_t lanes = hn::Lanes(d);
+  const auto none = hn::Set(d, operation.None());
+  const std::int64_t row_size = SpannedColumns(w);
+  const std::int64_t columns =
+      std::min<std::int64_t>(w.width, row_size - w.pad_w);
+  // The results of columns first, then those of rows, so that no vector is read
+  // that is just being written.
+  for (int ph = 0; ph < w.pooled_height; ++ph) {
+    const Range rows = Covered(ph, w.kernel_h, w.stride_h, w.pad_h, w.height);
+    Dtype* of_columns = scratch + ph * row_size;
+    std::fill_n(of_columns, w.pad_w, operation.None());
+    of_columns += w.pad_w;
+    std::fill(of_columns + columns, scratch + (ph + 1) * row_size,
+              operation.None());
+    std::int64_t i = 0;
+    for (; i + lanes <= columns; i += lanes) {
+      auto result = none;
+      for (int h = rows.begin; h < rows.end; ++h) {
+        result =
+            operation.Add(d, result, hn::LoadU(d, bottom + h * w.width + i));
+      }
+      hn::StoreU(result, d, of_columns + i);
+    }
+    if constexpr (HWY_MAX_BYTES > 16) {  // which have masks
+      const auto last = hn::FirstN(d, columns - i);
+      auto result = none;
+      for (int h = rows.begin; h < rows.end; ++h) {
+        result = operation.Add(
+            d, result, hn::MaskedLoad(last, d, bottom + h * w.width + i));
+      }
+      hn::BlendedStore(result, last, d, of_columns + i);
+    } else {
+      for (; i < columns; ++i) {
+        Dtype result = operation.None();
+        for (int h = rows.begin; h < rows.end; ++h) {
+          result = operation.Add(result, bottom[h * w.width + i]);
+        }
+        of_columns[i] = result;
+      }
+    }
+  }
+  for (int ph = 0; ph < w.pooled_height; ++ph) {
+    const Dtype* of_columns = scratch + ph * row_size;
+    Dtype* out = top + std::int64_t{ph} * w.pooled_width;
+    const auto of_row = operation.OfRow(ph);
+    std::int64_t pw = 0;
+    const auto window = [&](std::int64_t i) HWY_ATTR {
+      auto result = none;
+      if (w.stride_w == 1) {
+        for (int kw = 0; kw < w.kernel_w; ++kw) {
+          result = operation.Add(d, result, hn::LoadU(d, of_columns + i + kw));
+        }
+        return result;
+      }
+      for (int kw = 0; kw < w.kernel_w; kw += 2) {
+        auto even = none, odd = none;
+        hn::LoadInterleaved2(d, of_columns + 2 * i + kw, even, odd);
+        result = operation.Add(d, result, even);
+        if (kw + 1 < w.kernel_w) {
+          result = operation.Add(d, result, odd);
+        }
+      }
+      return result;
+    };
+    if (w.stride_w <= 2) {
+      for (; pw + lanes <= w.pooled_width; pw += lanes) {
+        hn::StoreU(of_row.Finish(d, window(pw), pw), d, out + pw);
+      }
+      if constexpr (HWY_MAX_BYTES > 16) {
+        // Reads beyond the row, whose last results nobody gets.
+        const auto last = hn::FirstN(d, w.pooled_width - pw);
+        hn::BlendedStore(of_row.Finish(d, window(pw), pw), last, d, out + pw);
+        continue;
+      }
+    }
+    for (; pw < w.pooled_width; ++pw) {
+      Dtype result = operation.None();
+      for (int kw = 0; kw < w.kernel_w; ++kw) {
+        result = operation.Add(result, of_columns[pw * w.stride_w + kw]);
+      }
+      out[pw] = of_row.Finish(result, pw);
+    }
+  }
+}
+
+/// The maximum; numbers that are none, and those not above -FLT_MAX, count as
+/// that.
+template <typename Dtype>
+struct Maximum {
+  HWY_INLINE Dtype None() const { return Dtype(-FLT_MAX); }
+  HWY_INLINE Dtype Add(Dtype a, Dtype b) const { return b > a ? b : a; }
+  template <class D, class V>
+  HWY_INLINE V Add(D, V a, V b) const {
+    return hn::IfThenElse(hn::Gt(b, a), b, a);
+  }
+
+  struct Row {
+    template <class D, class V>
+    HWY_INLINE V Finish(D, V value, std::int64_t) const {
+      return value;
+    }
+    HWY_INLINE Dtype Finish(Dtype value, std::int64_t) const { return value; }
+  };
+  HWY_INLINE Row OfRow(int) const { return {}; }
+};
+
+/// The average.
+template <typename Dtype>
+struct Average {
+  const PoolingWindows& windows;
+  const Dtype* widths;  ///< of each window of a row
+
+  HWY_INLINE Dtype None() const { return 0; }
+  HWY_INLINE Dtype Add(Dtype a, Dtype b) const { return a + b; }
+  template <class D, class V>
+  HWY_INLINE V Add(D, V a, V b) const {
+    return hn::Add(a, b);
+  }
+
+  struct Row {
+    Dtype height;
+    const Dtype* widths;
+
+    template <class D, class V>
+    HWY_INLINE V Finish(D d, V sum, std::int64_t pw) const {
+      return hn::Div(sum,
+                     hn::Mul(hn::Set(d, height), hn::LoadU(d, widths + pw)));
+    }
+    HWY_INLINE Dtype Finish(Dtype sum, std::int64_t pw) const {
+      return sum / (height * widths[pw]);
+    }
+  };
+  HWY_INLINE Row OfRow(int ph) const {
+    const int height = Extent(ph, windows.kernel_h, windows.stride_h,
+                              windows.pad_h, windows.height);
+    return {static_cast<Dtype>(height), widths};
+  }
+};
+
 template <typename Dtype>
 HWY_INLINE Dtype SumOf(const Dtype* x, int n) {
   Lanes<Dtype> lanes;
@@ -162,54 +329,9 @@ HWY_INLINE Dtype SumOf(const Dtype* x, int n) {
   return lanes.Reduce(Sum());
 }
 
-/// Pools by the average, in the same way.
-template <typename Dtype>
-struct AveragePooling {
-  const PoolingWindows& windows;
-  const Dtype* bottom;
-  Dtype* top;
-
-  template <int kKernel, int kStride>
-  HWY_INLINE void PoolInner(int ph, Range columns) const {
-    const int width = windows.width;
-    const Dtype* first =
-        bottom + (ph * kStride - windows.pad_h) * width - windows.pad_w;
-    Dtype* values = top + ph * windows.pooled_width;
-#pragma GCC ivdep
-    for (int pw = columns.begin; pw < columns.end; ++pw) {
-      Dtype sum = 0;
-      for (int kh = 0; kh < kKernel; ++kh) {
-        for (int kw = 0; kw < kKernel; ++kw) {
-          sum += first[pw * kStride + kh * width + kw];
-        }
-      }
-      values[pw] = sum / (kKernel * kKernel);
-    }
-  }
-
-  HWY_INLINE void PoolAny(int ph, int pw, Range rows, Range columns) const {
-    const int width = windows.width;
-    Dtype sum = 0;
-    if (columns.begin == 0 && columns.end == width && rows.begin < rows.end) {
-      sum = SumOf(bottom + rows.begin * width, (rows.end - rows.begin) * width);
-    } else {
-      for (int h = rows.begin; h < rows.end; ++h) {
-        for (int w = columns.begin; w < columns.end; ++w) {
-          sum += bottom[h * width + w];
-        }
-      }
-    }
-    top[ph * windows.pooled_width + pw] =
-        sum / (Extent(ph, windows.kernel_h, windows.stride_h, windows.pad_h,
-                      windows.height) *
-               Extent(pw, windows.kernel_w, windows.stride_w, windows.pad_w,
-                      windows.width));
-  }
-};
-
 /// kKernel is 0 for windows of any size.
-template <int kKernel, int kStride, typename Pooling>
-void PoolWindows(const Pooling& pooling) {
+template <int kKernel, int kStride, typename Dtype>
+void PoolWindows(const MaxPooling<Dtype>& pooling) {
   const PoolingWindows w = pooling.windows;
   Range inner_rows{0, 0}, inner_columns{0, 0};
   if (kKernel > 0) {
@@ -240,8 +362,8 @@ HWY_INLINE bool Is(const PoolingWindows& w, int kernel, int stride) {
          w.stride_w == stride;
 }
 
-template <typename Pooling>
-void PoolPlane(const Pooling& pooling) {
+template <typename Dtype>
+void PoolPlane(const MaxPooling<Dtype>& pooling) {
   if (Is(pooling.windows, 2, 2)) {
     PoolWindows<2, 2>(pooling);
   } else if (Is(pooling.windows, 3, 2)) {
@@ -260,9 +382,28 @@ void MaxPool(const PoolingWindows& windows, const Dtype* bottom, Dtype* top,
 }
 
 template <typename Dtype>
+void MaxValues(const PoolingWindows& windows, const Dtype* bottom,
+               Dtype* scratch, Dtype* top) {
+  PoolByColumns(windows, bottom, Maximum<Dtype>{}, scratch, top);
+}
+
+template <typename Dtype>
 void AveragePool(const PoolingWindows& windows, const Dtype* bottom,
-                 Dtype* top) {
-  PoolPlane(AveragePooling<Dtype>{windows, bottom, top});
+                 Dtype* scratch, Dtype* top) {
+  const PoolingWindows w = windows;
+  if (w.pooled_height == 1 && w.pooled_width == 1 && w.pad_h == 0 &&
+      w.pad_w == 0 && w.kernel_w >= w.width) {
+    const int rows = std::min(w.kernel_h, w.height);
+    top[0] = SumOf(bottom, rows * w.width) / (rows * w.width);
+    return;
+  }
+  Dtype* widths = scratch;
+  for (int pw = 0; pw < w.pooled_width; ++pw) {
+    widths[pw] = static_cast<Dtype>(
+        Extent(pw, w.kernel_w, w.stride_w, w.pad_w, w.width));
+  }
+  PoolByColumns(windows, bottom, Average<Dtype>{windows, widths},
+                scratch + w.pooled_width, top);
 }
 
 template <typename Dtype>
@@ -316,8 +457,8 @@ void AveragePoolBackward(const PoolingWindows& windows, const Dtype* top_diff,
 
 template <typename Dtype>
 PoolingLoops<Dtype> MakeLoops() {
-  return {&MaxPool<Dtype>, &MaxPoolBackward<Dtype>, &AveragePool<Dtype>,
-          &AveragePoolBackward<Dtype>};
+  return {&MaxPool<Dtype>, &MaxPoolBackward<Dtype>, &MaxValues<Dtype>,
+          &AveragePool<Dtype>, &AveragePoolBackward<Dtype>};
 }
 
 UL2Q_LOOP_TABLE(PoolingLoops);
@@ -348,6 +489,7 @@ class FastPoolingLayer : public PoolingLayer<Dtype> {
     if (bottom[0]->shape() != bottom_shape_) {
       bottom_shape_ = bottom[0]->shape();
       offsets_.clear();  // they were of other windows
+      is_to_find_offsets_ = false;
     }
   }
 
@@ -365,7 +507,7 @@ class FastPoolingLayer : public PoolingLayer<Dtype> {
     const std::int64_t top_size = top[0]->count(2);
     const Dtype* bottom_data = bottom[0]->cpu_data();
     Dtype* top_data = top[0]->mutable_cpu_data();
-    if (IsMax()) {
+    if (IsMax() && (this->phase_ == TRAIN || top.size() > 1)) {
       offsets_.resize(top[0]->count());
       ul2q::ParallelFor(planes, bottom[0]->count(), [&](std::int64_t plane) {
         loops.max(windows, bottom_data + plane * bottom_size,
@@ -376,9 +518,12 @@ class FastPoolingLayer : public PoolingLayer<Dtype> {
         WriteMask(windows, top[1]);
       }
     } else {
+      const auto pool = IsMax() ? loops.max_values : loops.average;
+      is_to_find_offsets_ = IsMax();
+      scratch_.Resize(ul2q::ScratchSize(windows));
       ul2q::ParallelFor(planes, bottom[0]->count(), [&](std::int64_t plane) {
-        loops.average(windows, bottom_data + plane * bottom_size,
-                      top_data + plane * top_size);
+        pool(windows, bottom_data + plane * bottom_size, scratch_.OfThread(),
+             top_data + plane * top_size);
       });
     }
   }
@@ -407,6 +552,15 @@ class FastPoolingLayer : public PoolingLayer<Dtype> {
     if (IsMax()) {
       // Without a forward pass no maximum is known.
       offsets_.resize(top[0]->count(), ul2q::kNoMaximum);
+      if (is_to_find_offsets_) {
+        const Dtype* bottom_data = bottom[0]->cpu_data();
+        scratch_.Resize(top_size);
+        ul2q::ParallelFor(planes, bottom[0]->count(), [&](std::int64_t plane) {
+          loops.max(windows, bottom_data + plane * bottom_size,
+                    scratch_.OfThread(), offsets_.data() + plane * top_size);
+        });
+        is_to_find_offsets_ = false;
+      }
       ul2q::ParallelFor(planes, bottom[0]->count(), [&](std::int64_t plane) {
         loops.max_backward(windows, top_diff + plane * top_size,
                            offsets_.data() + plane * top_size,
@@ -487,6 +641,8 @@ class FastPoolingLayer : public PoolingLayer<Dtype> {
 
   vector<int> bottom_shape_;
   std::vector<ul2q::WindowOffset> offsets_;  ///< of the maxima, one a window
+  /// Whether the last forward pass has left them out.
+  bool is_to_find_offsets_ = false;
   ul2q::Scratch<Dtype> scratch_;
 };
 
