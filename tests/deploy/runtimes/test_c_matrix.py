@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
 
-from tests.deploy.integer_nets import differing, on_grid
-from tests.deploy.test_c import COMPILERS, SANITIZED, assert_equal
+from tests.deploy.integer_nets import differing, nets, on_grid
+from tests.deploy.test_c import COMPILERS, SANITIZED, assert_equal, assert_equal_by_chance
 from tests.deploy.trained import bundled, inputs_of
 from ul2q.deploy import lower
 from ul2q.deploy.targets import TARGETS
@@ -49,6 +50,12 @@ def test_codes_are_those_of_the_float_net(name: str, options: dict[str, Any]) ->
     print(f"{name} {options}: {different} of {count:,} codes differ")
     assert farthest < 1e-3
     assert different <= max(1, 1e-4 * count)
+
+
+@settings(max_examples=500)
+@given(nets())
+def test_nets_by_chance(text: str) -> None:
+    assert_equal_by_chance(text)
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:

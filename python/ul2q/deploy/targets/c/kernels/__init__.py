@@ -26,7 +26,8 @@ _NEEDS = {
     "average_pooling": ("pooling", "ending"),
     "sum": ("ending",),
     "lrn": ("ending",),
-    "lrn_loop": ("lrn",),
+    "squares": ("lrn",),
+    "lrn_loop": ("squares",),
 }
 
 

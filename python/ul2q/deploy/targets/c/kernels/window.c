@@ -30,7 +30,8 @@ static int32_t window_IN(const convolution* c, const IN_TYPE* x,
             x + (at_row * c->width + at_column) * c->channels;
         const int32_t first = (i * c->kernel_width + j) * inputs;
         for (int32_t k = 0; k < together * inputs; ++k) {
-          sum += filter == 0 ? pixels[k] : pixels[k] * filter[first + k];
+          sum +=
+              filter == 0 ? pixels[k] : (int32_t)pixels[k] * filter[first + k];
         }
       }
       j += together;
