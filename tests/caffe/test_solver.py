@@ -306,3 +306,33 @@ def test_a_parameter_of_another_size_is_not_updated(kind: str, make_solver: Solv
             run()
     solver.net.params["ip"][0].reshape(2, 3)
     solver.step(1)
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+@pytest.mark.parametrize("broken", ["weights", "history"])
+def test_a_restore_that_fails_changes_nothing(
+    form: str, broken: str, make_solver: SolverMaker, tmp_path: Path
+) -> None:
+    def solver(outputs: int) -> Any:
+        net = NOISE.replace("num_output: 2", f"num_output: {outputs}")
+        net = net.replace("shape { dim: 4 dim: 2 }", f"shape {{ dim: 4 dim: {outputs} }}")
+        return make_solver(net, momentum=0.9, snapshot_format=form)
+
+    suffix = ".h5" if form == "HDF5" else ""
+    names = [f"snapshot_iter_3.{kind}{suffix}" for kind in ("solverstate", "caffemodel")]
+    for outputs in (2, 5):
+        made = solver(outputs)
+        made.step(3)
+        made.snapshot()
+        for name in names:
+            (tmp_path / name).rename(tmp_path / f"{outputs}.{name}")
+    taken = (2, 5) if broken == "weights" else (5, 2)
+    for name, outputs in zip(names, taken, strict=True):
+        (tmp_path / f"{outputs}.{name}").rename(tmp_path / name)
+    target = solver(2)
+    target.step(1)
+    before = parameters(target.net)
+    with pytest.raises(caffe.CaffeError, match=r"snapshot_iter_3|HDF5 dataset 0"):
+        target.restore(str(tmp_path / names[0]))
+    assert target.iter == 1
+    assert_same(parameters(target.net), before)

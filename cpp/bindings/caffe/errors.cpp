@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 #include "bindings/caffe/bindings.hpp"
 #include "support/caffe_error.hpp"
@@ -17,7 +18,10 @@ PyObject* file_not_found = nullptr;
 void RaiseFileNotFound(const ul2q::FileNotFound& error) {
   std::string reason = error.what();
   const std::string path = ": " + error.path();  // OSError has it once more
-  reason.erase(reason.find(path), path.size());
+  const auto place = reason.find(path);
+  if (place != std::string::npos) {  // or the path has a NUL
+    reason.erase(place, path.size());
+  }
   const py::tuple args = py::make_tuple(
       ENOENT, reason,
       py::module_::import("os").attr("fsdecode")(py::bytes(error.path())));

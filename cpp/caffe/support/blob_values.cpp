@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "caffe/proto/caffe.pb.h"
+#include "support/packed_blob.hpp"
 #include "support/sizes.hpp"
 
 namespace ul2q {
@@ -32,8 +33,10 @@ void CheckBlobValues(const caffe::BlobProto& blob) {
   const int data =
       blob.double_data_size() > 0 ? blob.double_data_size() : blob.data_size();
   words = words.empty() ? "()" : words;
-  CHECK_EQ(data, count) << "a blob of shape " << words << " has " << data
-                        << " values; it is damaged";
+  const bool has_codes = ReadCodes(blob, count) != nullptr;
+  CHECK(data == count || (data == 0 && has_codes))
+      << "a blob of shape " << words << " has " << data
+      << " values; it is damaged";
   const int diff =
       blob.double_diff_size() > 0 ? blob.double_diff_size() : blob.diff_size();
   CHECK(diff == 0 || diff == count) << "a blob of shape " << words << " has "

@@ -8,9 +8,9 @@ class Datum;
 
 namespace ul2q {
 
-/// Throws CaffeError unless a blob of a file has as many values, and gradients
-/// if any, as its shape says. Before memory is taken: a shape costs a few bytes
-/// and may claim gigabytes.
+/// Throws CaffeError unless a blob of a file has as many values (or codes), and
+/// gradients if any, as its shape says. Before memory is taken: a shape costs a
+/// few bytes and may claim gigabytes.
 void CheckBlobValues(const caffe::BlobProto& blob);
 
 /// The same of the pixels of a record that is not encoded.

@@ -5,6 +5,8 @@
 
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
+#include "support/blob_values.hpp"
+#include "support/files.hpp"
 #include "support/resume.hpp"
 
 namespace ul2q {
@@ -35,9 +37,11 @@ void ReadSolverState(
   }
   CheckHistorySize(path, state->history_size(), history.size());
   for (std::size_t i = 0; i < history.size(); ++i) {
-    CHECK(history[i]->ShapeEquals(state->history(static_cast<int>(i))))
+    const caffe::BlobProto& blob = state->history(static_cast<int>(i));
+    CHECK(history[i]->ShapeEquals(blob))
         << path << " has the history of another net: blob " << i
         << " is not of shape " << history[i]->shape_string();
+    NamingFile(path, [&] { CheckBlobValues(blob); });
   }
   if (state->has_solver_type()) {
     CheckSolverType(path, state->solver_type(), solver_type);

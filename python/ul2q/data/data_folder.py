@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from ul2q.data.errors import DataError
 from ul2q.data.image_set import CLASSES
 from ul2q.data.images import Resize
 from ul2q.data.mnist import CLASSES as CLASSES_OF_MNIST
+from ul2q.util.json_text import parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def read_data_folder(folder: Path) -> DataFolder | None:
     if not path.is_file():
         return None
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
         name = str(manifest["dataset"])
         channels, height, width = map(int, manifest["shape"])
         rule = manifest["options"].get("resize")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ul2q.data.errors import DataError
 from ul2q.data.lmdb_writer import count_records
+from ul2q.util.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ def standing_import(
             number of records.
     """
     try:
-        manifest = json.loads((output / MANIFEST).read_text(encoding="utf-8"))
+        manifest = parse_json((output / MANIFEST).read_text(encoding="utf-8"))
         channels, height, width = manifest["shape"]
         dataset = Dataset(
             train=output / TRAIN,

@@ -90,7 +90,15 @@ def read_caffemodel(path: StrPath) -> caffe_pb2.NetParameter:
         WeightsError: the file is damaged or no .caffemodel.
     """
     path = Path(path)
-    return read_message(path, caffe_pb2.NetParameter, ".caffemodel", WeightsError)
+    model = read_message(path, caffe_pb2.NetParameter, ".caffemodel", WeightsError)
+    # protobuf gives a name that is no UTF-8 as it is, or refuses it, by its version.
+    try:
+        names: list[object] = [layer.name for layer in _layers(model)]
+    except UnicodeDecodeError:
+        names = [b""]
+    if any(isinstance(name, bytes) for name in names):
+        raise WeightsError(f"{path} is damaged: the name of a layer is not UTF-8")
+    return model
 
 
 def layers_with_blobs(model: caffe_pb2.NetParameter) -> Iterator[ModelLayer]:

@@ -163,9 +163,7 @@ class _Planner:
             layer = net.layer[bottom[0]]
             if version.writer in writers:
                 non_negative &= version.non_negative
-            stays = layer.type == ACTIVATION or (
-                blob in layer.top and bottom[0] not in self._moved
-            )
+            stays = layer.type == ACTIVATION or (blob in layer.top and bottom[0] not in self._moved)
             if bottom[0] > after and not stays:
                 behind.setdefault(bottom, set()).add(version.writer)
         bottoms = sorted(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import lmdb
 
 from ul2q.data.dataset import MANIFEST
+from ul2q.util.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def data_set(source: Path) -> DataSet:
     note, manifest = source.parent / MANIFEST, None
     try:
         content = note.read_bytes()
-        manifest = json.loads(content)
+        manifest = parse_json(content)
     except (OSError, ValueError):
         content = b""
     name = manifest.get("dataset") if isinstance(manifest, dict) else None

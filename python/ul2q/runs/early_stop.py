@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ul2q.errors import UserError
 from ul2q.runs.layout import EARLY_STOP
+from ul2q.util.json_text import parse_json
 from ul2q.util.output_file import write_file
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def read_early_stop(run: Path) -> EarlyStop | None:
     if not path.is_file():
         return None
     try:
-        return EarlyStop(**json.loads(path.read_text(encoding="utf-8")))
+        return EarlyStop(**parse_json(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise EarlyStopError(f"{path} is damaged: {error}; mend or remove it") from error
 

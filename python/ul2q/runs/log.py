@@ -45,6 +45,7 @@ ITERATION, SECONDS = "iteration", "seconds"
 LEARNING_RATE, TRAIN_LOSS = "learning_rate", "train_loss"
 TOTAL_LOSS = "total_loss"  # as if it were an output of a test net
 
+_MOST_DIGITS = 15  # of an iteration: float64 has them all
 _TEST_COLUMN = re.compile(r"test(\d*)_(.+)")
 
 
@@ -153,7 +154,7 @@ def read_log(
         text = path.read_bytes().decode(errors="strict" if strict else "replace")
     except UnicodeDecodeError as error:
         raise RunLogError(f"{path} is damaged: byte {error.start} is not UTF-8") from error
-    lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
+    lines = map(_cells, text[: text.rfind("\n") + 1].split("\n")[:-1])
     header = tuple(next(lines, columns or (ITERATION, SECONDS)))
     if columns is not None and header != tuple(columns):
         raise RunLogError(
@@ -173,8 +174,16 @@ def read_log(
     return _log(header, rows)
 
 
+def _cells(line: str) -> list[str]:
+    """The cells of a line; none of one that is no CSV."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
+
+
 def _is_row(cells: Sequence[str], columns: Sequence[str]) -> bool:
-    if len(cells) != len(columns) or not cells[0].isdecimal():
+    if len(cells) != len(columns) or not cells[0].isdecimal() or len(cells[0]) > _MOST_DIGITS:
         return False
     try:
         [float(cell) for cell in cells if cell]

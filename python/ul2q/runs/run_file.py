@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ul2q.errors import UserError
 from ul2q.runs.layout import RECORD
+from ul2q.util.json_text import parse_json
 from ul2q.util.output_file import write_file
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def read_run_file(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RecordError(f"{path} is damaged: {error}; mend it, or remove {folder}") from error
     if not isinstance(entries, dict):

@@ -66,7 +66,13 @@ def as_snapshot(state: Path) -> Snapshot:
     if state.suffix == ".h5":
         return Snapshot(0, state, Path(str(state).replace(".solverstate", ".caffemodel")))
     held = read_solver_state(state)
-    weights = state.with_name(Path(held.learned_net).name)
+    try:
+        weights = state.with_name(Path(held.learned_net).name)
+    except ValueError as error:
+        raise SnapshotError(
+            f"{state} names {held.learned_net!r} as its weights, which is no file's name; "
+            "it is damaged"
+        ) from error
     return Snapshot(held.iter, state, weights if weights.is_file() else Path(held.learned_net))
 
 
