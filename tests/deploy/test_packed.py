@@ -158,7 +158,7 @@ def test_who_does_not_know_the_field_finds_no_values(files: tuple[Path, Path, Pa
         added.options.packed = True
     pool = descriptor_pool.DescriptorPool()
     pool.Add(stock)
-    stock_blob = message_factory.GetMessageClass(pool.FindMessageTypeByName("Blob"))
+    stock_blob: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName("Blob"))
     for layer in message(files[2]).layer:
         for stored in layer.blobs:
             seen = stock_blob.FromString(stored.SerializeToString())

@@ -116,6 +116,7 @@ def _pixels(scale: float | None, mean: Sequence[float] | Path | None) -> Pixels 
 def _targets() -> str:
     from ul2q.deploy.targets import NET_TARGETS, TARGETS
 
-    known = {**TARGETS, **NET_TARGETS}
-    listed = "; ".join(f"{name}: {target.SUMMARY}" for name, target in known.items())
+    summaries = {name: target.SUMMARY for name, target in TARGETS.items()}
+    summaries |= {name: target.SUMMARY for name, target in NET_TARGETS.items()}
+    listed = "; ".join(f"{name}: {summary}" for name, summary in summaries.items())
     return f"targets: {listed}."
