@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from contestants import Contestant, Worker, processor
 from inference_nets import NETS, describe
-from nets import Contestant, Worker, processor
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
@@ -38,7 +39,7 @@ def contestants(rivals: Path, instructions: str, clock: str) -> list[Contestant]
     if rivals.exists():
         found += [(name, rivals, "rival_worker.py", how) for name, how in RIVALS.items()]
     return [
-        Contestant(name, python, script, 0, {"INFERENCE": how, "CLOCK": clock})
+        Contestant(name, python, script, (), {"INFERENCE": how, "CLOCK": clock})
         for name, python, script, how in found
     ]
 
@@ -51,10 +52,7 @@ def measure(
     folder.mkdir(parents=True, exist_ok=True)
     describe(net, bits, folder / f"{net}_{bits}.pickle")
     workers = {
-        one.name: Worker(
-            Contestant(one.name, one.python, one.script, bits, one.environment), net, threads
-        )
-        for one in entrants
+        one.name: Worker(replace(one, arguments=(str(bits),)), net, threads) for one in entrants
     }
     results: dict[int, Seconds] = {}
     memory: dict[str, float] = {}
