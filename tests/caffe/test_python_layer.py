@@ -536,7 +536,8 @@ def test_blobs_of_a_layer_are_a_list_that_follows_it() -> None:
     with pytest.raises(ValueError, match="shape"):
         weights[0] = net.blobs["x"]
     weights[0] = make_net(IP).params["ip"][0]
-    net.forward()
+    with pytest.raises(caffe.CaffeError, match="5 parameter blobs; it was made with 2"):
+        net.forward()
     del net.layer_dict["b"].blobs[-1]
     assert len(net.layer_dict["b"].blobs) == 3
 
@@ -547,6 +548,9 @@ def test_layers_of_caffes_own_can_be_called() -> None:
     x.reshape(6, 3)
     layer.reshape([x], [y])
     assert y.shape == [6, 2]
+    with pytest.raises(caffe.CaffeError, match="shape 6 x 3; the layer was made with 4 x 3"):
+        layer.setup([x], [y])
+    x.reshape(4, 3)
     layer.setup([x], [y])
     for call in (layer.reshape, layer.setup):
         with pytest.raises(caffe.CaffeError, match=re.escape("takes 1 bottom")):
