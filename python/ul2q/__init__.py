@@ -3,7 +3,7 @@
 `ul2q.quantize` is the quantizer of the layers on NumPy arrays; `ul2q.training.train`,
 `ul2q.evaluation.evaluate` and `ul2q.data` are what the command line runs; `ul2q.prototxt_path`
 finds the nets that come with the package, `ul2q.quantize_net` makes quantised ones of them, and
-`ul2q.gather_activation_averages` fits the scales of their activations. `ul2q.compile` makes a
+`ul2q.calibrate` fits them to images. `ul2q.compile` makes a
 model in integers of a trained net, which runs without Caffe. Modules and packages load
 when they are first asked for: after `import ul2q`, `ul2q.data` is there.
 """
@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from ul2q import statistics as statistics
     from ul2q import sweep as sweep
     from ul2q import training as training
-    from ul2q.calibration import gather_activation_averages
+    from ul2q.calibration import (
+        CalibrationOptions,
+        calibrate,
+        calibrate_net,
+        gather_activation_averages,
+    )
     from ul2q.nets.bundled import prototxt_path
     from ul2q.nets.quantization import NetQuantization
     from ul2q.nets.rewriter import quantize_net
@@ -42,9 +47,12 @@ if TYPE_CHECKING:
 _bound_spinning()
 
 __all__ = [
+    "CalibrationOptions",
     "NetQuantization",
     "Quantized",
     "__version__",
+    "calibrate",
+    "calibrate_net",
     "compile",
     "dequantize",
     "gather_activation_averages",
@@ -56,8 +64,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CalibrationOptions": "ul2q.calibration",
     "NetQuantization": "ul2q.nets.quantization",
     "Quantized": "ul2q.quantizers",
+    "calibrate": "ul2q.calibration",
+    "calibrate_net": "ul2q.calibration",
     "compile": "ul2q.runtime",
     "dequantize": "ul2q.quantizers",
     "gather_activation_averages": "ul2q.calibration",

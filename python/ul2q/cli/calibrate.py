@@ -1,85 +1,190 @@
-"""`ul2q calibrate`: fit the scales of activations to what testing sees."""
+"""`ul2q calibrate`: fit a quantised net to images, without training."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ul2q.cli.common import (
     NET,
     OR_RUN,
     add_data_option,
+    add_picture_options,
+    options_of,
     print_table,
     warnings_on_stderr,
     weights_file,
 )
 
 if TYPE_CHECKING:
-    import argparse
-
-    from ul2q.cli.common import Commands
+    from ul2q.calibration import Calibrated, CalibrationOptions
+    from ul2q.cli.common import CommandParser, Commands
 
 ORDER = 55  # in `ul2q --help`
+_STEPS = ("equalize", "correct_bias", "batch_norm", "round_weights")
+_OF_NET = ("weight_bits", "activation_bits", "first_bits", "last_bits", "bias_bits", "method",
+           "fit", "granularity", "shift")  # fmt: skip
 
 
 def add_parser(commands: Commands) -> None:
     """Add `ul2q calibrate`."""
     parser = commands.add_parser(
-        "calibrate", help="fit the scales of a trained net's quantised activations"
+        "calibrate", help="fit a quantised net to images, without training"
     )
     parser.set_defaults(command=run)
     parser.description = (
-        "Gather the averages of QuantizedActivation layers anew, from training images as testing "
-        "sees them: without dropout, with the averages of BatchNorm. All else in WEIGHTS stays."
+        "Quantise a float net with --weight-bits, and fit it to images: the ranges of its "
+        "activations, its weights' rounding, its biases. Of a net that is quantised already only "
+        "the scales of QuantizedActivation layers are fitted, unless a step is asked for."
     )
     parser.examples = (
-        "ul2q calibrate net_2bit_act8bit.prototxt float.caffemodel -o calibrated.caffemodel",
-        "ul2q calibrate net.prototxt net.caffemodel --data data/mnist --images 5000",
+        "ul2q calibrate cifarnet/train_test_float.prototxt float.caffemodel --weight-bits 4 "
+        "--activation-bits 8 --images 500",
+        "ul2q calibrate deploy.prototxt net.caffemodel --weight-bits 8 --activation-bits 8 "
+        "--pictures photos/ --mean 127.5 --scale 0.0078125 --channels bgr",
+        "ul2q calibrate net_2bit_act8bit.prototxt trained.caffemodel --data data/mnist",
     )
-    parser.add_argument("net", metavar="NET", type=NET, help="a net with a Data layer for TEST")
+    parser.add_argument("net", metavar="NET", type=NET, help="a float net, or a quantised one")
     parser.add_argument("weights", metavar="WEIGHTS", type=Path, help=f"its .caffemodel{OR_RUN}")
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT",
         type=Path,
-        help="the new .caffemodel (default: beside WEIGHTS, WEIGHTS_calibrated.caffemodel)",
+        help="the new .caffemodel, and OUT's .prototxt for a net that is quantised here (default: "
+        "WEIGHTS_calibrated.caffemodel; NET_8bit_act8bit.caffemodel)",
     )
-    parser.add_argument(
-        "--images",
-        metavar="N",
-        type=int,
-        help="how many, rounded up to whole batches (default: 1000)",
-    )
-    add_data_option(parser, "train_lmdb")
     parser.add_argument("--force", action="store_true", help="replace OUT")
+    _add_images(parser)
+    _add_quantization(parser)
+    _add_steps(parser)
+
+
+def _add_images(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--images", metavar="N", type=int, default=argparse.SUPPRESS,
+        help="how many at most (default: 500)",
+    )  # fmt: skip
+    add_data_option(parser, "train_lmdb")
+    parser.add_argument(
+        "--pictures",
+        metavar="PATH",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="look at these: files, folders, LMDBs (default: what NET trains on)",
+    )
+    add_picture_options(parser)
+
+
+def _add_quantization(parser: CommandParser) -> None:
+    group = parser.add_argument_group("to quantise a float net")
+    for option, kind, text in (
+        ("--weight-bits", int, "bits of a weight's code"),
+        ("--activation-bits", int, "of what the quantised layers read (default: float)"),
+        ("--first-bits", int, "of the weights of the first layers"),
+        ("--last-bits", int, "of the last ones, in each head"),
+        ("--bias-bits", int, "(default: biases stay float)"),
+        ("--method", str, "of weights, as `ul2q methods` lists them (default: ul2q)"),
+        ("--fit", str, "exact, paper or empirical (default)"),
+        ("--granularity", str, "of weights, tensor or channel (default)"),
+        ("--shift", str, "mean (the default of methods that take it) or zero"),
+    ):
+        group.add_argument(
+            option,
+            metavar="N" if kind is int else "NAME",
+            type=kind,
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+
+
+def _add_steps(parser: CommandParser) -> None:
+    group = parser.add_argument_group(
+        "steps (all for a net that is quantised here; else --ranges alone)"
+    )
+    group.add_argument(
+        "--ranges",
+        choices=("mse", "minmax", "percentile", "average"),
+        default=argparse.SUPPRESS,
+        help="of activations: least squared error (default), all values, all but a share at "
+        "either end, or the mean of the layer's own fits, as in training",
+    )
+    group.add_argument(
+        "--percentile",
+        metavar="P",
+        type=float,
+        default=argparse.SUPPRESS,
+        help="of --ranges percentile (default: 99.9)",
+    )
+    for name, text in (
+        ("equalize", "scale channels between layers to ranges of one size"),
+        ("correct-bias", "take away what quantisation moves each channel's mean by"),
+        ("batch-norm", "move the averages of BatchNorm layers likewise"),
+        ("round-weights", "round weights so that the layer's output is closest"),
+    ):
+        group.add_argument(
+            f"--{name}",
+            action=argparse.BooleanOptionalAction,
+            default=argparse.SUPPRESS,
+            help=text,
+        )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q calibrate`."""
-    from ul2q.calibration import IMAGES, calibrate, default_output
+    from ul2q.calibration import calibrate
+    from ul2q.nets.quantization import NetQuantization
+    from ul2q.prediction import PredictionOptions
 
-    weights = weights_file(arguments.weights)
-    output = arguments.output or default_output(weights)
+    given = vars(arguments)
+    of_net = {name: given[name] for name in _OF_NET if name in given}
+    quantization = None
+    if of_net:
+        quantization = NetQuantization(**{"fit": "empirical", "granularity": "channel", **of_net})
+    count = {"images": given["images"]} if "images" in given else {}
     with warnings_on_stderr():
-        averages = calibrate(
+        done = calibrate(
             arguments.net,
-            weights,
-            output,
-            images=IMAGES if arguments.images is None else arguments.images,
+            weights_file(arguments.weights),
+            arguments.output,
+            quantization=quantization,
+            options=_steps(given, quantizes=quantization is not None),
             data=arguments.data,
+            pictures=arguments.pictures,
+            inputs=options_of(PredictionOptions, arguments),
             force=arguments.force,
+            **count,
         )
+    _print(done)
+
+
+def _steps(given: dict[str, Any], *, quantizes: bool) -> CalibrationOptions:
+    from ul2q.calibration import CalibrationOptions
+
+    names = (*_STEPS, "ranges", "percentile")
+    return CalibrationOptions(
+        **dict.fromkeys(_STEPS, quantizes) | {name: given[name] for name in names if name in given}
+    )
+
+
+def _print(done: Calibrated) -> None:
+    print(f"calibrated on {done.images} images; signal to noise of each layer's output:")
     print_table(
-        ("layer", "scale", "shift", "scale before"),
+        ("layer", "type", "dB", "scale", "shift", "done"),
         [
             (
                 row.layer,
-                f"{row.scale:.6g}",
-                f"{row.shift:.6g}",
-                "none" if row.old_scale is None else f"{row.old_scale:.6g}",
+                row.type,
+                f"{row.decibels:.1f}",
+                None if row.scale is None else f"{row.scale:.6g}",
+                None if row.shift is None else f"{row.shift:.6g}",
+                "; ".join(row.steps),
             )
-            for row in averages
+            for row in done.rows
         ],
     )
-    print(f"weights: {output}")
+    if done.net_path is not None:
+        print(f"net: {done.net_path}")
+    print(f"weights: {done.weights_path}")

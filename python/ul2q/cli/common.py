@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
+from ul2q.data.importer import height_and_width
 from ul2q.nets.bundled import bundled_names, find_prototxt
 from ul2q.util.near_names import near_names
 
@@ -117,6 +118,22 @@ def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
         metavar="DIR",
         type=Path,
         help=f"let the Data layers read {lmdbs} in this folder",
+    )
+
+
+def add_picture_options(group: argparse._ActionsContainer) -> None:
+    """How images become a net's input; not given is not there, for `options_of`."""
+    for option, kind, metavar, text in (
+        ("--mean", mean_values, "MEAN", "a .binaryproto or .npy, values as 104,117,123, or none"),
+        ("--scale", float, "S", "what pixels are multiplied by, after the mean; 1 for nothing"),
+        ("--size", height_and_width, "HxW", "of the images"),
+    ):
+        group.add_argument(option, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=text)
+    group.add_argument(
+        "--channels",
+        choices=("bgr", "rgb", "gray"),
+        default=argparse.SUPPRESS,
+        help="the order of the channels that NET takes",
     )
 
 

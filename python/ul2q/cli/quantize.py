@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from ul2q.cli.common import (
     NET,
     OR_RUN,
-    mean_values,
+    add_picture_options,
     options_of,
     print_table,
     warnings_on_stderr,
     weights_file,
 )
-from ul2q.data.importer import height_and_width
 
 if TYPE_CHECKING:
     from ul2q.cli.common import CommandParser, Commands
@@ -110,19 +109,14 @@ def _add_measurement(parser: CommandParser) -> None:
         default=[],
         help="compare outputs on these, and fit the scales of activations: files, folders, LMDBs",
     )
-    for option, kind, metavar, text in (
-        ("--data", Path, "DIR", "the folder of ul2q data, whose train_lmdb is taken for --images"),
-        ("--mean", mean_values, "MEAN", "a .binaryproto or .npy, values as 104,117,123, or none"),
-        ("--scale", float, "S", "what pixels are multiplied by, after the mean; 1 for nothing"),
-        ("--size", height_and_width, "HxW", "of the images"),
-    ):
-        group.add_argument(option, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=text)
     group.add_argument(
-        "--channels",
-        choices=("bgr", "rgb", "gray"),
+        "--data",
+        metavar="DIR",
+        type=Path,
         default=argparse.SUPPRESS,
-        help="the order of the channels that NET takes",
+        help="the folder of ul2q data, whose train_lmdb is taken for --images",
     )
+    add_picture_options(group)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import caffe
@@ -13,17 +12,11 @@ from google.protobuf import text_format
 
 import ul2q
 from tests.small_nets import inputs
-from ul2q.calibration import CalibrationError, calibrate, default_output
-from ul2q.cli import main
-from ul2q.models.caffemodel import read_caffemodel
-from ul2q.util.output_file import OutputExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
-
-    from tests.conftest import Workspace
 
 # All that moves, drops or draws in phase TRAIN.
 NET = inputs(x=(20, 3)) + (
@@ -184,87 +177,3 @@ def test_a_solvers_test_net_gathers_for_the_net_that_is_trained() -> None:
     run.share_weights(run.test_nets[0])
     (first, _) = ul2q.gather_activation_averages(run.test_nets[0], batches())
     assert run.net.params["q1"][0].data[0] == np.float32(first.scale)
-
-
-# Files
-
-ACTIVATION = """layer { name: "q" type: "QuantizedActivation" bottom: "data" top: "q"
-  quantization_param { activation { bits: 4 signed: false } } }
-layer { name: "ip" """
-
-
-@pytest.fixture
-def weights(workspace: Workspace) -> Path:
-    """Put a QuantizedActivation before the layer of the net, and write weights for it."""
-    workspace.net(
-        ('layer { name: "ip" ', ACTIVATION),
-        ('type: "InnerProduct" bottom: "data"', 'type: "InnerProduct" bottom: "q"'),
-    )
-    path = Path("mini.caffemodel")
-    caffe.Net("net.prototxt", caffe.TRAIN).save(path)
-    return path
-
-
-@pytest.mark.parametrize(("images", "count"), [(5, 5), (6, 10), (40, 40)])
-@pytest.mark.parametrize("data", [None, Path("moved")])
-def test_the_training_images_are_what_is_looked_at(
-    workspace: Workspace, weights: Path, images: int, count: int, data: Path | None
-) -> None:
-    if data is not None:
-        (workspace.folder / "data").rename(data)
-    output = Path("out.caffemodel")
-    (row,) = calibrate("net.prototxt", str(weights), output, images=images, data=data)
-    pixels = (workspace.images[:count] / 256).astype(np.float32).reshape(-1, 5, 64)
-    fits = [ul2q.quantize(batch, 4, signed=False).scale for batch in pixels]
-    assert row.scale == pytest.approx(average(fits, 0.95), rel=1e-5)
-    old, new = (
-        {
-            layer.name: [blob.SerializeToString() for blob in layer.blobs]
-            for layer in read_caffemodel(path).layer
-            if layer.blobs
-        }
-        for path in (weights, output)
-    )
-    assert {name for name in new if new[name] != old[name]} == {"q"}
-
-
-@pytest.mark.parametrize("end", [".caffemodel", ".caffemodel.h5"])
-def test_the_command(weights: Path, end: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["calibrate", "net.prototxt", str(weights), "-o", f"out{end}"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["layer", "q", "weights:"]
-    assert lines[1].split()[-1] == "none"
-    assert main(["calibrate", "net.prototxt", f"out{end}"]) == 0
-    again = capsys.readouterr().out.splitlines()
-    scale = lines[1].split()[1]
-    assert again[1].split()[1::2] == [scale, scale]
-    assert again[2] == f"weights: out_calibrated{end}"
-    assert Path(f"out_calibrated{end}").is_file()
-    assert main(["calibrate", "net.prototxt", f"out{end}"]) == 1
-    assert "out_calibrated" in capsys.readouterr().err
-
-
-def test_default_outputs() -> None:
-    assert default_output("a/b_iter_3.caffemodel") == Path("a/b_iter_3_calibrated.caffemodel")
-    assert default_output("b.caffemodel.h5") == Path("b_calibrated.caffemodel.h5")
-
-
-def test_what_cannot_be_calibrated_is_told(workspace: Workspace, weights: Path) -> None:
-    def fails(error: type[Exception], words: str, **options: Any) -> None:
-        arguments: dict[str, Any] = {
-            "net": "net.prototxt",
-            "weights": weights,
-            "output": "o.caffemodel",
-        }
-        with pytest.raises(error, match=words):
-            calibrate(**(arguments | options))
-        assert not Path("o.caffemodel").exists()
-
-    fails(CalibrationError, "images is 0; must be at least 1", images=0)
-    fails(FileNotFoundError, "no such weights file", weights="nothing.caffemodel")
-    fails(OutputExistsError, "exists already", output=weights)
-    fails(FileNotFoundError, "elsewhere/test_lmdb is no LMDB", data="elsewhere")
-    workspace.net(name="float.prototxt")
-    fails(CalibrationError, "no QuantizedActivation layer.*ul2q quantize", net="float.prototxt")
-    workspace.write("deploy.prototxt", NET.replace("BN_FIELDS", ""))
-    fails(CalibrationError, "no Data layer in phase TEST", net="deploy.prototxt")

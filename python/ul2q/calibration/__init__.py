@@ -1,0 +1,27 @@
+"""Fit a quantised net to images without training.
+
+`calibrate` reads and writes files; `calibrate_net` does it to a net, by the steps of
+`CalibrationOptions`; `gather_activation_averages` averages the scales of activations alone, as
+training does.
+"""
+
+from __future__ import annotations
+
+from ul2q.calibration.averages import ActivationAverage, gather_activation_averages
+from ul2q.calibration.errors import CalibrationError
+from ul2q.calibration.files import IMAGES, Calibrated, calibrate, default_output
+from ul2q.calibration.network import LayerCalibration, calibrate_net
+from ul2q.calibration.options import CalibrationOptions
+
+__all__ = [
+    "IMAGES",
+    "ActivationAverage",
+    "Calibrated",
+    "CalibrationError",
+    "CalibrationOptions",
+    "LayerCalibration",
+    "calibrate",
+    "calibrate_net",
+    "default_output",
+    "gather_activation_averages",
+]
