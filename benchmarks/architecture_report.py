@@ -49,6 +49,19 @@ def ratio(ours: list[float], theirs: list[float]) -> float:
     return median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
+def not_timed(results: list[Result], names: list[str]) -> str:
+    """Which of the nets have no line, by task and part; "" if all have."""
+    found = set(map(key, results))
+    parts = []
+    for of in (WHOLE, LAYERS):
+        for task in TASKS:
+            missing = [net for net in names if (net, task, of) not in found]
+            if missing:
+                who = "all" if len(missing) == len(names) else ", ".join(missing)
+                parts.append(f"{task}{' by layers' if of == LAYERS else ''}: {who}")
+    return f"Not timed yet: {'; '.join(parts)}." if parts else ""
+
+
 def _markdown(rows: list[list[str]], names: int) -> str:
     """A table; the first row is the heading, and so many columns are text."""
     width = len(rows[0])

@@ -202,6 +202,7 @@ def text(results: list[dict[str, Any]]) -> str:
         "update. onnxruntime and OpenCV only test. onnxruntime runs what `ul2q export` wrote, "
         "PyTorch the same layers as modules, eagerly. Ratios in bold miss the goal.\n\n"
         f"{report.goals(results)}\n\n{report.nets(results)}\n\n"
+        f"{report.not_timed(results, list(NETS))}\n\n"
         "## Layer by layer\n\n"
         "Each layer type alone, unfused: the net where the sum of its layers is slowest against "
         f"BVLC's, as ratio ({OURS} / BVLC in milliseconds, net). {', '.join(sorted(report.SAME))} "

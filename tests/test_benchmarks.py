@@ -159,6 +159,21 @@ def test_what_is_the_same_code_in_both_is_not_compared(report: Any) -> None:
     assert len(cells(report.worst_steps(lines))) == 1
 
 
+def test_what_is_missing_is_told(report: Any) -> None:
+    tasks = ("test 1", "test 16", "train 1", "train 16")
+    lines = [
+        {"net": net, "task": task, "of": of}
+        for net in ("a", "b")
+        for task in tasks
+        for of in ("whole", "layers")
+    ]
+    assert not report.not_timed(lines, ["a", "b"])
+    lines = [line for line in lines if line["of"] == "whole" or line["task"] != "test 16"]
+    lines.remove({"net": "b", "task": "train 1", "of": "whole"})
+    told = "Not timed yet: train 1: b; test 16 by layers: all."
+    assert report.not_timed(lines, ["a", "b"]) == told
+
+
 def test_what_was_measured_is_not_measured_again(
     report: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
