@@ -141,7 +141,7 @@ def test_the_layers_output_is_closer(kind: str, weight: str) -> None:
     # What it says is what has become of the output's error.
     assert float(words.split()[-1]) == pytest.approx((after / before) ** 0.5, abs=0.006)
     # Of nine weights the fit mostly finds levels of its own, and the masters stay.
-    if "EMPIRICAL" in weight and "bits: 4" in weight and "group" not in kind:
+    if "EMPIRICAL" in weight and "bits: 4" in weight and "group" not in kind and "Conv" in kind:
         assert after < 0.85 * before
 
 
@@ -155,3 +155,17 @@ def test_what_is_rounded_to_the_nearest_is_told() -> None:
         words = round_layer(Lockstep(net, [{"x": images(0)}]), 1, centred=True)
         assert words == "rounded to the nearest"
         assert np.array_equal(net.params["w"][0].data, before)
+
+
+def test_few_images_do_not_move_the_weights_of_a_large_layer() -> None:
+    """An inner product of 324 weights a row that sees 5 images, held against others."""
+    net = build(
+        "InnerProduct; num_output: 6",
+        "quantization_param { weight { bits: 4 fit: EMPIRICAL granularity: CHANNEL } }",
+    )
+    twin = build("InnerProduct; num_output: 6")
+    x = images(9)
+    exact = twin.forward(x=x)["w"].copy()
+    before = float(np.sum((net.forward(x=x)["w"] - exact) ** 2))
+    round_layer(Lockstep(net, [{"x": images(1)}]), 1, centred=False)
+    assert float(np.sum((net.forward(x=x)["w"] - exact) ** 2)) <= 1.3 * before
