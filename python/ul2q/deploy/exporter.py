@@ -11,8 +11,8 @@ import numpy as np
 
 from ul2q.deploy.errors import DeployError
 from ul2q.deploy.graph import storage_bits
+from ul2q.deploy.levels import error_given_levels, has_levels, with_levels
 from ul2q.deploy.lower import build, graph_of
-from ul2q.deploy.ops import BinarizeActivation, QuantizeActivation, TernarizeActivation
 from ul2q.deploy.targets import TARGETS
 from ul2q.deploy.targets.target import TargetOptions
 from ul2q.util.near_names import near_names
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ul2q.util.paths import StrPath
 
 BOUND = 1e-4
-# Where activations are rounded to levels, a value near the border between two may take the other.
-BOUND_OF_LEVELS = 0.05
 _RANDOM_PASSES = 4
 
 
@@ -40,7 +38,9 @@ class Comparison:
 
     Attributes:
         difference: the largest, as a share of the largest output.
-        bound: that it must not exceed.
+        given_levels: where that is more than BOUND since activations are rounded to levels, of
+            which some take the neighbouring one: the largest error in what the file makes of its
+            own levels, as a share of the largest value; else None.
         agreeing: of how many examples the largest score is the same; None if the net does not
             end in scores of classes.
         examples: how many there were.
@@ -48,7 +48,7 @@ class Comparison:
     """
 
     difference: float
-    bound: float
+    given_levels: float | None
     agreeing: int | None
     examples: int
     given: bool
@@ -118,7 +118,9 @@ def export(
     written = target.write(graph, output, options)
     for path in written.files:
         refuse_existing(path, force=force)
-    comparison = _compare(target, graph, written, output, built, inputs) if verify else None
+    comparison = (
+        _compare(target, graph, written, output, built, inputs, options) if verify else None
+    )
     write_files(written.files, force=force)
     held = [weight for _, _, weight in graph.weights()]
     return Export(
@@ -148,6 +150,7 @@ def _compare(
     output: Path,
     net: caffe.Net,
     inputs: Mapping[str, NDArray[Any]] | None,
+    options: TargetOptions,
 ) -> Comparison:
     """Run the files, read back from a folder of their own.
 
@@ -157,11 +160,10 @@ def _compare(
     batches = list(_batches(graph, inputs))
     difference, agreeing, examples = 0.0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        for path, content in written.files.items():
-            (Path(folder) / path.name).write_bytes(content)
+        path = _put(written, Path(folder), output)
         for batch in batches:
             want = {name: np.array(values) for name, values in net.forward(**batch).items()}
-            got = target.run(graph, Path(folder) / output.name, batch)
+            got = target.run(graph, path, batch)
             difference = max(difference, *(_difference(got[name], want[name]) for name in want))
             scores = _scores(want)
             if scores:
@@ -169,17 +171,43 @@ def _compare(
                                    for o in (got, want))  # fmt: skip
                 agreeing += int(np.sum(found == expected))
                 examples += len(expected)
-    rounds = (QuantizeActivation, TernarizeActivation, BinarizeActivation)
-    has_levels = any(isinstance(node.op, rounds) for node in graph.nodes)
-    bound = BOUND_OF_LEVELS if has_levels else BOUND
-    if not difference <= bound:
+    given_levels = None
+    if difference > BOUND and has_levels(graph):
+        given_levels = _error_given_levels(target, with_levels(graph), output, options, batches)
+        if not given_levels <= BOUND:
+            raise DeployError(
+                f"{output}: what was written is wrong by {given_levels:.2g} of the largest "
+                f"activation or output, given its own levels of activations; at most {BOUND:g} is "
+                "allowed, so nothing is written"
+            )
+    elif not difference <= BOUND:
         raise DeployError(
             f"{output}: what was written differs from Caffe by {difference:.2g} of the largest "
-            f"output; at most {bound:g} is allowed, so nothing is written"
+            f"output; at most {BOUND:g} is allowed, so nothing is written"
         )
     return Comparison(
-        difference, bound, agreeing if examples else None, examples, inputs is not None
+        difference, given_levels, agreeing if examples else None, examples, inputs is not None
     )
+
+
+def _error_given_levels(
+    target: Target,
+    graph: Graph,
+    output: Path,
+    options: TargetOptions,
+    batches: list[dict[str, NDArray[Any]]],
+) -> float:
+    """The error of a file of the same net that gives out all levels."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = _put(target.write(graph, output, options), Path(folder), output)
+        return max(error_given_levels(graph, b, target.run(graph, path, b)) for b in batches)
+
+
+def _put(written: Written, folder: Path, output: Path) -> Path:
+    """Write the files to a folder of their own; the one that `output` names."""
+    for path, content in written.files.items():
+        (folder / path.name).write_bytes(content)
+    return folder / output.name
 
 
 def _difference(got: NDArray[Any], want: NDArray[Any]) -> float:
