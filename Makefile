@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help train test check-docs lint architecture build build-tests bench bench-environment bench-architectures bench-inference bench-inference-environment bench-layers bench-nets bench-transform nets sanitize \
-  cuda test-gpu test-runtimes test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
+  cuda test-gpu test-runtimes export-matrix test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -141,11 +141,14 @@ BINDING_TESTS := tests/layers tests/caffe $(addprefix --ignore=tests/caffe/test_
 CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)
 
 RUNTIMES := build/runtimes
-RUNTIME_PACKAGES := openvino==2026.4.1 'opencv-python-headless<5' qonnx==1.0.0
-test-runtimes: build ## what OpenVINO, OpenCV and qonnx compute with what is exported; in an environment of their own
-	@if [ "$$(cat $(RUNTIMES)/installed 2>/dev/null)" != "$(RUNTIME_PACKAGES)" ]; then \
-	  $(BIN)/python -m pip install --quiet --upgrade --target $(RUNTIMES) $(RUNTIME_PACKAGES); echo "$(RUNTIME_PACKAGES)" > $(RUNTIMES)/installed; fi
-	PYTHONPATH=$(CURDIR)/$(RUNTIMES) $(BIN)/pytest tests/deploy/runtimes
+RUNTIME_PATH = PYTHONPATH=$(CURDIR)/$(RUNTIMES)/extras
+test-runtimes: build ## what onnxruntime, OpenVINO, OpenCV, qonnx and MNN compute with what is exported (about 15 minutes)
+	@$(BIN)/python -m tests.deploy.runtimes.packages
+	$(RUNTIME_PATH) $(BIN)/pytest tests/deploy/runtimes
+
+export-matrix: build ## four nets, all widths and options, in all of these runtimes -> docs/export.md (hours; a second run goes on)
+	@$(BIN)/python -m tests.deploy.runtimes.packages
+	@$(RUNTIME_PATH) $(BIN)/python -m tests.deploy.runtimes.matrix
 
 SANITIZE := build/sanitize
 SANITIZED_TESTS := $(BINDING_TESTS) tests/test_statistics.py tests/training/test_snapshots.py

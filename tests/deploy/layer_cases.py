@@ -139,7 +139,7 @@ CASES = [
     _one("range", "Clip", "clip_param { min: -0.5 max: 0.7 }"),
     _one("plain", "Softmax", "", (3, 5)),
     _one("axis", "Softmax", "softmax_param { axis: -2 }"),
-    _one("across", "LRN", "lrn_param { local_size: 3 alpha: 0.5 beta: 0.6 k: 2 }"),
+    _one("across-k", "LRN", "lrn_param { local_size: 3 alpha: 0.5 beta: 0.6 k: 2 }"),
     _one("across-wide", "LRN", "lrn_param { local_size: 5 alpha: 2 }"),
     _one("within", "LRN", "lrn_param { local_size: 3 alpha: 2 norm_region: WITHIN_CHANNEL }"),
     _one("plain", "MVN", ""),

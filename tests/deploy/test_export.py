@@ -9,6 +9,7 @@ import caffe
 import numpy as np
 import pytest
 
+from tests.deploy.test_levels import net_of, net_text
 from tests.deploy.trained import fill, inputs_of
 from tests.small_nets import inputs
 from ul2q import dequantize
@@ -152,3 +153,48 @@ def test_the_command(
     assert main([*words, "--inputs", str(files[0])]) == 1
     assert main([*words, "--force", "--inputs", str(files[0])]) == 1
     assert "net.prototxt is no .npz" in capsys.readouterr().err
+
+
+def test_a_net_with_levels_is_judged_by_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A neighbouring level moves the outputs, and is no error; a wrong one is."""
+    text = net_text("bits: 4 signed: false", "bits: 2")
+    net = net_of(text)
+    path, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    path.write_text(text, encoding="utf-8")
+    net.save(weights)
+    target = import_module("ul2q.deploy.targets.npz")
+    plain = target.run
+    factor = 1.0
+
+    def flipped(graph: Any, file: Path, values: Any) -> Any:
+        """By so little other inputs that a border is crossed now and then."""
+        moved = {name: array * np.float32(factor) for name, array in values.items()}
+        return plain(graph, file, moved)
+
+    monkeypatch.setattr(target, "run", flipped)
+    factor = 1 + 6e-5
+    found = export(path, weights, tmp_path / "a.npz", to="npz").comparison
+    assert found is not None
+    assert found.given_levels is not None
+    assert found.given_levels <= 1e-4 < found.difference
+    factor = 1.01
+    with pytest.raises(DeployError, match="given its own levels of activations"):
+        export(path, weights, tmp_path / "b.npz", to="npz")
+    assert not (tmp_path / "b.npz").exists()
+
+
+def test_what_importers_misread_is_warned_of(tmp_path: Path) -> None:
+    text = inputs(x=(1, 2, 6, 6)) + (
+        'layer { name: "pool" type: "Pooling" bottom: "x" top: "p" '
+        "pooling_param { kernel_size: 3 stride: 2 round_mode: FLOOR } }"
+        'layer { name: "ip" type: "InnerProduct" bottom: "p" top: "y" '
+        "inner_product_param { num_output: 3 } }"
+    )
+    path, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    path.write_text(text, encoding="utf-8")
+    fill(caffe.Net(path, caffe.TEST)).save(weights)
+    found = export(path, weights, tmp_path / "out.prototxt", to="caffe")
+    (warning,) = found.written.warnings
+    assert "layer 'pool' (Pooling): OpenCV and MNN would read round_mode: FLOOR wrongly" in warning

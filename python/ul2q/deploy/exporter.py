@@ -12,8 +12,8 @@ import numpy as np
 
 from ul2q.deploy.errors import DeployError
 from ul2q.deploy.graph import storage_bits
+from ul2q.deploy.levels import error_given_levels, has_levels, with_levels
 from ul2q.deploy.lower import build, graph_of
-from ul2q.deploy.ops import BinarizeActivation, QuantizeActivation, TernarizeActivation
 from ul2q.deploy.targets import NET_TARGETS, TARGETS
 from ul2q.deploy.targets.target import TargetOptions
 from ul2q.nets.prototxt import read_net
@@ -28,15 +28,13 @@ if TYPE_CHECKING:
 
     from ul2q.deploy.fixed_point import Pixels
     from ul2q.deploy.graph import Graph
-    from ul2q.deploy.targets.target import Written
+    from ul2q.deploy.targets.target import Target, Written
     from ul2q.util.paths import StrPath
 
     # What the file at a path computes of inputs, by name.
     _Run = Callable[[Path, Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 
 BOUND = 1e-4
-# Where activations are rounded to levels, a value near the border between two may take the other.
-BOUND_OF_LEVELS = 0.05
 _RANDOM_PASSES = 4
 
 
@@ -46,7 +44,9 @@ class Comparison:
 
     Attributes:
         difference: the largest, as a share of the largest output.
-        bound: that it must not exceed.
+        given_levels: where that is more than BOUND since activations are rounded to levels, of
+            which some take the neighbouring one: the largest error in what the file makes of its
+            own levels, as a share of the largest value; else None.
         agreeing: of how many examples the largest score is the same; None if the net does not
             end in scores of classes.
         examples: how many there were.
@@ -54,7 +54,7 @@ class Comparison:
     """
 
     difference: float
-    bound: float
+    given_levels: float | None
     agreeing: int | None
     examples: int
     given: bool
@@ -127,9 +127,9 @@ def export(
     built = build(net, weights)
     graph = graph_of(built, fold=target.FOLDS if target else False)
     batches = list(_batches(graph, inputs, pixels))
+    options = replace(options, examples=batches, are_given=inputs is not None)
     run: _Run
     if target:
-        options = replace(options, examples=batches, are_given=inputs is not None)
         written = target.write(graph, output, options)
         run = partial(target.run, graph)
     else:
@@ -138,7 +138,10 @@ def export(
         run = partial(of_net.run_net, read_net(net))
     for path in written.files:
         refuse_existing(path, force=force)
-    comparison = _compare(run, graph, written, output, built, options) if verify else None
+    levels = None
+    if target and has_levels(graph):
+        levels = partial(_error_given_levels, target, graph, output, options)
+    comparison = _compare(run, levels, written, output, built, options) if verify else None
     write_files(written.files, force=force)
     held = [weight for _, _, weight in graph.weights()]
     return Export(
@@ -165,7 +168,7 @@ def _options(to: str, taken: Sequence[str], **given: Any) -> TargetOptions:
 
 def _compare(
     run: _Run,
-    graph: Graph,
+    error_of_levels: Callable[[], float] | None,
     written: Written,
     output: Path,
     net: caffe.Net,
@@ -179,11 +182,10 @@ def _compare(
     run = written.run or run
     difference, agreeing, examples = 0.0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        for path, content in written.files.items():
-            (Path(folder) / path.name).write_bytes(content)
+        path = _put(written, Path(folder), output)
         for batch in options.examples:
             want = {name: np.array(values) for name, values in net.forward(**batch).items()}
-            got = run(Path(folder) / output.name, batch)
+            got = run(path, batch)
             difference = max(difference, *(_difference(got[name], want[name]) for name in want))
             scores = _scores(want)
             if scores:
@@ -191,17 +193,42 @@ def _compare(
                                    for o in (got, want))  # fmt: skip
                 agreeing += int(np.sum(found == expected))
                 examples += len(expected)
-    rounds = (QuantizeActivation, TernarizeActivation, BinarizeActivation)
-    has_levels = any(isinstance(node.op, rounds) for node in graph.nodes)
-    bound = BOUND_OF_LEVELS if has_levels else BOUND
-    if not difference <= bound:
+    given_levels = None
+    if difference > BOUND and error_of_levels is not None:
+        given_levels = error_of_levels()
+        if not given_levels <= BOUND:
+            raise DeployError(
+                f"{output}: what was written is wrong by {given_levels:.2g} of the largest "
+                f"activation or output, given its own levels of activations; at most {BOUND:g} is "
+                "allowed, so nothing is written"
+            )
+    elif not difference <= BOUND:
         raise DeployError(
             f"{output}: what was written differs from Caffe by {difference:.2g} of the largest "
-            f"output; at most {bound:g} is allowed, so nothing is written"
+            f"output; at most {BOUND:g} is allowed, so nothing is written"
         )
     return Comparison(
-        difference, bound, agreeing if examples else None, examples, options.are_given
+        difference, given_levels, agreeing if examples else None, examples, options.are_given
     )
+
+
+def _error_given_levels(
+    target: Target, graph: Graph, output: Path, options: TargetOptions
+) -> float:
+    """The error of a file of the same net that gives out all levels."""
+    told = with_levels(graph)
+    written = target.write(told, output, options)
+    run = written.run or partial(target.run, told)
+    with tempfile.TemporaryDirectory() as folder:
+        path = _put(written, Path(folder), output)
+        return max(error_given_levels(told, b, run(path, b)) for b in options.examples)
+
+
+def _put(written: Written, folder: Path, output: Path) -> Path:
+    """Write the files to a folder of their own; the one that `output` names."""
+    for path, content in written.files.items():
+        (folder / path.name).write_bytes(content)
+    return folder / output.name
 
 
 def _difference(got: NDArray[Any], want: NDArray[Any]) -> float:

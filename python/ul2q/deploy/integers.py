@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +38,17 @@ class IntegerForm:
     def has_shift(self) -> bool:
         """Whether there is a shift to add."""
         return bool(np.any(self.shift != 0))
+
+    def finer(self, limit: int) -> IntegerForm:
+        """The same weights by integers as large as the limit allows, and a smaller scale.
+
+        Runtimes that convolve in integers round biases to multiples of this scale times that of
+        the activations.
+        """
+        factor = limit // max(1, int(np.abs(self.book).max()))
+        if factor < 2:
+            return self
+        return replace(self, book=self.book * factor, scale=self.scale / np.float32(factor))
 
 
 def integer_form(weight: QuantizedTensor) -> IntegerForm:

@@ -58,5 +58,10 @@ def comparison_text(found: Export) -> list[str]:
         if seen.agreeing is not None:
             line += f"; {seen.agreeing} of {seen.examples} classes are the same"
         lines.append(line)
+        if seen.given_levels is not None:
+            lines.append(
+                "some activations take a neighbouring level; given those, all is right to "
+                f"{seen.given_levels:.2g} of the largest"
+            )
     lines += found.written.notes
     return lines + [f"file: {path}" for path in found.written.files]

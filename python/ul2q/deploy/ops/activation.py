@@ -43,6 +43,22 @@ class QuantizeActivation(Op):
         codes = np.trunc(position.astype(np.float64) + np.copysign(0.5, position))
         return ((scale * (codes.astype(np.float32) - offset) + shift).astype(np.float64),)
 
+    def distance(self, x: Array, levels: Array) -> Array:
+        """How far each element lies from those that a level stands for, and a level from its own.
+
+        Args:
+            x: what is rounded.
+            levels: what it was rounded to, perhaps wrongly; of the same shape.
+        """
+        if self.scale == 0:
+            return np.abs(levels - self.shift)
+        codes = np.rint((levels - self.shift) / self.scale + self.offset)
+        codes = np.clip(codes, self.lowest, self.highest)
+        centres = self.scale * (codes - self.offset) + self.shift
+        beyond = np.abs(x - centres) - self.scale / 2
+        is_outer = np.where(x < centres, codes == self.lowest, codes == self.highest)
+        return np.where(is_outer, 0, np.maximum(beyond, 0)) + np.abs(levels - centres)
+
 
 @dataclass(frozen=True)
 class TernarizeActivation(Op):
@@ -57,6 +73,13 @@ class TernarizeActivation(Op):
         scale, threshold = np.float32(self.scale), np.float32(self.threshold)
         return (scale * (x > threshold) - scale * (x < -threshold),)
 
+    def distance(self, x: Array, levels: Array) -> Array:
+        """As that of QuantizeActivation."""
+        signs = np.clip(np.rint(levels / self.scale), -1, 1) if self.scale else np.zeros_like(x)
+        beyond = np.where(signs == 0, np.abs(x) - self.threshold, self.threshold - signs * x)
+        outside: Array = np.maximum(beyond, 0)
+        return outside + np.abs(levels - signs * self.scale)
+
 
 @dataclass(frozen=True)
 class BinarizeActivation(Op):
@@ -68,3 +91,9 @@ class BinarizeActivation(Op):
         """Each element's level."""
         scale = np.float64(np.float32(self.scale))
         return (np.where(inputs[0] < 0, -scale, scale),)
+
+    def distance(self, x: Array, levels: Array) -> Array:
+        """As that of QuantizeActivation."""
+        signs = np.where(levels < 0, -1, 1)
+        outside: Array = np.maximum(-signs * x, 0)
+        return outside + np.abs(levels - signs * self.scale)

@@ -17,6 +17,7 @@ from google.protobuf import text_format
 from ul2q.deploy import ops
 from ul2q.deploy.errors import DeployError
 from ul2q.deploy.quantized import values_of
+from ul2q.deploy.targets.importers import misread
 from ul2q.deploy.targets.target import TargetOptions, Written
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def write(graph: Graph, output: Path, _: TargetOptions) -> Written:
         if blobs:
             sizes.append((node.name, stored.ByteSize()))
     text = text_format.MessageToString(net)
-    return Written({output: text.encode(), weights: model.SerializeToString()}, sizes)
+    return Written(
+        {output: text.encode(), weights: model.SerializeToString()}, sizes, misread(graph)
+    )
 
 
 def run(graph: Graph, path: Path, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -83,14 +86,20 @@ def _(op: ops.Convolution | ops.Deconvolution, _: Node, layer: Any) -> Blobs:
     layer.type = type(op).__name__
     options = layer.convolution_param
     options.num_output = op.outputs
-    for name, values in (
-        ("kernel_size", op.kernel),
-        ("stride", op.stride),
-        ("pad", op.pad),
-        ("dilation", op.dilation),
+    for name, short, values in (
+        ("kernel_size", "kernel", op.kernel),
+        ("stride", "stride", op.stride),
+        ("pad", "pad", op.pad),
+        ("dilation", "", op.dilation),
     ):
-        # Importers know one number better than a list.
-        getattr(options, name).extend(values[:1] if len(set(values)) == 1 else values)
+        # Importers know one number, or a height and a width, better than a list.
+        if len(set(values)) == 1:
+            getattr(options, name).append(values[0])
+        elif len(values) == 2 and short:
+            for suffix, value in zip("hw", values, strict=True):
+                setattr(options, f"{short}_{suffix}", value)
+        else:
+            getattr(options, name).extend(values)
     options.group = op.group
     options.bias_term = op.bias is not None
     return [values_of(weight) for weight in op.weights.values()]

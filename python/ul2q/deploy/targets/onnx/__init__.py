@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ul2q.deploy.ops import QuantizeActivation
 from ul2q.deploy.targets.onnx.builder import Builder
-from ul2q.deploy.targets.onnx.operators import translate
+from ul2q.deploy.targets.onnx.operators import becomes_codes, translate
 from ul2q.deploy.targets.onnx.translation import Translation
 from ul2q.deploy.targets.onnx.weights import WeightWriter
 from ul2q.deploy.targets.target import TargetOptions, Written, metadata, needed
@@ -55,7 +56,11 @@ def translated(
     """
     builder = Builder(graph)
     writer = make_writer(builder)
-    translation = Translation(builder, writer)
+    has_codes = any(
+        isinstance(node.op, QuantizeActivation) and becomes_codes(node.op, node, graph)
+        for node in graph.nodes
+    )
+    translation = Translation(builder, writer, has_codes=has_codes)
     for node in graph.nodes:
         (others or {}).get(type(node.op), translate)(node.op, node, translation)
     return builder.model(metadata(graph), version("ul2q")), writer

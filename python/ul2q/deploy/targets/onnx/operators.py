@@ -10,9 +10,11 @@ import numpy as np
 
 from ul2q.deploy import ops
 from ul2q.deploy.errors import DeployError
+from ul2q.deploy.integers import integer_form
+from ul2q.deploy.quantized import QuantizedTensor
 
 if TYPE_CHECKING:
-    from ul2q.deploy.graph import Node
+    from ul2q.deploy.graph import Graph, Node
     from ul2q.deploy.targets.onnx.translation import Translation
 
 
@@ -25,11 +27,12 @@ def translate(_: ops.Op, node: Node, __: Translation) -> None:
 @translate.register(ops.Convolution)
 @translate.register(ops.Deconvolution)
 def _(op: ops.Convolution | ops.Deconvolution, node: Node, to: Translation) -> None:
-    to.add(
+    _with_biases(
         "Conv" if isinstance(op, ops.Convolution) else "ConvTranspose",
-        [*node.inputs, to.weight(node, "weight"), *to.biases(node)],
+        node.inputs[0],
         node.outputs[0],
-        name=node.name,
+        node,
+        to,
         kernel_shape=list(op.kernel),
         strides=list(op.stride),
         pads=[*op.pad, *op.pad],
@@ -45,15 +48,25 @@ def _(op: ops.InnerProduct, node: Node, to: Translation) -> None:
     if len(to.shape(x)) != 2 or op.axis != 1:
         x = to.reshape(x, (rows, op.weight.shape[1]))
     is_flat = to.shape(y) == (rows, op.outputs)
-    product = to.add(
-        "Gemm",
-        [x, to.weight(node, "weight"), *to.biases(node)],
-        y if is_flat else to.fresh(f"{y}.flat"),
-        name=node.name,
-        transB=1,
-    )
+    product = _with_biases("Gemm", x, y if is_flat else to.fresh(f"{y}.flat"), node, to, transB=1)
     if not is_flat:
         to.reshape(product, to.shape(y), y)
+
+
+def _with_biases(kind: str, x: str, y: str, node: Node, to: Translation, **attributes: Any) -> str:
+    """An operator with weights and biases.
+
+    Between QuantizeLinear and DequantizeLinear onnxruntime rounds the biases of Conv, ConvTranspose
+    and Gemm to multiples of the product of both scales (1.21 and later), of which Conv alone is
+    then computed in integers. The others have theirs added behind them.
+    """
+    inputs, biases = [x, to.weight(node, "weight")], to.biases(node)
+    if kind == "Conv" or not biases or not to.has_codes:
+        return to.add(kind, [*inputs, *biases], y, name=node.name, **attributes)
+    product = to.add(kind, inputs, name=node.name, **attributes)
+    if kind == "ConvTranspose":
+        biases = [to.reshape(biases[0], (-1, *[1] * len(attributes["strides"])))]
+    return to.add("Add", [product, *biases], y)
 
 
 @translate.register(ops.Embedding)
@@ -74,8 +87,9 @@ def _(op: ops.Pooling, node: Node, to: Translation) -> None:
 def _pool(op: ops.Pooling, x: str, y: str, to: Translation, name: str) -> str:
     """With pads that make ceil_mode unnecessary: not all runtimes round as Caffe does.
 
-    Caffe divides by the part of a window within the padded input. Where a window reaches beyond
-    that, ONNX divides by more (count_include_pad), which a factor for each place undoes.
+    Caffe divides by the part of a window within the padded input, ONNX by that within the input,
+    which a factor for each place undoes. With count_include_pad, ONNX could divide by the whole
+    window; OpenCV 4.14 does not.
     """
     size = to.shape(x)[2:]
     ends = [op.end_pad(axis, extent) for axis, extent in enumerate(size)]
@@ -86,18 +100,23 @@ def _pool(op: ops.Pooling, x: str, y: str, to: Translation, name: str) -> str:
     }
     if op.kind == "max":
         return to.add("MaxPool", [x], y, name=name, **window)
-    if not any(op.pad):
-        return to.add("AveragePool", [x], y, name=name, count_include_pad=0, **window)
-    rows, columns = (
-        np.array([end - begin for begin, end in (op.window(axis, i, size[axis]) for i in range(n))])
+    places = [
+        [op.window(axis, place, size[axis]) for place in range(n)]
         for axis, n in enumerate(op.output)
+    ]
+    rows, columns = (np.array([end - begin for begin, end in along]) for along in places)
+    held_rows, held_columns = (
+        np.array([max(0, min(end, extent) - max(begin, 0)) for begin, end in along])
+        for along, extent in zip(places, size, strict=True)
     )
-    factors = math.prod(op.kernel) / np.outer(rows, columns)
-    is_whole = bool(np.all(factors == 1))
+    counted, held = np.outer(rows, columns), np.outer(held_rows, held_columns)
+    includes = int(np.any(held == 0))  # a window of padding alone
+    factors = (math.prod(op.kernel) if includes else held) / counted
+    is_right = bool(np.all(factors == 1))
     means = to.add(
-        "AveragePool", [x], y if is_whole else "", name=name, count_include_pad=1, **window
+        "AveragePool", [x], y if is_right else "", name=name, count_include_pad=includes, **window
     )
-    if is_whole:
+    if is_right:
         return means
     return to.add("Mul", [means, to.array(factors[None, None], f"{y}.window")], y)
 
@@ -294,7 +313,6 @@ def _(op: ops.Reduction, node: Node, to: Translation) -> None:
 
 @translate.register(ops.ArgMax)
 def _(op: ops.ArgMax, node: Node, to: Translation) -> None:
-    """Turned around first: TopK puts the first of equal values in front, Caffe the last."""
     (x,), (y,) = node.inputs, node.outputs
     axis = op.axis
     if axis is None:
@@ -302,15 +320,31 @@ def _(op: ops.ArgMax, node: Node, to: Translation) -> None:
         x = to.reshape(x, (to.shape(x)[0], 1, count))
     else:
         count = to.shape(x)[axis]
-    bounds = [to.numbers(v) for v in ([count - 1], [-count - 1], [axis], [-1])]
-    turned = to.add("Slice", [x, *bounds])
-    values, places = to.fresh(f"{y}.values"), to.fresh(f"{y}.places")
-    to.add("TopK", [turned, to.numbers([op.count])], [values, places], name=node.name, axis=axis)
-    indices = to.add("Cast", [places], to=to.type("FLOAT"))
-    indices = to.add("Sub", [to.number(count - 1), indices])
+    find = _largest if op.count == 1 else _several_largest
+    indices, values = find(x, axis, count, op, node, to)
     if op.axis is None and op.values:
         values = to.add("Concat", [indices, values], axis=1)
     to.reshape(values if op.values else indices, op.shape, y)
+
+
+def _largest(
+    x: str, axis: int, _: int, __: ops.ArgMax, node: Node, to: Translation
+) -> tuple[str, str]:
+    """The index and the value; of equal ones the last. OpenVINO's TopK of one takes any of them."""
+    place = to.add("ArgMax", [x], name=node.name, axis=axis, select_last_index=1)
+    return to.add("Cast", [place], to=to.type("FLOAT")), to.add("ReduceMax", [x], axes=[axis])
+
+
+def _several_largest(
+    x: str, axis: int, count: int, op: ops.ArgMax, node: Node, to: Translation
+) -> tuple[str, str]:
+    """Indices and values, turned around: TopK puts the first of equal ones in front."""
+    bounds = [to.numbers(v) for v in ([count - 1], [-count - 1], [axis], [-1])]
+    turned = to.add("Slice", [x, *bounds])
+    values, places = to.fresh(f"{x}.values"), to.fresh(f"{x}.places")
+    to.add("TopK", [turned, to.numbers([op.count])], [values, places], name=node.name, axis=axis)
+    indices = to.add("Cast", [places], to=to.type("FLOAT"))
+    return to.add("Sub", [to.number(count - 1), indices]), values
 
 
 @translate.register(ops.Reshape)
@@ -348,38 +382,73 @@ def _(op: ops.Tile, node: Node, to: Translation) -> None:
 
 @translate.register(ops.QuantizeActivation)
 def _(op: ops.QuantizeActivation, node: Node, to: Translation) -> None:
-    """QuantizeLinear and DequantizeLinear, which runtimes compute with in integers.
-
-    Clip keeps to fewer than 8 bits. Levels that lie half a step from the shift are moved there and
-    back. Ties go to the even code, in Caffe away from zero.
-    """
+    """QuantizeLinear and DequantizeLinear, or, by the layer's own expression, the nearest level."""
     (x,), (y,) = node.inputs, node.outputs
     if op.scale == 0:
         to.add("Add", [to.scaled(x, 0, 0), to.number(op.shift)], y, name=node.name)
-        return
-    centre = op.shift - op.offset * op.scale  # of code 0
-    if op.bits > 8:
-        position = to.scaled(x, 1 / op.scale, -centre / op.scale)
+    elif becomes_codes(op, node, to.builder.graph):
+        _through_codes(op, node, to)
+    else:
+        position = to.scaled(to.scaled(x, 1, -op.shift), float(1 / np.float32(op.scale)), op.offset)
         bounds = [to.number(op.lowest), to.number(op.highest)]
-        codes = to.add("Round", [to.add("Clip", [position, *bounds])])
-        to.add("Identity", [to.scaled(codes, op.scale, centre)], y, name=node.name)
-        return
-    moved = to.scaled(x, 1, -centre)
-    is_int8 = op.lowest >= -128 and op.highest <= 127 and op.lowest < 0
-    zero = 0 if is_int8 or op.lowest >= 0 else -op.lowest
-    kind = np.int8 if is_int8 else np.uint8
-    if op.highest - op.lowest != 255:
-        bounds = [to.number(code * op.scale) for code in (op.lowest, op.highest)]
-        moved = to.add("Clip", [moved, *bounds])
-    step = [
-        to.array(np.array(op.scale, np.float32), f"{node.name}.scale"),
-        to.constant(np.array(zero, kind), f"{kind.__name__}({zero})"),
+        codes = _rounded(to.add("Clip", [position, *bounds]), to, is_signed=op.lowest < 0)
+        levels = to.scaled(to.scaled(codes, 1, -op.offset), op.scale, op.shift)
+        to.add("Identity", [levels], y, name=node.name)
+
+
+def becomes_codes(op: ops.QuantizeActivation, node: Node, graph: Graph) -> bool:
+    """Whether levels are given to the readers through codes of 8 bits.
+
+    Runtimes then compute in integers, if no Clip to fewer codes stands in between. They must not
+    where a reader's weights are no multiples of a scale: onnxruntime rounds float weights to 8 bits
+    (1.21 and later), and OpenVINO a shift to a multiple of the scale.
+    """
+    return op.highest - op.lowest == 255 and _meet_multiples(node.outputs[0], graph)
+
+
+def _meet_multiples(tensor: str, graph: Graph) -> bool:
+    """Whether the layers with weights behind a tensor have multiples of a scale as weights."""
+    for node in graph.readers(tensor):
+        weight = node.op.weights.get("weight")
+        if isinstance(node.op, ops.QuantizeActivation):
+            continue
+        if weight is None:
+            if not all(_meet_multiples(output, graph) for output in node.outputs):
+                return False
+        elif not isinstance(weight, QuantizedTensor) or integer_form(weight).has_shift:
+            return False
+    return True
+
+
+def _through_codes(op: ops.QuantizeActivation, node: Node, to: Translation) -> None:
+    """QuantizeLinear and DequantizeLinear, around which levels are moved to multiples of the scale.
+
+    QuantizeLinear rounds a tie to the even code, and the layer away from zero. A scale that is
+    smaller by one unit in the last place puts ties, and hardly anything else, beyond the border.
+    """
+    (x,), (y,) = node.inputs, node.outputs
+    centre = op.shift - op.offset * op.scale  # of code 0
+    is_int8 = op.lowest == -128
+    kind, zero = (np.int8, 0) if is_int8 else (np.uint8, -op.lowest)
+    scale = np.float32(op.scale)
+    zero_point = to.constant(np.array(zero, kind), f"{kind.__name__}({zero})")
+    steps = [
+        to.array(np.array(value, np.float32), f"{node.name}.{name}")
+        for name, value in (("scale", scale), ("divisor", np.nextafter(scale, np.float32(0))))
     ]
-    codes = to.add("QuantizeLinear", [moved, *step], name=node.name)
-    last = "" if centre else y
-    levels = to.add("DequantizeLinear", [codes, *step], last)
+    moved = to.scaled(x, 1, -centre)
+    codes = to.add("QuantizeLinear", [moved, steps[1], zero_point], name=node.name)
+    levels = to.add("DequantizeLinear", [codes, steps[0], zero_point], "" if centre else y)
     if centre:
         to.add("Add", [levels, to.number(centre)], y)
+
+
+def _rounded(x: str, to: Translation, *, is_signed: bool) -> str:
+    """The nearest integers, ties away from zero; Round would take the even ones."""
+    if not is_signed:
+        return to.add("Floor", [to.scaled(x, 1, 0.5)])
+    magnitude = to.add("Floor", [to.scaled(to.add("Abs", [x]), 1, 0.5)])
+    return to.add("Mul", [to.add("Sign", [x]), magnitude])
 
 
 @translate.register(ops.TernarizeActivation)

@@ -31,12 +31,14 @@ class Translation:
     Attributes:
         builder: of the model.
         writer: of the weights.
+        has_codes: whether activations pass through QuantizeLinear.
     """
 
-    def __init__(self, builder: Builder, writer: Writer) -> None:
+    def __init__(self, builder: Builder, writer: Writer, *, has_codes: bool) -> None:
         """Begin with nothing."""
         self.builder = builder
         self.writer = writer
+        self.has_codes = has_codes
         self.add = builder.add
         self.fresh = builder.fresh
         self.number = builder.number

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ul2q.deploy.integers import bit_planes, integer_form, packed, unsigned_form
+from ul2q.deploy.integers import IntegerForm, bit_planes, integer_form, packed, unsigned_form
 from ul2q.deploy.quantized import QuantizedTensor, Weight
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from ul2q.deploy.targets.onnx.builder import Builder
     from ul2q.deploy.targets.target import TargetOptions
+
+
+_LARGEST_EXACT = 64  # 2 · 255 · 64 < 2^15
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class WeightWriter:
         if not isinstance(weight, QuantizedTensor):
             return self.builder.constant(weight.astype(np.float32), name)
         form = form_of(weight, self.options)
-        if form == "float":
+        # Biases are few, and OpenCV 4.14 computes an inner product wrongly where they are decoded.
+        if form == "float" or weight.codes.ndim == 1:
             return self.builder.constant(weight.values, name)
         return _WRITERS[form](self.builder, weight, name)
 
@@ -60,7 +64,8 @@ def form_of(weight: QuantizedTensor, options: TargetOptions) -> str:
         if options.runtime in ("opencv", "any"):
             form = "int8"
         else:
-            form = "uint" if bits == 4 else "int8" if bits == 8 else "planes"
+            is_uint4 = bits == 4 and integer_form(weight).has_shift
+            form = "uint" if is_uint4 else "int8" if bits == 8 else "planes"
     if form == "uint":
         form = "uint2" if bits <= 2 else "uint4" if bits <= 4 else "int8"
     if form == "planes" and bits > 8:
@@ -124,7 +129,7 @@ def _uint4(builder: Builder, weight: QuantizedTensor, name: str) -> str:
 
 
 def _int8(builder: Builder, weight: QuantizedTensor, name: str) -> str:
-    form = integer_form(weight)
+    form = _fine_form(weight)
     stored = builder.constant(form.integers.astype(np.int8), f"{name}.codes")
     return _dequantized(builder, stored, form.scale, form.shift, name)
 
@@ -138,9 +143,18 @@ _WRITERS: dict[str, Callable[[Builder, QuantizedTensor, str], str]] = {
 }
 
 
+def _fine_form(weight: QuantizedTensor) -> IntegerForm:
+    """The integers that a runtime multiplies with, as large as all processors compute exactly.
+
+    Those without VNNI add two products of a weight and an activation of 8 bits in 16.
+    """
+    form = integer_form(weight)
+    return form if form.has_shift else form.finer(_LARGEST_EXACT)
+
+
 def _from_book(builder: Builder, weight: QuantizedTensor, codes: str, name: str) -> str:
     """Codes of int32 become the integers of a book, and those are dequantised."""
-    form = integer_form(weight)
+    form = _fine_form(weight)
     text = ",".join(map(str, form.book))
     book = builder.constant(form.book.astype(np.int8), f"int8[{text}]")
     integers = builder.add("Gather", [book, codes], axis=0)
