@@ -58,7 +58,7 @@ def net_of(text: str) -> Any:
     return net
 
 
-def levels_of(net: Any, folder: Path, **options: str) -> tuple[Graph, dict[str, NDArray[Any]]]:
+def levels_of(net: Any, folder: Path, **options: Any) -> tuple[Graph, dict[str, NDArray[Any]]]:
     graph = with_levels(lower(net))
     target = TARGETS["onnx"]
     path = folder / "net.onnx"
