@@ -150,12 +150,13 @@ def test_a_message_can_be_pickled() -> None:
     assert type(read) is caffe_pb2.LayerParameter
 
 
-# Each field and value of quantization.proto, as protoc finds it, with the comment above it.
+# Each value of QuantizerParameter, as protoc finds it, with the comment above it.
 PROTO = Path(__file__).parents[2] / "cpp" / "caffe" / "proto" / "quantization.proto"
+QUANTIZER = PROTO.read_text(encoding="utf-8").partition("message QuantizerParameter {")[2]
 QUANTIZATION_COMMENTS = [
     f"{name}: {' '.join(re.sub(r'^ *//', '', comment, flags=re.MULTILINE).split())}"
     for comment, name in re.findall(
-        r"((?:^ +//.*\n)+) +([A-Z0-9_]+) = \d+", PROTO.read_text(encoding="utf-8"), re.MULTILINE
+        r"((?:^ +//.*\n)+) +([A-Z0-9_]+) = \d+", QUANTIZER.partition("\n}\n")[0], re.MULTILINE
     )
 ]
 

@@ -174,6 +174,7 @@ def test_a_net_with_levels_is_judged_by_its_own(
         return plain(graph, file, moved)
 
     monkeypatch.setattr(target, "run", flipped)
+    monkeypatch.setattr("ul2q.deploy.exporter._RANDOM_PASSES", 100)
     factor = 1 + 6e-5
     found = export(path, weights, tmp_path / "a.npz", to="npz").comparison
     assert found is not None

@@ -21,7 +21,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(command=run)
     parser.examples = (
         "ul2q pack lenet/deploy_2bit.prototxt lenet.caffemodel -o lenet.packed.caffemodel",
-        "ul2q test lenet/train_test_2bit.prototxt lenet.packed.caffemodel --data data/mnist",
+        "ul2q pack lenet/deploy_2bit.prototxt runs/lenet-2bit --compress -o packed.caffemodel",
     )
     parser.description = (
         "Write a .caffemodel whose quantised weights are codes of a few bits with the layers' "

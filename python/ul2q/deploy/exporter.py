@@ -138,6 +138,8 @@ def export(
         run = partial(of_net.run_net, read_net(net))
     for path in written.files:
         refuse_existing(path, force=force)
+    if written.as_read is not None:
+        options = replace(options, examples=list(map(written.as_read, batches)))
     levels = None
     if target and has_levels(graph):
         levels = partial(_error_given_levels, target, graph, output, options)

@@ -107,6 +107,16 @@ class FixedPointNet:
                 made[name] = (given.grid or tensor.coding).integers(values)
         return made
 
+    def in_steps(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """The values that the integers of inputs stand for, where these are in steps."""
+        made = dict(inputs)
+        for name, integers in self.integers(inputs).items():
+            given = self.inputs[name]
+            if given.pixels is None and given.grid is None:
+                values = self.tensors[given.tensor].coding.values(integers)
+                made[name] = values.reshape(inputs[name].shape).astype(np.float32)
+        return made
+
     def run(self, inputs: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
         """The integers of the tensors that hold the outputs, by the outputs' names.
 

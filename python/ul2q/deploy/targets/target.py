@@ -64,6 +64,8 @@ class Written:
         stored: the bytes that `sizes` are parts of, where these are not those of the files.
         run: as of Target, without the graph: for files that do not say all that is needed to run
             them; None: that of the target does it.
+        as_read: the inputs that the files take for given ones, where a warning says that they
+            round them coarsely; None: as they are.
     """
 
     files: dict[Path, bytes]
@@ -72,6 +74,7 @@ class Written:
     notes: tuple[str, ...] = ()
     stored: int | None = None
     run: Callable[[Path, Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]] | None = None
+    as_read: Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]] | None = None
 
     @property
     def total(self) -> int:

@@ -54,16 +54,18 @@ def write(graph: Graph, output: Path, options: TargetOptions) -> Written:
 """
     if options.examples:
         text += self_test(net, names, _recorded(net, options))
+    warnings = _warnings(net, formats)
     return Written(
         {path: text.encode(), path.with_suffix(".h"): top.encode()},
         list(made.sizes.items()),
-        _warnings(net, formats),
+        warnings,
         notes=(
             f"flash: {sum(made.sizes.values()):,} bytes of constants, and code; RAM: "
             f"{memory_bytes(made):,} bytes besides arguments and stack",
         ),
         stored=sum(made.sizes.values()),
         run=partial(_run, net),
+        as_read=net.in_steps if warnings else None,
     )
 
 
