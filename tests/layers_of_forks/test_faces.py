@@ -15,17 +15,19 @@ from PIL import Image
 
 from tests.layers_of_forks import reference
 from tests.wild_nets import wild
+from ul2q.calibration import CalibrationOptions, calibrate
 from ul2q.nets.quantization import NetQuantization
-from ul2q.nets.rewriter import quantize_net
+from ul2q.prediction.options import PredictionOptions
 
+DETECTORS = ["slim-320", "RFB-320"]
+PICTURES = Path(skimage.__file__).parent / "data"
 # The astronaut's, from brow to chin, in parts of the photograph: left, top, right, bottom.
 FACE = np.array([0.36, 0.13, 0.53, 0.35])
 
 
 def photograph(width: int, height: int) -> Any:
     """Channels x height x width, 0 to 255."""
-    path = Path(skimage.__file__).parent / "data" / "astronaut.png"
-    picture = Image.open(path).convert("RGB").resize((width, height))
+    picture = Image.open(PICTURES / "astronaut.png").convert("RGB").resize((width, height))
     return np.asarray(picture, np.float32).transpose(2, 0, 1)
 
 
@@ -62,16 +64,25 @@ def with_detections(text: str) -> str:
     return text + "\n".join(layers)
 
 
-@pytest.mark.parametrize("name", ["slim-320", "RFB-320"])
-@pytest.mark.parametrize("bits", [None, 8])
-def test_a_detector_with_ssds_layers(name: str, bits: int | None) -> None:
-    path = wild(f"ultra-light-face/{name}.prototxt")
-    text = path.read_text(encoding="utf-8")
-    if bits is not None:
-        options = NetQuantization(weight_bits=bits, fit="empirical", granularity="channel")
-        text = quantize_net(path, options).text
+def parts_of_photographs(folder: Path, count: int) -> list[Path]:
+    """Image files of 320 x 240, parts of all sizes."""
+    rng = np.random.default_rng(1)
+    paths = [folder / f"{i}.png" for i in range(count)]
+    for i, path in enumerate(paths):
+        name = ("chelsea.png", "coffee.png", "rocket.jpg")[i % 3]
+        picture = Image.open(PICTURES / name).convert("RGB")
+        width = int(rng.uniform(100, min(picture.width, picture.height * 4 / 3)))
+        height = width * 3 // 4
+        left = int(rng.integers(picture.width - width + 1))
+        top = int(rng.integers(picture.height - height + 1))
+        box = (left, top, left + width, top + height)
+        picture.resize((320, 240), box=box).save(path)
+    return paths
+
+
+def assert_one_face(text: str, weights: Path) -> None:
     net = caffe.Net.from_proto(with_detections(text), caffe.TEST)
-    net.copy_from(str(path.with_suffix(".caffemodel")))
+    net.copy_from(str(weights))
     net.blobs["input"].data[...] = (photograph(320, 240) - 127) / 128
     net.forward()
     faces = net.blobs["faces"].data[0, 0]
@@ -79,6 +90,32 @@ def test_a_detector_with_ssds_layers(name: str, bits: int | None) -> None:
     assert faces[0, 1] == 1
     assert faces[0, 2] > 0.9
     assert reference.overlap(faces[0, 3:], FACE) > 0.6
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detector_with_ssds_layers(name: str) -> None:
+    path = wild(f"ultra-light-face/{name}.prototxt")
+    assert_one_face(path.read_text(encoding="utf-8"), path.with_suffix(".caffemodel"))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detector_of_8_bits_calibrated_without_training(name: str, tmp_path: Path) -> None:
+    """Ranges alone, by parts of photographs without the face that it is to find."""
+    path = wild(f"ultra-light-face/{name}.prototxt")
+    made = calibrate(
+        path,
+        path.with_suffix(".caffemodel"),
+        tmp_path / "faces.caffemodel",
+        quantization=NetQuantization(
+            weight_bits=8, activation_bits=8, fit="empirical", granularity="channel"
+        ),
+        options=CalibrationOptions(),
+        pictures=parts_of_photographs(tmp_path, 24),
+        inputs=PredictionOptions(mean=(127.0,), scale=1 / 128, channels="rgb"),
+    )
+    text = (tmp_path / "faces.prototxt").read_text(encoding="utf-8")
+    assert made.rows
+    assert_one_face(text, tmp_path / "faces.caffemodel")
 
 
 def test_a_cascades_first_net() -> None:

@@ -72,7 +72,8 @@ def round_layer(net: Lockstep, layer: int, *, centred: bool) -> str:
         kept[...] = new.sum() < old.sum()
     mixed = np.where(kept[..., np.newaxis], rounded, weights)
     one.blobs[0].data[...] = mixed.reshape(shape)
-    gain = np.where(kept, new, old).sum() / max(old.sum(), 1e-300)
+    # A form that is next to nothing may be computed as less than that.
+    gain = max(np.where(kept, new, old).sum(), 0) / max(old.sum(), 1e-300)
     return f"rounded, error {gain**0.5:.2f}"
 
 
