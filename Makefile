@@ -83,11 +83,11 @@ check-docs: build ## do README.md and every page of docs/ in order, as a reader 
 bench: bench-transform bench-nets ## all benchmarks of what is installed -> benchmarks/results/ (about 5 minutes)
 
 BENCH := build/bench
-bench-environment: $(BENCH)/installed ## PyTorch, Brevitas and OpenCV, to be measured against, in an environment of their own
+bench-environment: $(BENCH)/installed ## PyTorch, Brevitas, OpenCV and onnxruntime, to be measured against, in an environment of their own
 
-$(BENCH)/installed:
+$(BENCH)/installed: benchmarks/requirements.txt
 	@$(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet torch==2.13.0 brevitas==0.13.4 opencv-python-headless==4.14.*
+	@$(BENCH)/bin/python -m pip install --quiet -r $<
 	@touch $@
 
 bench-nets: build ## training and testing against BVLC's layers and, where installed, PyTorch -> benchmarks/results/nets.md
@@ -97,7 +97,7 @@ bench-nets: build ## training and testing against BVLC's layers and, where insta
 bench-layers: build ## layers of 300 random shapes against BVLC's -> benchmarks/results/layers.md (about 20 minutes; a second run goes on)
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 GLOG_minloglevel=2 $(BIN)/python benchmarks/layers.py
 
-bench-architectures: build ## eleven published nets on one thread against BVLC's layers and, where installed, OpenCV -> benchmarks/results/architectures.md
+bench-architectures: build bench-environment ## eleven published nets on one thread against BVLC, OpenCV, onnxruntime, PyTorch -> benchmarks/results/architectures.md (an hour; a second run goes on)
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/architectures.py
 
 INFERENCE := $(BENCH)-inference

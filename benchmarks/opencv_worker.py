@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     cv2.setNumThreads(1)
 
-    @cache
+    @lru_cache(maxsize=1)
     def net(batch: int) -> tuple[Any, list[str]]:
         made = cv2.dnn.readNetFromCaffe(
             str(folder / "net.prototxt"), str(folder / "net.caffemodel")

@@ -4,36 +4,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "caffe/layers/loss_layer.hpp"
 #include "layers_of_forks/boxes.hpp"
 #include "layers_of_forks/fork_layer.hpp"
+#include "layers_of_forks/multibox_matching.hpp"
 #include "layers_of_forks/smooth_l1.hpp"
 
 namespace caffe {
 namespace {
 
-template <typename Dtype>
-struct Object {
-  int label;
-  ul2q::Box<Dtype> box;
-};
-
-/// What the priors of an image stand for.
-template <typename Dtype>
-struct Matches {
-  explicit Matches(int priors)
-      : object(priors, kNone), overlap(priors, Dtype(0)) {}
-
-  static constexpr int kNone = -1;
-  static constexpr int kIgnored = -2;  ///< neither object nor background
-
-  vector<int> object;     ///< its index, or one of the above
-  vector<Dtype> overlap;  ///< the largest one with any object
-};
-
-/// Bottoms: locations, N × 4·priors; confidences, N × priors·classes; priors, 1
+/// Bottoms: locations, N × 4·priors, or N × priors·classes·4 where each class
+/// has its own; confidences, N × priors·classes; priors, 1
 /// × 2 × 4·priors; objects, 1 × 1 × objects × 8: image, class, instance, xmin,
 /// ymin, xmax, ymax, difficult (image −1: none).
 template <typename Dtype>
@@ -54,9 +38,17 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
     CHECK_LT(param.background_label_id(), param.num_classes())
         << "multibox_loss_param.background_label_id must be below num_classes, "
         << param.num_classes();
-    CHECK(param.share_location())
-        << "multibox_loss_param.share_location is false; this layer has one "
-           "location a prior";
+    CHECK(param.share_location() || !Mines())
+        << "multibox_loss_param.share_location is false; this needs "
+           "mining_type: NONE";
+    CHECK(!param.map_object_to_agnostic() ||
+          (param.num_classes() == 2 && param.background_label_id() == 0))
+        << "multibox_loss_param.map_object_to_agnostic needs num_classes: 2 "
+           "and background_label_id: 0";
+    CHECK(param.mining_type() != MultiBoxLossParameter::HARD_EXAMPLE ||
+          param.sample_size() > 0)
+        << "multibox_loss_param.sample_size must be positive; it is "
+        << param.sample_size();
     CHECK(!param.has_do_neg_mining() || param.do_neg_mining() == Mines())
         << "multibox_loss_param.do_neg_mining and mining_type contradict each "
            "other; give mining_type";
@@ -73,9 +65,11 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
         << ", must be priors, 1 x 2 x 4·priors";
     priors_ = bottom[2]->shape(2) / 4;
     classes_ = static_cast<int>(Param().num_classes());
-    CHECK_EQ(bottom[0]->count(1), 4 * priors_)
+    locations_ = Param().share_location() ? 1 : classes_;
+    CHECK_EQ(bottom[0]->count(1), priors_ * locations_ * 4)
         << "the first bottom, " << bottom[0]->shape_string()
-        << ", must have 4 numbers for each of " << priors_ << " priors";
+        << ", must have 4 numbers for each of " << priors_ << " priors and "
+        << locations_ << " classes (1 by share_location)";
     CHECK_EQ(bottom[1]->count(1), priors_ * classes_)
         << "the second bottom, " << bottom[1]->shape_string()
         << ", must have a confidence for each of " << priors_ << " priors and "
@@ -91,7 +85,7 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
   void Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                    const vector<Blob<Dtype>*>& top) override {
     const int images = bottom[0]->shape(0);
-    const vector<vector<Object<Dtype>>> objects = ObjectsOf(*bottom[3], images);
+    const vector<vector<Object>> objects = ObjectsOf(*bottom[3], images);
     const ul2q::Priors<Dtype> priors(bottom[2]->cpu_data(), priors_);
     Dtype* location_gradient = location_gradient_.mutable_cpu_data();
     Dtype* confidence_gradient = confidence_gradient_.mutable_cpu_data();
@@ -100,22 +94,24 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
     double location_loss = 0, confidence_loss = 0;
     int64_t matched = 0;
     for (int image = 0; image < images; ++image) {
-      const Dtype* locations = bottom[0]->cpu_data() + image * 4 * priors_;
-      const Dtype* confidences =
-          bottom[1]->cpu_data() + image * priors_ * classes_;
-      const Matches<Dtype> matches =
-          MatchesOf(priors, objects[image], locations);
-      for (int i = 0; i < priors_; ++i) {
-        if (matches.object[i] >= 0) {
-          ++matched;
-          location_loss += LocationLoss(
-              priors, i, objects[image][matches.object[i]].box,
-              locations + 4 * i, location_gradient + 4 * (image * priors_ + i));
-        }
+      const Predictions predictions{
+          bottom[0]->cpu_data() + image * priors_ * locations_ * 4,
+          bottom[1]->cpu_data() + image * priors_ * classes_};
+      vector<Match> found = MatchesOf(priors, objects[image], predictions);
+      const vector<int> counted =
+          MineOf(priors, objects[image], predictions, &found);
+      for (const Match& match : found) {
+        const int at = match.prior * locations_ + match.location;
+        location_loss += LocationLoss(
+            priors, match, objects[image][match.object].box,
+            predictions.locations,
+            location_gradient + 4 * (image * priors_ * locations_ + at));
       }
-      for (const int i : CountedOf(matches, objects[image], confidences)) {
+      matched += static_cast<int64_t>(found.size());
+      const vector<vector<int>> labels = LabelsOf(found, objects[image]);
+      for (const int i : counted) {
         confidence_loss += ConfidenceLoss(
-            confidences + i * classes_, LabelOf(matches, objects[image], i),
+            predictions.confidences + i * classes_, labels[i],
             confidence_gradient + (image * priors_ + i) * classes_);
       }
     }
@@ -145,6 +141,19 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
 
  private:
   using Box = ul2q::Box<Dtype>;
+  using Object = ul2q::Object<Dtype>;
+  using Matches = ul2q::Matches<Dtype>;
+
+  /// A prior that stands for an object, and which of its locations does.
+  struct Match {
+    int prior, location, object;
+  };
+
+  /// What the net says of an image.
+  struct Predictions {
+    const Dtype* locations;    ///< priors × locations × 4
+    const Dtype* confidences;  ///< priors × classes
+  };
 
   const MultiBoxLossParameter& Param() const {
     return this->layer_param_.multibox_loss_param();
@@ -157,11 +166,10 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
   }
 
   /// The objects of each image.
-  vector<vector<Object<Dtype>>> ObjectsOf(const Blob<Dtype>& blob,
-                                          int images) const {
+  vector<vector<Object>> ObjectsOf(const Blob<Dtype>& blob, int images) const {
     const MultiBoxLossParameter& param = Param();
     const int background = static_cast<int>(param.background_label_id());
-    vector<vector<Object<Dtype>>> objects(images);
+    vector<vector<Object>> objects(images);
     const Dtype* row = blob.cpu_data();
     for (int i = 0; i < blob.count() / 8; ++i, row += 8) {
       if (row[0] == -1 || (row[7] != 0 && !param.use_difficult_gt())) {
@@ -170,135 +178,146 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
       CHECK(row[0] >= 0 && row[0] < images)
           << "object " << i << " is of image " << row[0] << "; there are "
           << images;
-      CHECK(row[1] >= 0 && row[1] < classes_ &&
-            static_cast<int>(row[1]) != background)
+      CHECK(param.map_object_to_agnostic() ||
+            (row[1] >= 0 && row[1] < classes_ &&
+             static_cast<int>(row[1]) != background))
           << "object " << i << " has the class " << row[1]
           << "; must be one of the " << classes_ << " but " << background
           << ", the background";
       CHECK(row[5] > row[3] && row[6] > row[4])
           << "object " << i << " has a box without area";
       objects[static_cast<int>(row[0])].push_back(
-          {static_cast<int>(row[1]), Box::From(row + 3)});
+          {param.map_object_to_agnostic() ? background + 1
+                                          : static_cast<int>(row[1]),
+           Box::From(row + 3)});
     }
     return objects;
   }
 
-  Matches<Dtype> MatchesOf(const ul2q::Priors<Dtype>& priors,
-                           const vector<Object<Dtype>>& objects,
-                           const Dtype* locations) const {
+  /// The boxes that an image's priors are compared by; `location` says which
+  /// of the predicted ones.
+  vector<Box> BoxesOf(const ul2q::Priors<Dtype>& priors, const Dtype* locations,
+                      int location, bool are_priors) const {
+    vector<Box> boxes;
+    boxes.reserve(priors_);
+    for (int i = 0; i < priors_; ++i) {
+      boxes.push_back(
+          are_priors
+              ? priors.box(i)
+              : Code().Decode(priors, i,
+                              locations + 4 * (i * locations_ + location)));
+    }
+    return boxes;
+  }
+
+  /// The matches of an image. With a location a class, the boxes that these
+  /// tell are matched with the objects of the class alone; priors, with all.
+  vector<Match> MatchesOf(const ul2q::Priors<Dtype>& priors,
+                          const vector<Object>& objects,
+                          const Predictions& predictions) {
     const MultiBoxLossParameter& param = Param();
-    Matches<Dtype> matches(priors_);
-    vector<vector<Dtype>> overlaps(priors_);
-    for (int i = 0; i < priors_; ++i) {
-      const Box prior = priors.box(i);
-      if (param.ignore_cross_boundary_bbox() &&
-          std::min({prior.xmin, prior.ymin, prior.xmax, prior.ymax}) < 0) {
-        matches.object[i] = Matches<Dtype>::kIgnored;
-      } else if (param.ignore_cross_boundary_bbox() &&
-                 std::max({prior.xmin, prior.ymin, prior.xmax, prior.ymax}) >
-                     1) {
-        matches.object[i] = Matches<Dtype>::kIgnored;
-      }
-      const Box box = param.use_prior_for_matching()
-                          ? prior
-                          : Code().Decode(priors, i, locations + 4 * i);
-      for (const Object<Dtype>& object : objects) {
-        overlaps[i].push_back(ul2q::Overlap(box, object.box));
-        matches.overlap[i] = std::max(matches.overlap[i], overlaps[i].back());
-      }
-    }
-    MatchEachObject(overlaps, static_cast<int>(objects.size()), &matches);
-    if (param.match_type() == MultiBoxLossParameter::PER_PREDICTION) {
-      MatchOtherPriors(overlaps, &matches);
-    }
-    return matches;
-  }
-
-  /// The largest overlap first, each object gets a prior that overlaps it.
-  void MatchEachObject(const vector<vector<Dtype>>& overlaps, int objects,
-                       Matches<Dtype>* matches) const {
-    vector<bool> is_matched(objects, false);
-    for (int round = 0; round < objects; ++round) {
-      int best_prior = -1, best_object = -1;
-      Dtype best = 1e-6;
-      for (int i = 0; i < priors_; ++i) {
-        if (matches->object[i] != Matches<Dtype>::kNone) {
-          continue;
-        }
-        for (int k = 0; k < objects; ++k) {
-          if (!is_matched[k] && overlaps[i][k] > best) {
-            best = overlaps[i][k];
-            best_prior = i;
-            best_object = k;
-          }
-        }
-      }
-      if (best_prior < 0) {
-        return;
-      }
-      matches->object[best_prior] = best_object;
-      is_matched[best_object] = true;
-    }
-  }
-
-  void MatchOtherPriors(const vector<vector<Dtype>>& overlaps,
-                        Matches<Dtype>* matches) const {
-    for (int i = 0; i < priors_; ++i) {
-      if (matches->object[i] != Matches<Dtype>::kNone || overlaps[i].empty()) {
+    const int background = static_cast<int>(param.background_label_id());
+    const bool by_class = locations_ > 1 && !param.use_prior_for_matching();
+    vector<Match> found;
+    for (int location = 0; location < (by_class ? classes_ : 1); ++location) {
+      if (by_class && location == background) {
         continue;
       }
-      const auto best =
-          std::max_element(overlaps[i].begin(), overlaps[i].end());
-      if (*best > Dtype(1e-6) && *best >= Dtype(Param().overlap_threshold())) {
-        matches->object[i] = static_cast<int>(best - overlaps[i].begin());
+      matches_ =
+          ul2q::Match(BoxesOf(priors, predictions.locations, location,
+                              param.use_prior_for_matching()),
+                      objects, by_class ? location : ul2q::kAnyLabel, param);
+      for (int i = 0; i < priors_; ++i) {
+        if (const int k = matches_.object[i]; k >= 0) {
+          found.push_back({i, locations_ > 1 ? objects[k].label : 0, k});
+        }
       }
     }
+    return found;
   }
 
-  int LabelOf(const Matches<Dtype>& matches,
-              const vector<Object<Dtype>>& objects, int prior) const {
-    return matches.object[prior] >= 0
-               ? objects[matches.object[prior]].label
-               : static_cast<int>(Param().background_label_id());
-  }
-
-  /// The priors whose confidences count.
-  vector<int> CountedOf(const Matches<Dtype>& matches,
-                        const vector<Object<Dtype>>& objects,
-                        const Dtype* confidences) const {
-    vector<int> counted, negatives;
-    for (int i = 0; i < priors_; ++i) {
-      const bool is_negative =
-          matches.object[i] == Matches<Dtype>::kNone &&
-          matches.overlap[i] < Dtype(Param().neg_overlap());
-      if (matches.object[i] >= 0 || !Mines()) {
-        counted.push_back(i);
-      } else if (is_negative) {
-        negatives.push_back(i);
-      }
-    }
+  /// The priors whose confidences count. HARD_EXAMPLE takes away the matches of
+  /// those that do not.
+  vector<int> MineOf(const ul2q::Priors<Dtype>& priors,
+                     const vector<Object>& objects,
+                     const Predictions& predictions,
+                     vector<Match>* found) const {
+    vector<int> counted;
     if (!Mines()) {
+      counted.resize(priors_);
+      std::iota(counted.begin(), counted.end(), 0);
       return counted;
     }
-    vector<Dtype> losses(priors_);
-    for (const int i : negatives) {
-      losses[i] = ConfidenceLoss(confidences + i * classes_,
-                                 LabelOf(matches, objects, i), nullptr);
+    if (objects.empty()) {
+      return counted;
     }
-    std::stable_sort(negatives.begin(), negatives.end(),
-                     [&](int a, int b) { return losses[a] > losses[b]; });
-    const auto wanted = static_cast<size_t>(static_cast<float>(counted.size()) *
-                                            Param().neg_pos_ratio());
-    negatives.resize(std::min(negatives.size(), wanted));
-    counted.insert(counted.end(), negatives.begin(), negatives.end());
+    const vector<vector<int>> labels = LabelsOf(*found, objects);
+    vector<Dtype> losses(priors_);
+    for (int i = 0; i < priors_; ++i) {
+      losses[i] = ConfidenceLoss(predictions.confidences + i * classes_,
+                                 labels[i], nullptr);
+    }
+    const bool takes_all =
+        Param().mining_type() == MultiBoxLossParameter::HARD_EXAMPLE;
+    if (takes_all) {
+      for (const Match& match : *found) {
+        losses[match.prior] +=
+            LocationLoss(priors, match, objects[match.object].box,
+                         predictions.locations, nullptr);
+      }
+    }
+    vector<bool> is_mined(priors_, false);
+    for (const int i : ul2q::Mine(matches_, losses,
+                                  BoxesOf(priors, predictions.locations, 0,
+                                          Param().use_prior_for_nms()),
+                                  Param())) {
+      is_mined[i] = true;
+    }
+    if (takes_all) {
+      const auto is_left_out = [&](const Match& match) {
+        return !is_mined[match.prior];
+      };
+      found->erase(std::remove_if(found->begin(), found->end(), is_left_out),
+                   found->end());
+    }
+    for (const Match& match : *found) {
+      counted.push_back(match.prior);
+    }
+    for (int i = 0; i < priors_; ++i) {
+      if (is_mined[i] && matches_.object[i] == Matches::kNone) {
+        counted.push_back(i);
+      }
+    }
     return counted;
   }
 
-  /// The loss of a prior's location, and its gradient.
-  Dtype LocationLoss(const ul2q::Priors<Dtype>& priors, int prior,
-                     const Box& object, const Dtype* location,
+  /// The labels of each prior of an image. One that is not matched is of the
+  /// background; but by SSD's rule of no class with LOGISTIC and without
+  /// mining.
+  vector<vector<int>> LabelsOf(const vector<Match>& found,
+                               const vector<Object>& objects) const {
+    vector<vector<int>> labels(priors_);
+    for (const Match& match : found) {
+      labels[match.prior].push_back(objects[match.object].label);
+    }
+    if (Mines() || Param().conf_loss_type() == MultiBoxLossParameter::SOFTMAX) {
+      for (vector<int>& own : labels) {
+        if (own.empty()) {
+          own.push_back(static_cast<int>(Param().background_label_id()));
+        }
+      }
+    }
+    return labels;
+  }
+
+  /// The loss of a match's location; its gradient, unless that is null.
+  Dtype LocationLoss(const ul2q::Priors<Dtype>& priors, const Match& match,
+                     const Box& object, const Dtype* locations,
                      Dtype* gradient) const {
     const MultiBoxLossParameter& param = Param();
+    const int prior = match.prior;
+    const Dtype* location =
+        locations + 4 * (prior * locations_ + match.location);
     Dtype target[4];
     Code().Encode(priors, prior, object, target);
     const Box matched = param.use_prior_for_matching()
@@ -316,24 +335,26 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
                              ? 1 / priors.variance(prior)[i]
                              : Dtype(1);
       const Dtype d = unit * (location[i] - target[i]);
-      if (param.loc_loss_type() == MultiBoxLossParameter::L2) {
-        loss += d * d / 2;
-        gradient[i] = unit * d;
-      } else {
-        loss += ul2q::SmoothL1(d, Dtype(1));
-        gradient[i] = unit * ul2q::SmoothL1Derivative(d, Dtype(1));
+      const bool is_l2 = param.loc_loss_type() == MultiBoxLossParameter::L2;
+      loss += is_l2 ? d * d / 2 : ul2q::SmoothL1(d, Dtype(1));
+      if (gradient != nullptr) {
+        gradient[i] =
+            unit * (is_l2 ? d : ul2q::SmoothL1Derivative(d, Dtype(1)));
       }
     }
     return loss;
   }
 
-  /// The loss of a prior's confidences; its gradient, unless that is null.
-  Dtype ConfidenceLoss(const Dtype* confidences, int label,
+  /// The loss of a prior's confidences; its gradient, unless that is null. Of
+  /// several labels, LOGISTIC takes all and SOFTMAX the last.
+  Dtype ConfidenceLoss(const Dtype* confidences, const vector<int>& labels,
                        Dtype* gradient) const {
     Dtype loss = 0;
     if (Param().conf_loss_type() == MultiBoxLossParameter::LOGISTIC) {
       for (int i = 0; i < classes_; ++i) {
-        const Dtype x = confidences[i], target = i == label ? 1 : 0;
+        const Dtype x = confidences[i];
+        const Dtype target =
+            std::find(labels.begin(), labels.end(), i) != labels.end() ? 1 : 0;
         loss += std::max(x, Dtype(0)) - x * target +
                 std::log1p(std::exp(-std::abs(x)));
         if (gradient != nullptr) {
@@ -342,6 +363,7 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
       }
       return loss;
     }
+    const int label = labels.back();
     const Dtype largest =
         *std::max_element(confidences, confidences + classes_);
     Dtype sum = 0;
@@ -382,6 +404,8 @@ class MultiBoxLossLayer : public LossLayer<Dtype> {
   }
 
   int priors_ = 0, classes_ = 0;
+  int locations_ = 1;  ///< of a prior
+  Matches matches_{0};
   Dtype factor_ = 1;  ///< of the loss
   // Of the last forward pass's losses, before factors.
   Blob<Dtype> location_gradient_, confidence_gradient_;

@@ -106,8 +106,8 @@ def test_a_size_of_nothing_is_refused(size: tuple[int, int]) -> None:
 
 PNG = png(random_pixels(3, 64, 64), 2)
 DAMAGED: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "no known format"),
-    "text": (b"not an image\n" * 50, "no known format"),
+    "empty": (b"", r"not in a known format \(BMP, GIF, JPEG"),
+    "text": (b"not an image\n" * 50, "not in a known format"),
     "magic only": (PNG[:8], "damaged"),
     "cut": (PNG[: len(PNG) // 2], "truncated"),
     "checksum": (PNG[:30] + bytes([PNG[30] ^ 1]) + PNG[31:], "damaged"),
@@ -129,6 +129,17 @@ def test_a_decompression_bomb_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(b"P6\n60000 60000\n255\n" + bytes(99))
     with pytest.raises(ImageError, match="decompression bomb"):
         read_image(str(path), None)
+
+
+def test_postscript_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a file is called: Pillow goes by its first bytes."""
+    path = tmp_path / "image.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n")
+    started: list[object] = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *given, **_: started.append(given))
+    with pytest.raises(ImageError, match="not in a known format"):
+        read_image(str(path), None)
+    assert not started
 
 
 def test_a_file_that_cannot_be_read_is_no_damaged_image(tmp_path: Path) -> None:

@@ -142,36 +142,56 @@ def grid_priors() -> Array:
     return np.stack([np.array(corners).ravel(), np.tile([0.1, 0.1, 0.2, 0.2], 9)])[None]
 
 
+def match(boxes: Array, objects: list[Array]) -> tuple[NDArray[np.int64], Array]:
+    """The object of each box, or -1, by overlaps of 0.5; and each one's largest overlap."""
+    found = np.full(len(boxes), -1)
+    if not objects:
+        return found, np.zeros(len(boxes))
+    table = np.array([[reference.overlap(b, o[3:7]) for o in objects] for b in boxes])
+    free = table.copy()
+    for _ in objects:
+        best, k = np.unravel_index(free.argmax(), free.shape)
+        if free[best, k] > 0:
+            found[best] = k
+            free[best], free[:, k] = -1, -1
+    for i in range(len(boxes)):
+        if found[i] < 0 and table[i].max() >= 0.5:
+            found[i] = int(table[i].argmax())
+    return found, table.max(1)
+
+
+def log_softmax(scores: Array) -> Array:
+    return np.asarray(scores - np.log(np.exp(scores).sum(-1, keepdims=True)))
+
+
+class Image:
+    """What SSD's loss takes of an image: the losses of its matches and of its background."""
+
+    def __init__(
+        self, number: int, locations: Array, scores: Array, prior: Array, kind: str
+    ) -> None:
+        boxes, variances = prior[0].reshape(2, -1, 4)
+        self.objects = [row for row in OBJECTS[0, 0] if row[0] == number]
+        self.match, self.overlap = match(boxes, self.objects)
+        self.location = np.zeros(len(boxes))
+        self.confidence = -log_softmax(scores)[:, 0]
+        for i in np.flatnonzero(self.match >= 0).tolist():
+            row = self.objects[self.match[i]]
+            target = reference.encode(row[3:7], boxes[i], variances[i], kind)
+            self.location[i] = reference.smooth_l1(locations[i] - target, 1).sum()
+            self.confidence[i] = -log_softmax(scores)[i, int(row[1])]
+
+
 def multibox_loss(locations: Array, scores: Array, prior: Array, kind: str, ratio: float) -> float:
     """SSD's loss of 3 images, softmax and smooth L1, overlaps of 0.5, negatives mined."""
-    boxes, variances = prior[0].reshape(2, -1, 4)
     loss, matched = 0.0, 0
-    log_probabilities = scores - np.log(np.exp(scores).sum(2, keepdims=True))
-    for image in range(3):
-        objects = [row for row in OBJECTS[0, 0] if row[0] == image]
-        table = np.array([[reference.overlap(b, o[3:7]) for o in objects] for b in boxes])
-        match = np.full(len(boxes), -1)
-        free = table.copy()
-        for _ in objects:
-            best, k = np.unravel_index(free.argmax(), free.shape)
-            match[best] = k
-            free[best], free[:, k] = -1, -1
-        for i in range(len(boxes)):
-            if match[i] < 0 and objects and table[i].max() >= 0.5:
-                match[i] = int(table[i].argmax())
-        positive = np.flatnonzero(match >= 0)
-        for i in positive.tolist():
-            row = objects[match[i]]
-            target = reference.encode(row[3:7], boxes[i], variances[i], kind)
-            loss += reference.smooth_l1(locations[image, i] - target, 1).sum()
-            loss -= log_probabilities[image, i, int(row[1])]
-        negative = [
-            -log_probabilities[image, i, 0]
-            for i in range(len(boxes))
-            if match[i] < 0 and (not objects or table[i].max() < 0.5)
-        ]
-        loss += sum(sorted(negative, reverse=True)[: int(ratio * len(positive))])
-        matched += len(positive)
+    for number in range(3):
+        image = Image(number, locations[number], scores[number], prior, kind)
+        positive = image.match >= 0
+        loss += (image.location + image.confidence)[positive].sum()
+        negative = image.confidence[~positive & (image.overlap < 0.5)]
+        loss += sum(sorted(negative, reverse=True)[: int(ratio * positive.sum())])
+        matched += positive.sum()
     return loss / matched
 
 
@@ -189,6 +209,139 @@ def test_multibox_loss(kind: str, ratio: float) -> None:
     )
     expected = multibox_loss(locations, scores, prior, kind, ratio)
     assert float(net.blobs["y"].data) == pytest.approx(expected, rel=1e-5)
+
+
+def hard_examples(
+    images: list[Image], size: int, boxes: list[Array], threshold: float | None
+) -> float:
+    """The loss of the `size` priors of an image whose losses are the largest (OHEM)."""
+    loss, matched = 0.0, 0
+    for image, compared in zip(images, boxes, strict=True):
+        if not image.objects:
+            continue
+        losses = image.location + image.confidence
+        taken = (
+            np.argsort(-losses, kind="stable")
+            if threshold is None
+            else reference.suppress(compared, losses, -np.inf, threshold, len(losses))
+        )[:size]
+        loss += losses[taken].sum()
+        matched += (image.match[taken] >= 0).sum()
+    return loss / max(matched, 1)
+
+
+@pytest.mark.parametrize("size", [1, 4, 64])
+@pytest.mark.parametrize("suppression", ["", "priors", "predicted"])
+def test_hard_examples(size: int, suppression: str) -> None:
+    prior = grid_priors()
+    locations = RNG.standard_normal((3, 9, 4))
+    scores = RNG.standard_normal((3, 9, 3))
+    images = [Image(n, locations[n], scores[n], prior, "CENTER_SIZE") for n in range(3)]
+    corners, variances = prior[0].reshape(2, -1, 4)
+    boxes = [corners] * 3
+    fields = f"mining_type: HARD_EXAMPLE sample_size: {size} "
+    if suppression:
+        fields += "nms_param { nms_threshold: 0.05 } "
+    if suppression == "priors":
+        fields += "use_prior_for_nms: true"
+    if suppression == "predicted":
+        boxes = [
+            np.array(
+                [
+                    reference.decode(*row, "CENTER_SIZE")
+                    for row in zip(own, corners, variances, strict=True)
+                ]
+            )
+            for own in locations
+        ]
+    top = values(
+        "MultiBoxLoss",
+        f"multibox_loss_param {{ num_classes: 3 code_type: CENTER_SIZE {fields} }} {LEARNED}",
+        *(locations.reshape(3, -1), scores.reshape(3, -1), prior, OBJECTS),
+    )
+    expected = hard_examples(images, size, boxes, 0.05 if suppression else None)
+    assert float(top) == pytest.approx(expected, rel=1e-5)
+
+
+def test_locations_of_their_own_for_each_class() -> None:
+    prior = grid_priors()
+    locations = RNG.standard_normal((3, 9, 3, 4))
+    scores = RNG.standard_normal((3, 9, 3))
+    loss, matched = 0.0, 0
+    for n in range(3):
+        shared = Image(n, locations[n, :, 1], scores[n], prior, "CORNER")
+        other = Image(n, locations[n, :, 2], scores[n], prior, "CORNER")
+        of_class = np.array([int(shared.objects[k][1]) if k >= 0 else 0 for k in shared.match])
+        loss += shared.confidence.sum()
+        loss += shared.location[of_class == 1].sum() + other.location[of_class == 2].sum()
+        matched += (of_class > 0).sum()
+    fields = "num_classes: 3 share_location: false mining_type: NONE"
+    top = values(
+        "MultiBoxLoss",
+        f"multibox_loss_param {{ {fields} }} {LEARNED}",
+        *(locations.reshape(3, -1), scores.reshape(3, -1), prior, OBJECTS),
+    )
+    assert float(top) == pytest.approx(loss / matched, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss_type", ["SOFTMAX", "LOGISTIC"])
+def test_predicted_boxes_of_a_class_are_matched_with_its_objects(loss_type: str) -> None:
+    """A prior may then stand for objects of two classes."""
+    prior = grid_priors()
+    corners, variances = prior[0].reshape(2, -1, 4)
+    locations = 0.5 * RNG.standard_normal((3, 9, 3, 4))
+    scores = RNG.standard_normal((3, 9, 3))
+    loss, matched = 0.0, 0
+    for n in range(3):
+        labels: list[list[int]] = [[] for _ in range(9)]
+        for label in (1, 2):
+            objects = [row for row in OBJECTS[0, 0] if row[0] == n and row[1] == label]
+            own = locations[n, :, label]
+            rows = zip(own, corners, variances, strict=True)
+            boxes = np.array([reference.decode(*row, "CORNER") for row in rows])
+            found, _ = match(boxes, objects)
+            for i in np.flatnonzero(found >= 0).tolist():
+                box = objects[found[i]][3:7]
+                target = reference.encode(box, corners[i], variances[i], "CORNER")
+                loss += reference.smooth_l1(own[i] - target, 1).sum()
+                labels[i].append(label)
+        matched += sum(map(len, labels))
+        for i in range(9):
+            if loss_type == "SOFTMAX":
+                loss -= log_softmax(scores[n, i])[labels[i][-1] if labels[i] else 0]
+            else:
+                is_own = np.isin(np.arange(3), labels[i])
+                loss += np.logaddexp(0, np.where(is_own, -scores[n, i], scores[n, i])).sum()
+    assert matched > 0
+    fields = (
+        "num_classes: 3 share_location: false mining_type: NONE use_prior_for_matching: false "
+        f"conf_loss_type: {loss_type}"
+    )
+    top = values(
+        "MultiBoxLoss",
+        f"multibox_loss_param {{ {fields} }} {LEARNED}",
+        *(locations.reshape(3, -1), scores.reshape(3, -1), prior, OBJECTS),
+    )
+    assert float(top) == pytest.approx(loss / matched, rel=1e-5)
+
+
+def test_all_objects_as_one_class() -> None:
+    prior = grid_priors()
+    locations, scores = RNG.standard_normal((3, 36)), RNG.standard_normal((3, 18))
+    one = OBJECTS.copy()
+    one[0, 0, :3, 1] = 1
+    of_one = values(
+        "MultiBoxLoss",
+        f"multibox_loss_param {{ num_classes: 2 }} {LEARNED}",
+        *(locations, scores, prior, one),
+    )
+    fields = "num_classes: 2 map_object_to_agnostic: true"
+    mapped = values(
+        "MultiBoxLoss",
+        f"multibox_loss_param {{ {fields} }} {LEARNED}",
+        *(locations, scores, prior, OBJECTS),
+    )
+    close(mapped, of_one)
 
 
 def test_difficult_objects_can_be_left_out() -> None:

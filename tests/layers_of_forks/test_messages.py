@@ -71,8 +71,8 @@ def test_fields_of_forks_are_answered_with_what_to_write(fields: str, words: str
 
 
 def test_values_of_forks_are_answered_with_what_to_write() -> None:
-    text = 'layer { name: "a" multibox_loss_param { mining_type: HARD_EXAMPLE } }'
-    with pytest.raises(caffe.CaffeError, match="SSD's, not of this Caffe: write MAX_NEGATIVE"):
+    text = 'layer { name: "a" loss_param { normalization: PRE_FIXED } }'
+    with pytest.raises(caffe.CaffeError, match="Intel's, not of this Caffe: write BATCH_SIZE"):
         caffe.Net.from_proto(text, caffe.TEST)
 
 

@@ -166,10 +166,6 @@ Table MakeFields() {
        "this Caffe's quantization_param has weight, bias and activation"},
       {"QuantizationParameter", "bw_params", "Ristretto's and Intel's",
        "this Caffe's quantization_param has weight, bias and activation"},
-      {"MultiBoxLossParameter", "nms_param", ssd,
-       "it is for mining_type: HARD_EXAMPLE, which does not exist here"},
-      {"MultiBoxLossParameter", "sample_size", ssd,
-       "it is for mining_type: HARD_EXAMPLE, which does not exist here"},
       {"ROIPoolingParameter", "pooled_size", intel,
        "write pooled_h and pooled_w"},
       {"ROIPoolingParameter", "pad_ratio", "a detection fork's",
@@ -187,10 +183,6 @@ Table MakeValues() {
   return {
       {{"engine", "MKL2017"}, {"Intel's", ""}},
       {{"engine", "MKLDNN"}, {"Intel's", ""}},
-      {{"mining_type", "HARD_EXAMPLE"},
-       {"SSD's",
-        "write MAX_NEGATIVE: mining_type HARD_EXAMPLE does not exist "
-        "here"}},
       {{"normalization", "PRE_FIXED"},
        {"Intel's", "write BATCH_SIZE or NONE, and loss_weight"}},
   };

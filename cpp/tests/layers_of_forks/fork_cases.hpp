@@ -150,6 +150,16 @@ inline std::vector<ForkCase> ForkCases() {
        "background_label_id: 2 } loss_param { normalize: false }",
        boxes,
        {0, 1}},
+      {"multibox_hard_examples",
+       "type: 'MultiBoxLoss' multibox_loss_param { num_classes: 3 mining_type: "
+       "HARD_EXAMPLE sample_size: 5 overlap_threshold: 0.3 }",
+       boxes,
+       {0, 1}},
+      {"multibox_locations_by_class",
+       "type: 'MultiBoxLoss' multibox_loss_param { num_classes: 3 mining_type: "
+       "NONE share_location: false overlap_threshold: 0.3 }",
+       {{{2, 4 * 9 * 3}}, {{2, 9 * 3}}, priors, objects},
+       {0, 1}},
       {"depthwise",
        "type: 'DepthwiseConvolution' convolution_param { num_output: 3 "
        "kernel_size: 3 pad: 1 weight_filler { type: 'xavier' } }",

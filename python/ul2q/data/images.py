@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
 _GREY_MODES = ("1", "L", "LA", "La")
 
+# Those that Pillow decodes by itself. It knows more: for PostScript it starts Ghostscript, a whole
+# interpreter of programs.
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "SGI", "TGA", "TIFF", "WEBP")
+
 
 class ImageError(DataError):
     """An image file that is damaged, or of a kind that cannot be used."""
@@ -45,7 +49,7 @@ class Resize:
 
 
 def read_image(path: str, resize: Resize | None, *, gray: bool = False) -> NDArray[np.uint8]:
-    """Read an image file of any format that Pillow knows.
+    """Read an image file of one of `FORMATS`.
 
     Transparency is dropped, and an orientation in the EXIF data is not heeded. Resizing is
     bilinear, by Pillow's filter, which averages when it shrinks.
@@ -94,7 +98,7 @@ def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def is_gray(path: str) -> bool | None:
     """Whether an image file says of itself that it has no colour; None if it cannot be read."""
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
             warnings.simplefilter("ignore")
             return image.mode in _GREY_MODES
     except Exception:  # who decodes it says what is wrong
@@ -102,7 +106,7 @@ def is_gray(path: str) -> bool | None:
 
 
 def _decoded(path: str) -> Image.Image:
-    with warnings.catch_warnings(), Image.open(path) as image:
+    with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
         warnings.simplefilter("ignore")  # odd metadata, which is not used
         if image.mode not in _MODES:
             raise ImageError(f"{path}: mode {image.mode}; only 8 bits a channel can be used")
@@ -120,5 +124,5 @@ def _resized(image: Image.Image, resize: Resize) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "no known format"
+        return f"not in a known format ({', '.join(FORMATS)})"
     return str(error) or type(error).__name__

@@ -21,7 +21,7 @@ from ul2q.nets.layer_types import ACTIVATION
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ul2q.nets.blob_flow import Bottom, Flow
+    from ul2q.nets.blob_flow import Bottom, Flow, Version
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,12 @@ class _Planner:
         self._found = found
         self._moved = moved
         self._past_moved = flows(net, passing=moved) if moved else found
+        # Who reads each blob. A net has as many blobs as layers: one that is looked up in all of
+        # them for each blob would take time by the square.
+        self._reads: dict[str, list[tuple[Bottom, Version]]] = {}
+        for flow in self._past_moved:
+            for bottom, version in flow.reads.items():
+                self._reads.setdefault(version.blob, []).append((bottom, version))
 
     def plan(self, wanted_bottoms: Collection[Bottom]) -> ActivationPlan:
         net = self._net
@@ -153,18 +159,15 @@ class _Planner:
         after = max(writers)
         behind: dict[Bottom, set[int]] = {}  # the writers of `blob` as later layers read it
         non_negative = True
-        for flow in self._past_moved:
-            for bottom, version in flow.reads.items():
-                layer = net.layer[bottom[0]]
-                if version.blob != blob:
-                    continue
-                if version.writer in writers:
-                    non_negative &= version.non_negative
-                stays = layer.type == ACTIVATION or (
-                    blob in layer.top and bottom[0] not in self._moved
-                )
-                if bottom[0] > after and not stays:
-                    behind.setdefault(bottom, set()).add(version.writer)
+        for bottom, version in self._reads.get(blob, ()):
+            layer = net.layer[bottom[0]]
+            if version.writer in writers:
+                non_negative &= version.non_negative
+            stays = layer.type == ACTIVATION or (
+                blob in layer.top and bottom[0] not in self._moved
+            )
+            if bottom[0] > after and not stays:
+                behind.setdefault(bottom, set()).add(version.writer)
         bottoms = sorted(
             bottom for bottom, wrote in behind.items() if wrote <= writers and bottom not in served
         )

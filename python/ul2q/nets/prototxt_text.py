@@ -11,6 +11,7 @@ import itertools
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from caffe.proto import caffe_pb2
@@ -45,11 +46,18 @@ class Block:
 
     def all(self, name: str) -> list[Field]:
         """The fields of that name, in their order; each element of a list `[a, b]` is one."""
-        return [entry for entry in self.fields if entry.name == name]
+        return self._by_name.get(name, [])
 
     def get(self, name: str) -> Field | None:
         """The first field of that name."""
         return next(iter(self.all(name)), None)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Field]]:
+        found: dict[str, list[Field]] = {}
+        for entry in self.fields:
+            found.setdefault(entry.name, []).append(entry)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
