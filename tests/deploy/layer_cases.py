@@ -171,7 +171,7 @@ CASES = [
     _one("plain", "ArgMax", ""),
     _one("top", "ArgMax", "argmax_param { top_k: 3 }"),
     _one("values", "ArgMax", "argmax_param { top_k: 3 out_max_val: true }"),
-    _one("axis", "ArgMax", "argmax_param { axis: 1 top_k: 2 }"),
+    _one("axis-top", "ArgMax", "argmax_param { axis: 1 top_k: 2 }"),
     _one("axis-values", "ArgMax", "argmax_param { axis: -1 out_max_val: true }"),
     _one("plain", "Dropout", ""),
     Case(

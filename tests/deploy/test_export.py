@@ -14,7 +14,7 @@ from tests.deploy.trained import fill, inputs_of
 from tests.small_nets import inputs
 from ul2q import dequantize
 from ul2q.cli import main
-from ul2q.deploy import DeployError, Export, export
+from ul2q.deploy import DeployError, Export, export, lower
 from ul2q.deploy.targets import TARGETS
 from ul2q.util.output_file import OutputExistsError
 
@@ -166,23 +166,24 @@ def test_a_net_with_levels_is_judged_by_its_own(
     net.save(weights)
     target = import_module("ul2q.deploy.targets.npz")
     plain = target.run
-    factor = 1.0
+    step = next(node.op.scale for node in lower(net).nodes if node.name == "a0")  # type: ignore[attr-defined]
+    below = np.full(net.blobs["x"].data.shape, 0.4999999 * step, np.float32)
 
-    def flipped(graph: Any, file: Path, values: Any) -> Any:
-        """By so little other inputs that a border is crossed now and then."""
-        moved = {name: array * np.float32(factor) for name, array in values.items()}
-        return plain(graph, file, moved)
+    def other(graph: Any, file: Path, values: Any) -> Any:
+        """Of a runtime that reads an input that is larger by a factor."""
+        return plain(
+            graph, file, {name: array * np.float32(moved) for name, array in values.items()}
+        )
 
-    monkeypatch.setattr(target, "run", flipped)
-    monkeypatch.setattr("ul2q.deploy.exporter._RANDOM_PASSES", 100)
-    factor = 1 + 6e-5
-    found = export(path, weights, tmp_path / "a.npz", to="npz").comparison
+    monkeypatch.setattr(target, "run", other)
+    moved = 1.000001
+    found = export(path, weights, tmp_path / "a.npz", to="npz", inputs={"x": below}).comparison
     assert found is not None
     assert found.given_levels is not None
     assert found.given_levels <= 1e-4 < found.difference
-    factor = 1.01
+    moved = 3.5
     with pytest.raises(DeployError, match="given its own levels of activations"):
-        export(path, weights, tmp_path / "b.npz", to="npz")
+        export(path, weights, tmp_path / "b.npz", to="npz", inputs={"x": below})
     assert not (tmp_path / "b.npz").exists()
 
 

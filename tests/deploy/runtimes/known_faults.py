@@ -9,8 +9,9 @@ refused, and docs/export.md tells of it.
 from __future__ import annotations
 
 REFUSED = {
+    "onnx · OpenVINO": ("QuantizedLSTM", "QuantizedRNN"),  # it wants constants, and folds no planes
     "onnx · OpenCV 4.14": (
-        *("ArgMax-top", "ArgMax-values", "ArgMax-axis"),
+        *("ArgMax-top", "ArgMax-values", "ArgMax-axis-top"),
         *("Crop-offset", "RNN", "QuantizedRNN"),
     ),
     "onnx · OpenCV 5": ("Reduction-sumsq", "RNN", "QuantizedRNN"),

@@ -151,7 +151,7 @@ def _cell(errors: list[float]) -> str:
     worst = max(errors)
     if worst == float("inf"):
         return "**fails**"
-    text = f"{worst:.0e}".replace("e-0", "e-")
+    text = f"{worst:.0e}".replace("e-0", "e-").replace("0e+00", "0")
     return text if worst <= 1e-4 else f"**{text}**"
 
 

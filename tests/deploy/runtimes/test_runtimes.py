@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from tests.deploy.runtimes.matrix import Errors
 from tests.deploy.runtimes.runtimes import WAYS, RuntimeFailedError
 from tests.deploy.test_layer_types import built
 from tests.deploy.trained import bundled, distance, fill, inputs_of
+from ul2q import NetQuantization, prototxt_path, quantize_net
+from ul2q.cli import main
 from ul2q.deploy import lower
 from ul2q.deploy.targets import TARGETS
 from ul2q.deploy.targets.target import TargetOptions
@@ -114,3 +117,33 @@ def test_openvino_files_are_of_true_size(bits: int, tmp_path: Path) -> None:
     written = TARGETS["openvino"].write(graph, tmp_path / "net.xml", TargetOptions())
     codes = sum(int(np.prod(weight.shape)) for _, _, weight in graph.weights())
     assert len(written.files[tmp_path / "net.bin"]) <= 1.02 * codes * bits / 8 + 20_000
+
+
+@pytest.mark.parametrize("target", ["openvino", "qonnx"])
+def test_the_command(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of packages that the other tests do without; a failed comparison leaves nothing."""
+    net, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    options = NetQuantization(weight_bits=2, shift="zero")
+    net.write_text(
+        quantize_net(prototxt_path("lenet/deploy_float.prototxt"), options).text, encoding="utf-8"
+    )
+    bundled("lenet", weight_bits=2, shift="zero").save(weights)
+    output = tmp_path / f"out{TARGETS[target].SUFFIX}"
+    words = ["export", str(net), str(weights), "--to", target, "-o", str(output), "--size"]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "4 of 4 classes are the same" in told
+    assert f"file: {output}" in told
+    size = sum(path.stat().st_size for path in output.parent.glob("out.*"))
+    assert f"size: {size:,} bytes" in told
+    assert re.search(rf"^all +{size:,}$", told, re.MULTILINE)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(words) == 1  # it is there
+    with pytest.MonkeyPatch.context() as patch:
+        run = TARGETS[target].run
+        patch.setattr(
+            TARGETS[target], "run", lambda *given: {k: v + 1 for k, v in run(*given).items()}
+        )
+        assert main([*words, "--force"]) == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert "differs from Caffe by" in capsys.readouterr().err

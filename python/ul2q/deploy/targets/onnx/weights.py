@@ -51,8 +51,9 @@ class WeightWriter:
         if not isinstance(weight, QuantizedTensor):
             return self.builder.constant(weight.astype(np.float32), name)
         form = form_of(weight, self.options)
-        # Biases are few, and OpenCV 4.14 computes an inner product wrongly where they are decoded.
-        if form == "float" or weight.codes.ndim == 1:
+        # OpenCV 4.14 computes an inner product wrongly whose biases are decoded.
+        is_for_opencv = self.options.runtime in ("opencv", "any")
+        if form == "float" or (is_for_opencv and weight.codes.ndim == 1):
             return self.builder.constant(weight.values, name)
         return _WRITERS[form](self.builder, weight, name)
 
@@ -131,7 +132,7 @@ def _uint4(builder: Builder, weight: QuantizedTensor, name: str) -> str:
 def _int8(builder: Builder, weight: QuantizedTensor, name: str) -> str:
     form = _fine_form(weight)
     stored = builder.constant(form.integers.astype(np.int8), f"{name}.codes")
-    return _dequantized(builder, stored, form.scale, form.shift, name)
+    return _dequantized(builder, stored, form.scale, form.shift, name, np.int8(0))
 
 
 _WRITERS: dict[str, Callable[[Builder, QuantizedTensor, str], str]] = {
@@ -158,24 +159,34 @@ def _from_book(builder: Builder, weight: QuantizedTensor, codes: str, name: str)
     text = ",".join(map(str, form.book))
     book = builder.constant(form.book.astype(np.int8), f"int8[{text}]")
     integers = builder.add("Gather", [book, codes], axis=0)
-    return _dequantized(builder, integers, form.scale, form.shift, name)
+    return _dequantized(builder, integers, form.scale, form.shift, name, np.int8(0))
 
 
 def _dequantized(
-    builder: Builder, integers: str, scale: NDArray[Any], shift: NDArray[Any], name: str
+    builder: Builder,
+    integers: str,
+    scale: NDArray[Any],
+    shift: NDArray[Any],
+    name: str,
+    zero_point: np.int8 | None = None,
 ) -> str:
-    """Return scale · integers + shift, by DequantizeLinear as far as it can."""
+    """Return scale · integers + shift, by DequantizeLinear as far as it can.
+
+    A zero point of 0 is what is meant without one, too; but onnxruntime 1.20 makes a QGemm of a
+    Gemm and then misses it.
+    """
     axes = [axis for axis, size in enumerate(scale.shape) if size > 1]
     has_shift = bool(np.any(shift != 0))
     last = builder.fresh(name)
     by_hand = len(axes) > 1  # of groups of a deconvolution
     first = builder.fresh(f"{name}.dequantized") if by_hand or has_shift else last
     given = np.ones((), np.float32) if by_hand else _vector(scale, axes)
+    operands = [builder.constant(given, f"{name}.scale" if not by_hand else "float32(1.0)")]
+    if zero_point is not None:
+        zeros = np.full(given.shape, zero_point, np.int8)
+        operands.append(builder.constant(zeros, f"int8{list(given.shape)}({zero_point})"))
     values = builder.add(
-        "DequantizeLinear",
-        [integers, builder.constant(given, f"{name}.scale" if not by_hand else "float32(1.0)")],
-        first,
-        **_axis(axes if not by_hand else []),
+        "DequantizeLinear", [integers, *operands], first, **_axis(axes if not by_hand else [])
     )
     if by_hand:
         factors = builder.constant(scale, f"{name}.scale")
