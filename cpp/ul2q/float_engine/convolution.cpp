@@ -7,6 +7,7 @@
 
 #include "support/layer_scope.hpp"
 #include "ul2q/float_engine/engine.hpp"
+#include "ul2q/float_engine/matrix_product.hpp"
 
 namespace caffe {
 namespace {
@@ -45,8 +46,8 @@ bool IsForDirect(const ConvolutionGeometry& geometry) {
   if (maps > kFewMaps || geometry.map_pixels() >= kSmallPlane) {
     return maps <= kFewMaps;
   }
-  const bool has_columns = geometry.taps() > 1;
-  return (maps == 1 && (has_columns || fields <= kFewFields)) ||
+  const bool needs_columns = geometry.taps() > 1 && !ul2q::BlasHasWideKernels();
+  return (maps == 1 && (needs_columns || fields <= kFewFields)) ||
          (fields <= kFewMaps && geometry.group > 1);
 }
 
@@ -78,6 +79,17 @@ bool IsNotWorthReorders(const ConvolutionShape& shape) {
       geometry.taps() == 1 ? kFewPixelsOf1x1 : kFewPixels;
   return weights * pixels <= kLittleWork ||
          (weights >= kManyWeights && pixels <= few_pixels);
+}
+
+/// Channels of the field that oneDNN, which takes 16 at a time, makes little
+/// of.
+constexpr std::int64_t kFewChannels = 32;
+
+/// Whether a matrix product by a BLAS with wide kernels is rather faster than
+/// oneDNN.
+bool IsForWideBlas(const ConvolutionGeometry& geometry) {
+  return ul2q::BlasHasWideKernels() && geometry.group == 1 &&
+         geometry.field_channels <= kFewChannels;
 }
 
 /// Calls oneDNN; its errors are the layer's.
@@ -158,7 +170,7 @@ ConvolutionMethod FastConvolutionOf<Base, Dtype>::MethodOf(
   const bool is_forward = pass == ConvolutionPass::kForward;
   const bool keeps_weights = this->phase_ == TEST && is_forward;
   const bool is_for_plain =
-      IsOfLonePixels(geometry) ||
+      IsOfLonePixels(geometry) || IsForWideBlas(geometry) ||
       (is_forward && !shape.is_deconvolution && IsWideDepthwise(geometry)) ||
       (!keeps_weights && IsNotWorthReorders(shape));
   if (!is_for_plain && ByOneDnn([&] { return onednn_->Prepare(pass); })) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "caffe/util/im2col.hpp"
 #include "ul2q/float_engine/matrix_product.hpp"
 #include "ul2q/float_engine/parallel.hpp"
 #include "ul2q/float_engine/plain_convolution.hpp"
@@ -17,6 +18,15 @@ constexpr std::int64_t kColumnsAtOnce = 512;
 
 /// The same where the columns of one image are the image itself.
 constexpr std::int64_t kUncopiedColumnsAtOnce = 32;
+
+/// Weights of a group for which a BLAS with wide kernels gains nothing by
+/// several images: fewer are over too soon, more come from far away.
+constexpr std::int64_t kFewestOfOneImage = 1 << 10;
+constexpr std::int64_t kMostOfOneImage = 1 << 16;
+
+/// Pixels of planes of which BVLC's loops, pixel by pixel, make columns faster
+/// than ours, run by run.
+constexpr std::int64_t kTinyPlane = 32;
 
 /// Unless the columns are larger than so many elements.
 constexpr std::int64_t kMostColumnElements = 1 << 20;
@@ -41,7 +51,11 @@ class GemmConvolution : public PlainConvolution {
         std::min(has_columns_ ? kColumnsAtOnce : kUncopiedColumnsAtOnce,
                  kMostColumnElements / rows_);
     const std::int64_t most = columns / pixels_;
-    together_ = std::clamp<std::int64_t>(most, 1, g_.images);
+    const std::int64_t weights = RowsOfGroup() * MapsOfGroup();
+    const bool is_alone = BlasHasWideKernels() &&
+                          weights >= kFewestOfOneImage &&
+                          weights < kMostOfOneImage;
+    together_ = is_alone ? 1 : std::clamp<std::int64_t>(most, 1, g_.images);
   }
 
   void Project(const float* field, const float* weights,
@@ -105,6 +119,19 @@ class GemmConvolution : public PlainConvolution {
   std::int64_t RowsOfGroup() const { return rows_ / g_.group; }
   std::int64_t Width(std::int64_t n) const { return n * pixels_; }
   bool HasColumns(std::int64_t n) const { return has_columns_ || n > 1; }
+
+  bool IsTiny(std::int64_t n) const { return n == 1 && pixels_ <= kTinyPlane; }
+
+  /// BVLC's im2col_cpu or col2im_cpu of one image.
+  template <typename Call>
+  void CallWithShape(const Call& call, const float* from, float* to) const {
+    const auto number = [](std::int64_t n) { return static_cast<int>(n); };
+    call(from, number(g_.field_channels), number(g_.field[0]),
+         number(g_.field[1]), number(g_.kernel[0]), number(g_.kernel[1]),
+         number(g_.pad[0]), number(g_.pad[1]), number(g_.stride[0]),
+         number(g_.stride[1]), number(g_.dilation[0]), number(g_.dilation[1]),
+         to);
+  }
 
   /// Calls body(first image, images) for each block.
   template <typename Body>
@@ -186,6 +213,10 @@ class GemmConvolution : public PlainConvolution {
     if (!HasColumns(n)) {
       return field;
     }
+    if (IsTiny(n)) {
+      CallWithShape(caffe::im2col_cpu<float>, field, columns);
+      return columns;
+    }
     ForEachPlane(n, [&](std::int64_t plane, std::int64_t at, float* memory) {
       const float* pixels = field + plane;
       if (taps_.has_phases()) {
@@ -235,7 +266,9 @@ class GemmConvolution : public PlainConvolution {
   /// From the columns of n images, or the field itself, to the field.
   void FinishField(const float* columns, std::int64_t n,
                    const PassEnding& ending, float* field) const {
-    if (HasColumns(n)) {
+    if (HasColumns(n) && IsTiny(n)) {
+      CallWithShape(caffe::col2im_cpu<float>, columns, field);
+    } else if (HasColumns(n)) {
       ForEachPlane(n, [&](std::int64_t plane, std::int64_t at, float* memory) {
         float* pixels = field + plane;
         float* sums = taps_.has_phases() ? memory : pixels;

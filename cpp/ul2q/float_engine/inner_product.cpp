@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "caffe/util/math_functions.hpp"
 #include "ul2q/float_engine/engine.hpp"
-#include "ul2q/float_engine/few_vectors.hpp"
 #include "ul2q/float_engine/matrix_product.hpp"
 
 namespace caffe {
@@ -16,16 +16,45 @@ using ul2q::Stored;
 /// Of more images a matrix product is faster.
 constexpr int kMostImages = 8;
 
-/// Of several images, too, where the weights' rows or columns are so short.
-constexpr int kShort = 64;
+/// The same of any number of images where the weights' rows or columns are so
+/// short: of several images, and of one.
+constexpr int64_t kShort = 64;
+constexpr int64_t kVeryShort = 4;
 
-bool IsForProduct(int images, int inputs, int outputs) {
-  return images > kMostImages ||
-         (images > 1 && std::min(inputs, outputs) < kShort) ||
-         ul2q::IsForBlas(images, outputs, inputs);
+/// What a product with the weights sums over.
+enum class Sums { kRows, kColumns, kImages };
+
+/// Weights up to which a BLAS with wide kernels is faster than to read each but
+/// once: larger ones come from further away than the L2 cache.
+int64_t MostWeightsForBlas(Sums over, int images) {
+  switch (over) {
+    case Sums::kColumns:
+      return 3 << 17;
+    case Sums::kRows:
+      return 1 << 20;
+    case Sums::kImages:
+      break;
+  }
+  return images > 1 ? std::numeric_limits<int64_t>::max() : 1 << 17;
+}
+
+/// Whether rather to multiply matrices than to go through the weights but once.
+bool IsForProduct(Sums over, const ul2q::MatrixShape& weights, int images) {
+  const int64_t shorter = std::min(weights.rows, weights.columns);
+  return images > kMostImages || shorter < (images > 1 ? kShort : kVeryShort) ||
+         (ul2q::BlasHasWideKernels() &&
+          weights.count() <= MostWeightsForBlas(over, images));
 }
 
 }  // namespace
+
+template <typename Dtype>
+ul2q::MatrixShape FastInnerProductLayer<Dtype>::WeightsShape() const {
+  if (this->transpose_) {
+    return {this->K_, this->N_};
+  }
+  return {this->N_, this->K_};
+}
 
 template <typename Dtype>
 void FastInnerProductLayer<Dtype>::Forward_cpu(
@@ -34,7 +63,9 @@ void FastInnerProductLayer<Dtype>::Forward_cpu(
   const Dtype* weights = this->blobs_[0]->cpu_data();
   const Dtype* bias = this->bias_term_ ? this->blobs_[1]->cpu_data() : nullptr;
   Dtype* y = top[0]->mutable_cpu_data();
-  if (IsForProduct(this->M_, this->K_, this->N_)) {
+  const ul2q::MatrixShape shape = WeightsShape();
+  if (IsForProduct(this->transpose_ ? Sums::kRows : Sums::kColumns, shape,
+                   this->M_)) {
     for (int image = 0; bias != nullptr && image < this->M_; ++image) {
       std::copy_n(bias, this->N_, y + int64_t{image} * this->N_);
     }
@@ -43,9 +74,9 @@ void FastInnerProductLayer<Dtype>::Forward_cpu(
         this->M_, this->N_, this->K_, x, weights,
         Dtype(bias != nullptr ? 1 : 0), y);
   } else if (this->transpose_) {
-    ul2q::MultiplyColumns({this->K_, this->N_}, weights, x, this->M_, bias, y);
+    ul2q::MultiplyColumns(shape, weights, x, this->M_, bias, y);
   } else {
-    ul2q::MultiplyRows({this->N_, this->K_}, weights, x, this->M_, bias, y);
+    ul2q::MultiplyRows(shape, weights, x, this->M_, bias, y);
   }
 }
 
@@ -53,17 +84,14 @@ template <typename Dtype>
 void FastInnerProductLayer<Dtype>::Backward_cpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
-  const bool is_product = IsForProduct(this->M_, this->K_, this->N_);
-  const ul2q::MatrixShape shape = this->transpose_
-                                      ? ul2q::MatrixShape{this->K_, this->N_}
-                                      : ul2q::MatrixShape{this->N_, this->K_};
+  const ul2q::MatrixShape shape = WeightsShape();
   const Dtype* dy = top[0]->cpu_diff();
   if (this->param_propagate_down_[0]) {
     const Dtype* x = bottom[0]->cpu_data();
     Dtype* weights_diff = this->blobs_[0]->mutable_cpu_diff();
     const Dtype* rows = this->transpose_ ? x : dy;
     const Dtype* columns = this->transpose_ ? dy : x;
-    if (is_product) {
+    if (IsForProduct(Sums::kImages, shape, this->M_)) {
       ul2q::MultiplyMatrices(Stored::kTransposed, Stored::kPlain, shape.rows,
                              shape.columns, this->M_, rows, columns, Dtype(1),
                              weights_diff);
@@ -81,7 +109,8 @@ void FastInnerProductLayer<Dtype>::Backward_cpu(
     const Dtype* weights = this->blobs_[0]->cpu_data();
     const Dtype* none = nullptr;
     Dtype* dx = bottom[0]->mutable_cpu_diff();
-    if (is_product) {
+    if (IsForProduct(this->transpose_ ? Sums::kColumns : Sums::kRows, shape,
+                     this->M_)) {
       ul2q::MultiplyMatrices(
           Stored::kPlain,
           this->transpose_ ? Stored::kTransposed : Stored::kPlain, this->M_,

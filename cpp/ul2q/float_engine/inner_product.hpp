@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "caffe/layers/inner_product_layer.hpp"
+#include "ul2q/float_engine/few_vectors.hpp"
 
 namespace caffe {
 
@@ -22,6 +23,10 @@ class FastInnerProductLayer : public InnerProductLayer<Dtype> {
   void Backward_cpu(const vector<Blob<Dtype>*>& top,
                     const vector<bool>& propagate_down,
                     const vector<Blob<Dtype>*>& bottom) override;
+
+ private:
+  /// As they are stored.
+  ul2q::MatrixShape WeightsShape() const;
 };
 
 }  // namespace caffe

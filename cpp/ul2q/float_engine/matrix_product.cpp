@@ -1,5 +1,6 @@
 #include "ul2q/float_engine/matrix_product.hpp"
 
+#include <array>
 #include <dnnl.hpp>
 #include <string>
 
@@ -9,19 +10,49 @@
 namespace ul2q {
 namespace {
 
-/// Multiply-adds up to which OpenBLAS has kernels of their own for processors
-/// with AVX-512, and those up to which they are always the faster ones.
-constexpr std::int64_t kSmallProduct = 1 << 20;
-constexpr std::int64_t kTinyProduct = 1 << 17;
-
-/// Of so few columns oneDNN makes little use of a vector.
-constexpr std::int64_t kFewColumns = 8;
-
 /// So few rows of sums of so few products are faster by any OpenBLAS.
 constexpr std::int64_t kFewRows = 8;
 constexpr std::int64_t kFewTerms = 4;
 
-bool BlasHasSmallKernels() {
+/// Multiply-adds up to which OpenBLAS has kernels of their own for processors
+/// with AVX-512. They are nearly always the faster ones.
+constexpr std::int64_t kSmallProduct = 1'000'000;
+
+/// What oneDNN needs beyond that: as many columns as use its vectors, or few
+/// rows.
+constexpr std::int64_t kWideColumns = 32;
+constexpr std::int64_t kRowsOfWideColumns = 11;
+constexpr std::int64_t kNarrowColumns = 6;
+
+/// BVLC's matrix product, or of a large matrix with a vector one that does not
+/// rearrange the matrix.
+template <typename Dtype>
+void MultiplyByBlas(Stored a_is, Stored b_is, std::int64_t m, std::int64_t n,
+                    std::int64_t k, const Dtype* a, const Dtype* b, Dtype beta,
+                    Dtype* c) {
+  const bool a_turned = a_is == Stored::kTransposed;
+  const bool b_turned = b_is == Stored::kTransposed;
+  const auto [rows, columns, terms] =
+      std::array{static_cast<int>(m), static_cast<int>(n), static_cast<int>(k)};
+  const bool is_small = m * n * k <= kSmallProduct;
+  if (n == 1 && !is_small) {
+    caffe::caffe_cpu_gemv<Dtype>(a_turned ? CblasTrans : CblasNoTrans,
+                                 a_turned ? terms : rows,
+                                 a_turned ? rows : terms, 1, a, b, beta, c);
+  } else if (m == 1 && !is_small) {
+    caffe::caffe_cpu_gemv<Dtype>(b_turned ? CblasNoTrans : CblasTrans,
+                                 b_turned ? columns : terms,
+                                 b_turned ? terms : columns, 1, b, a, beta, c);
+  } else {
+    caffe::caffe_cpu_gemm<Dtype>(a_turned ? CblasTrans : CblasNoTrans,
+                                 b_turned ? CblasTrans : CblasNoTrans, rows,
+                                 columns, terms, 1, a, b, beta, c);
+  }
+}
+
+}  // namespace
+
+bool BlasHasWideKernels() {
   static const bool has_them = [] {
     const std::string name = openblas_get_corename();
     return name == "SkylakeX" || name == "Cooperlake" ||
@@ -30,34 +61,25 @@ bool BlasHasSmallKernels() {
   return has_them;
 }
 
-/// BVLC's matrix product.
-template <typename Dtype>
-void MultiplyByBlas(Stored a_is, Stored b_is, std::int64_t m, std::int64_t n,
-                    std::int64_t k, const Dtype* a, const Dtype* b, Dtype beta,
-                    Dtype* c) {
-  caffe::caffe_cpu_gemm<Dtype>(
-      a_is == Stored::kTransposed ? CblasTrans : CblasNoTrans,
-      b_is == Stored::kTransposed ? CblasTrans : CblasNoTrans,
-      static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), 1, a, b,
-      beta, c);
-}
-
-}  // namespace
-
-bool IsForBlas(std::int64_t m, std::int64_t n, std::int64_t k) {
+bool IsForBlas(Stored b_is, std::int64_t m, std::int64_t n, std::int64_t k) {
   if (m <= kFewRows && k <= kFewTerms) {
     return true;
   }
-  const std::int64_t work = m * n * k;
-  return work <= (n <= kFewColumns ? kSmallProduct : kTinyProduct) &&
-         BlasHasSmallKernels();
+  if (!BlasHasWideKernels()) {
+    return false;
+  }
+  if (m == 1 || n == 1 || m * n * k <= kSmallProduct) {
+    return true;
+  }
+  const bool is_wide = b_is == Stored::kPlain && n >= kWideColumns;
+  return !is_wide && (m > kRowsOfWideColumns || n < kNarrowColumns);
 }
 
 template <>
 void MultiplyMatrices(Stored a_is, Stored b_is, std::int64_t m, std::int64_t n,
                       std::int64_t k, const float* a, const float* b,
                       float beta, float* c) {
-  if (IsForBlas(m, n, k)) {
+  if (IsForBlas(b_is, m, n, k)) {
     MultiplyByBlas(a_is, b_is, m, n, k, a, b, beta, c);
     return;
   }
