@@ -13,7 +13,7 @@ from ul2q.nets.layer_types import WEIGHT_LAYERS, float_type
 from ul2q.nets.quantization import code_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ul2q.models.caffemodel import ModelBlob
 
@@ -89,8 +89,10 @@ class ModelSize:
         return self.float_kilobytes / self.kilobytes if self.kilobytes else 1.0
 
 
-def model_size(blobs: Sequence[ModelBlob], layers: Iterable[caffe_pb2.LayerParameter]) -> ModelSize:
+def model_size(blobs: Sequence[ModelBlob], layers: Sequence[caffe_pb2.LayerParameter]) -> ModelSize:
     """The size of a model, as these layers quantise it.
+
+    Layers that are there in phase TRAIN alone, such as a teacher's, do not count.
 
     Args:
         blobs: of the model; those that several layers share count for each of them.
@@ -101,9 +103,12 @@ def model_size(blobs: Sequence[ModelBlob], layers: Iterable[caffe_pb2.LayerParam
         WeightsError: no blob belongs to any of these layers.
     """
     known = {layer.name: layer for layer in layers}
+    of_training = {layer.name for layer in layers if _is_for_training(layer)}
+    of_training -= {layer.name for layer in layers if not _is_for_training(layer)}
     by_layer: dict[str, list[ModelBlob]] = {}
     for blob in blobs:
-        by_layer.setdefault(blob.layer, []).append(blob)
+        if blob.layer not in of_training:
+            by_layer.setdefault(blob.layer, []).append(blob)
     if known and not known.keys() & by_layer.keys():
         raise WeightsError(
             f"the net has none of the model's layers, which are {', '.join(map(repr, by_layer))}"
@@ -113,6 +118,12 @@ def model_size(blobs: Sequence[ModelBlob], layers: Iterable[caffe_pb2.LayerParam
             _layer_size(known.get(name, caffe_pb2.LayerParameter(name=name)), held)
             for name, held in by_layer.items()
         )
+    )
+
+
+def _is_for_training(layer: caffe_pb2.LayerParameter) -> bool:
+    return bool(layer.include) and all(
+        rule.HasField("phase") and rule.phase == caffe_pb2.TRAIN for rule in layer.include
     )
 
 
