@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 
 from ul2q.models.caffemodel import WeightsError
+from ul2q.nets.data_layers import only_in_training
 from ul2q.nets.layer_types import WEIGHT_LAYERS, float_type
 from ul2q.nets.quantization import code_bits
 
@@ -92,7 +93,7 @@ class ModelSize:
 def model_size(blobs: Sequence[ModelBlob], layers: Sequence[caffe_pb2.LayerParameter]) -> ModelSize:
     """The size of a model, as these layers quantise it.
 
-    Layers that are there in phase TRAIN alone, such as a teacher's, do not count.
+    Layers that are there in phase TRAIN alone, such as a teacher's, do not count, unless all are.
 
     Args:
         blobs: of the model; those that several layers share count for each of them.
@@ -103,8 +104,10 @@ def model_size(blobs: Sequence[ModelBlob], layers: Sequence[caffe_pb2.LayerParam
         WeightsError: no blob belongs to any of these layers.
     """
     known = {layer.name: layer for layer in layers}
-    of_training = {layer.name for layer in layers if _is_for_training(layer)}
-    of_training -= {layer.name for layer in layers if not _is_for_training(layer)}
+    of_training = {layer.name for layer in layers if only_in_training(layer)}
+    of_training -= {layer.name for layer in layers if not only_in_training(layer)}
+    if all(blob.layer in of_training for blob in blobs):
+        of_training = set()  # a net of its own for training
     by_layer: dict[str, list[ModelBlob]] = {}
     for blob in blobs:
         if blob.layer not in of_training:
@@ -118,12 +121,6 @@ def model_size(blobs: Sequence[ModelBlob], layers: Sequence[caffe_pb2.LayerParam
             _layer_size(known.get(name, caffe_pb2.LayerParameter(name=name)), held)
             for name, held in by_layer.items()
         )
-    )
-
-
-def _is_for_training(layer: caffe_pb2.LayerParameter) -> bool:
-    return bool(layer.include) and all(
-        rule.HasField("phase") and rule.phase == caffe_pb2.TRAIN for rule in layer.include
     )
 
 
