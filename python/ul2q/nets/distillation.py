@@ -11,14 +11,13 @@ import caffe
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from ul2q.nets.data_layers import included, lmdb_shape, net_state, use_folder
+from ul2q.nets.data_layers import included, net_state
 from ul2q.nets.deploy import brings_data
-from ul2q.nets.input_shapes import input_shape
-from ul2q.nets.layer_checks import refuse_twins
 from ul2q.nets.layer_fields import layer_fields
 from ul2q.nets.layer_types import ACTIVATION
+from ul2q.nets.logits_path import HARD_LOSS, LogitsPath, input_layer
 from ul2q.nets.new_names import NewNames
-from ul2q.nets.prototxt import PrototxtError, parse_net
+from ul2q.nets.prototxt import PrototxtError
 from ul2q.nets.prototxt_text import Document, quoted
 from ul2q.nets.quantization import OptionsError
 from ul2q.nets.rewriter import upgraded
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from ul2q.util.paths import StrPath
 
 LOSS = "DistillationLoss"
-_HARD = "SoftmaxWithLoss"
 # The data layers that apply a transform_param to what they read.
 _TRANSFORMING = ("Data", "ImageData", "MemoryData", "WindowData")
 _TRANSFORM_FIELDS = ("scale", "mean_file", "mean_value", "force_color", "force_gray")
@@ -145,8 +143,8 @@ def distil_net(
         upgraded(one if isinstance(one, Document) else Document.read(Path(one)))
         for one in (student, teacher)
     )
-    learner = _Path.of(document, caffe_pb2.TRAIN, "logits", options.logits)
-    known = _Path.of(source, caffe_pb2.TEST, "teacher_logits", options.teacher_logits)
+    learner = LogitsPath.of(document, caffe_pb2.TRAIN, "logits", options.logits)
+    known = LogitsPath.of(source, caffe_pb2.TEST, "teacher_logits", options.teacher_logits)
     size = tuple(shape) if shape is not None else learner.image_shape(data)
     notes = _compare_inputs(learner, known, size)
     notes += _refuse_changes(known)
@@ -166,104 +164,6 @@ def distil_net(
     )
 
 
-@dataclass(frozen=True)
-class _Path:
-    """The layers of a net from the data to the logits, in one phase.
-
-    Attributes:
-        net: the whole net.
-        name: of its file, for messages.
-        logits: the blob.
-        layers: what computes it, by index, in order.
-        source: the index of the layer that brings the data.
-        top: which of its tops is read.
-        phase: in which.
-    """
-
-    net: caffe_pb2.NetParameter
-    name: str
-    logits: str
-    layers: tuple[int, ...]
-    source: int
-    top: str
-    phase: int
-
-    @classmethod
-    def of(cls, document: Document, phase: int, option: str, logits: str | None) -> _Path:
-        """Find the layers; `option` is what names the logits, for messages."""
-        if old := document.root.get("input"):
-            message = '`input` is an old field; write a layer of type "Input"'
-            raise document.error(old.start, message)
-        layer_fields(document)  # refuses other formats
-        net, name = parse_net(document.source, document.name), document.name
-        refuse_twins(net, name)
-        state = net_state(net, phase)
-        word = caffe_pb2.Phase.Name(phase)
-        present = {i for i, layer in enumerate(net.layer) if included(layer, state)}
-        # A loss of phase TRAIN says what the scores of phase TEST mean, too.
-        losses = present if phase == caffe_pb2.TRAIN else set(range(len(net.layer)))
-        logits = logits or _logits(net, losses, name, option)
-        if logits not in {top for i in present for top in net.layer[i].top}:
-            raise OptionsError(f"{option} is {logits!r}, which no layer of {name} writes in {word}")
-        needed, layers = {logits}, []
-        for i in sorted(present, reverse=True):
-            layer = net.layer[i]
-            if needed & {*layer.top}:
-                layers.append(i)
-                if not brings_data(layer):
-                    needed = needed - {*layer.top} | {*layer.bottom}
-        sources = [i for i in layers if brings_data(net.layer[i])]
-        tops = [(i, top) for i in sources for top in net.layer[i].top if top in needed]
-        if missing := needed - {top for _, top in tops}:
-            raise PrototxtError(
-                f"{name}: no layer of phase {word} writes {', '.join(map(repr, sorted(missing)))}, "
-                f"which {logits!r} needs"
-            )
-        if len(tops) != 1:
-            listed = ", ".join(repr(top) for _, top in tops) or "none"
-            raise PrototxtError(f"{name}: {logits!r} is computed of {listed}; must be of one input")
-        ((source, top),) = tops
-        return cls(
-            net, name, logits, tuple(i for i in reversed(layers) if i != source), source, top, phase
-        )
-
-    @property
-    def data_layer(self) -> caffe_pb2.LayerParameter:
-        return self.net.layer[self.source]
-
-    def image_shape(self, data: StrPath | None) -> tuple[int, ...]:
-        """That of an image as the data layer gives it, without the batch.
-
-        Raises:
-            FileNotFoundError: there is no LMDB in `data`.
-            PrototxtError: it is not known.
-        """
-        net = caffe_pb2.NetParameter()
-        net.CopyFrom(self.net)
-        if data is not None:
-            use_folder(net, net_state(net, self.phase), Path(data))
-        layer = net.layer[self.source]
-        if layer.type == "Data" and self.top == layer.top[0]:
-            crop = layer.transform_param.crop_size
-            if stored := lmdb_shape(Path(layer.data_param.source)):
-                return (stored[0], crop, crop) if crop else stored
-        return tuple(input_shape(layer, self.top, self.name)[1:])
-
-    def behind_input(self, size: Sequence[int]) -> caffe_pb2.NetParameter:
-        """These layers and an Input layer for one image."""
-        net = caffe_pb2.NetParameter(name=self.net.name, layer=[_input_layer(self.top, size)])
-        for i in self.layers:
-            layer = net.layer.add()
-            layer.CopyFrom(self.net.layer[i])
-            del layer.include[:], layer.exclude[:], layer.loss_weight[:]
-        return net
-
-    def logits_shape(self, size: Sequence[int]) -> tuple[int, ...]:
-        """That of the logits for one image."""
-        built = caffe.Net.from_proto(self.behind_input(size), caffe.TEST)
-        return tuple(built.blobs[self.logits].shape)
-
-
 class _Frozen:
     """The teacher's layers as they stand in the joint net.
 
@@ -274,7 +174,9 @@ class _Frozen:
         notes: what else there is to know.
     """
 
-    def __init__(self, known: _Path, learner: _Path, prefix: str, size: Sequence[int]) -> None:
+    def __init__(
+        self, known: LogitsPath, learner: LogitsPath, prefix: str, size: Sequence[int]
+    ) -> None:
         self._input = learner.top
         # The student's data are never written to: a layer in place on its own has another top here.
         self._blobs = {known.top: learner.top}
@@ -325,35 +227,11 @@ class _Frozen:
 
     def behind_input(self, size: Sequence[int]) -> caffe_pb2.NetParameter:
         """The layers and an Input layer for one image, to run in phase TRAIN."""
-        layers = [_input_layer(self._input, size), *self.layers]
+        layers = [input_layer(self._input, size), *self.layers]
         return caffe_pb2.NetParameter(name="teacher", layer=layers)
 
 
-def _input_layer(top: str, size: Sequence[int]) -> caffe_pb2.LayerParameter:
-    layer = caffe_pb2.LayerParameter(name=top, type="Input", top=[top])
-    layer.input_param.shape.add(dim=[1, *size])
-    return layer
-
-
-def _logits(net: caffe_pb2.NetParameter, present: set[int], name: str, option: str) -> str:
-    """The blob that the net's losses, or without any its Softmax layers, take for logits."""
-    for kind in (_HARD, "Softmax"):
-        layers = [layer for i, layer in enumerate(net.layer) if layer.type == kind and i in present]
-        found = {layer.bottom[0]: None for layer in layers if layer.bottom}
-        if len(found) == 1:
-            return str(next(iter(found)))
-        if found:
-            raise OptionsError(
-                f"{name}: its {kind} layers read {', '.join(map(repr, found))}; {option} must say "
-                "which are the logits"
-            )
-    raise OptionsError(
-        f"{name}: has no {_HARD} and no Softmax layer; {option} must say which blob holds the "
-        "logits of its classes"
-    )
-
-
-def _compare_inputs(learner: _Path, known: _Path, size: Sequence[int]) -> list[str]:
+def _compare_inputs(learner: LogitsPath, known: LogitsPath, size: Sequence[int]) -> list[str]:
     """Refuse a teacher that would see other images than it was trained with.
 
     Returns:
@@ -390,7 +268,7 @@ def _compare_inputs(learner: _Path, known: _Path, size: Sequence[int]) -> list[s
     return []
 
 
-def _refuse_changes(known: _Path) -> list[str]:
+def _refuse_changes(known: LogitsPath) -> list[str]:
     """Refuse a teacher that is another net in phase TRAIN, whatever its learning rates.
 
     Returns:
@@ -418,7 +296,11 @@ def _refuse_changes(known: _Path) -> list[str]:
 
 
 def _joined(
-    document: Document, learner: _Path, known: _Path, frozen: _Frozen, options: DistillationOptions
+    document: Document,
+    learner: LogitsPath,
+    known: LogitsPath,
+    frozen: _Frozen,
+    options: DistillationOptions,
 ) -> str:
     """The text of the joint net."""
     entries = layer_fields(document)
@@ -440,17 +322,17 @@ def _joined(
     return f"{heading}{document.newline}{document}"
 
 
-def _hard_loss(learner: _Path) -> int | None:
+def _hard_loss(learner: LogitsPath) -> int | None:
     """The index of the student's loss that compares the logits with labels."""
     state = net_state(learner.net, learner.phase)
     for i, layer in enumerate(learner.net.layer):
-        if layer.type == _HARD and included(layer, state) and layer.bottom[0] == learner.logits:
+        if layer.type == HARD_LOSS and included(layer, state) and layer.bottom[0] == learner.logits:
             return i
     return None
 
 
 def _loss_layer(
-    learner: _Path, frozen: _Frozen, hard: int | None, options: DistillationOptions
+    learner: LogitsPath, frozen: _Frozen, hard: int | None, options: DistillationOptions
 ) -> caffe_pb2.LayerParameter:
     names = NewNames(learner.net)
     name = names.new("distillation_loss")
@@ -476,7 +358,7 @@ def _loss_layer(
 
 
 def _weigh_losses(
-    entries: Sequence[Field], learner: _Path, document: Document, factor: float
+    entries: Sequence[Field], learner: LogitsPath, document: Document, factor: float
 ) -> None:
     """Multiply the weights of the student's own losses in phase TRAIN."""
     state = net_state(learner.net, learner.phase)
