@@ -5,6 +5,7 @@
 
 #include "layers_of_forks/axpy_layer.hpp"
 #include "layers_of_forks/bn_layer.hpp"
+#include "layers_of_forks/distillation_loss_layer.hpp"
 #include "layers_of_forks/interp_layer.hpp"
 #include "layers_of_forks/normalize_layer.hpp"
 #include "layers_of_forks/psroi_pooling_layer.hpp"
@@ -61,6 +62,7 @@ namespace caffe {
 
 UL2Q_DEFINE_GPU_PASSES(AxpyLayer)
 UL2Q_DEFINE_GPU_PASSES(BNLayer)
+UL2Q_DEFINE_GPU_PASSES(DistillationLossLayer)
 UL2Q_DEFINE_GPU_PASSES(InterpLayer)
 UL2Q_DEFINE_GPU_PASSES(NormalizeLayer)
 UL2Q_DEFINE_GPU_PASSES(PSROIPoolingLayer)

@@ -188,7 +188,8 @@ def evaluate_net(
     caffe.set_mode_cpu()
     built = _build(param, net)
     not_taken = load_weights(built, weights, complete=True, net_name=str(net))
-    if foreign := [one for one in not_taken if one.layer not in built.params]:
+    known = {layer.name for layer in param.layer}  # of phase TRAIN, too, as a teacher's
+    if foreign := [one for one in not_taken if one.layer not in known]:
         _log.warning("%s", told(foreign, weights, str(net)))
     if unfitted := activations_without_averages(built):
         _log.warning(

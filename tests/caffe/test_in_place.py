@@ -56,6 +56,7 @@ REFUSED: dict[str, tuple[str, tuple[tuple[int, ...], ...]]] = {
     "Deconvolution": (CONVOLUTION, ()),
     "DepthwiseConvolution": (CONVOLUTION, ()),
     "DetectionOutput": ("detection_output_param { num_classes: 2 }", (IMAGE, IMAGE)),
+    "DistillationLoss": ("", (IMAGE,)),
     "Embed": (EMBED, ()),
     "EuclideanLoss": ("", (IMAGE,)),
     "Filter": ("", ((2,),)),

@@ -91,6 +91,7 @@ TYPES: dict[str, tuple[str, Callable[[Sizes], Shapes]]] = {
         "detection_output_param { num_classes: 2 nms_param { nms_threshold: 0.5 } }",
         lambda s: [(s.n, 4 * s.c), (s.n, 2 * s.c), (1, 2, 4 * s.c)],
     ),
+    "DistillationLoss": ("", two),
     "Dropout": ("", image),
     "ELU": ("", image),
     "Eltwise": ("eltwise_param { coeff: 2 coeff: 3 }", two),
@@ -197,7 +198,7 @@ def fill(net: Any, kind: str) -> None:
 # Types whose second bottom is as the first.
 SIMILAR = {
     *("Axpy", "Concat", "Crop", "ContrastiveLoss", "DetectionOutput", "Eltwise", "EuclideanLoss"),
-    *("MultiBoxLoss", "PriorBox", "SigmoidCrossEntropyLoss", "SmoothL1Loss"),
+    *("DistillationLoss", "MultiBoxLoss", "PriorBox", "SigmoidCrossEntropyLoss", "SmoothL1Loss"),
 }
 
 

@@ -56,7 +56,12 @@ def test_make_has_the_targets(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "command"), [("docs/training.md", "train"), ("docs/prediction.md", "predict")]
+    ("page", "command"),
+    [
+        ("docs/training.md", "train"),
+        ("docs/prediction.md", "predict"),
+        ("docs/distillation.md", "distil"),
+    ],
 )
 def test_every_option_has_its_row(page: str, command: str) -> None:
     (parsers,) = (

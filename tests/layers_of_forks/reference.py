@@ -205,3 +205,21 @@ def suppress(
             if threshold > 0.5:
                 threshold *= eta
     return kept
+
+
+def distillation_loss(
+    student: Array, teacher: Array, temperature: float, axis: int
+) -> tuple[Array, Array]:
+    """T²·KL(p‖q) of each position, p and q being the softmax of logits/T, and its gradient.
+
+    Hinton, Vinyals and Dean, 2015. PyTorch: F.kl_div(F.log_softmax(student / T, axis),
+    F.softmax(teacher / T, axis), reduction="none").sum(axis) * T**2.
+    """
+
+    def log_softmax(z: Array) -> Array:
+        shifted = z / temperature - (z / temperature).max(axis, keepdims=True)
+        return np.asarray(shifted - np.log(np.exp(shifted).sum(axis, keepdims=True)))
+
+    log_q, log_p = log_softmax(student), log_softmax(teacher)
+    losses = temperature**2 * (np.exp(log_p) * (log_p - log_q)).sum(axis)
+    return losses, temperature * (np.exp(log_q) - np.exp(log_p))

@@ -123,6 +123,14 @@ IMAGES, ROWS = (2, 4, 6, 6), (2, 5)
         ("SmoothL1Loss", "smooth_l1_loss_param { sigma: 0 }", [ROWS, ROWS], "must be positive"),
         ("SmoothL1Loss", "", [ROWS, (2, 6)], "must have as many elements as the first"),
         ("SmoothL1Loss", "loss_param { normalization: FULL }", [ROWS, ROWS], "BATCH_SIZE, which"),
+        ("DistillationLoss", "distillation_loss_param { temperature: 0 }", [ROWS, ROWS], "is 0; m"),
+        ("DistillationLoss", "", [ROWS, (2, 6)], "the teacher's logits.* shape of the student's"),
+        ("DistillationLoss", "loss_param { ignore_label: 1 }", [ROWS, ROWS], "needs the labels"),
+        ("DistillationLoss", "", [ROWS, ROWS, (2,)], "is used by loss_param.ignore_label alone"),
+        (
+            *("DistillationLoss", "loss_param { ignore_label: 1 }", [IMAGES, IMAGES, (2,)]),
+            "must be one for each position",
+        ),
         ("ROIPooling", "", [IMAGES, ROWS], "pooled_h and pooled_w must be given"),
         (
             *("ROIPooling", "roi_pooling_param { pooled_h: 2 pooled_w: 2 }"),

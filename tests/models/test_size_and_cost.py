@@ -184,6 +184,16 @@ def test_sizes() -> None:
     assert size.compression == pytest.approx(493 * 32 / 2656)
 
 
+def test_a_teacher_does_not_count() -> None:
+    blobs = [blob("ip", "InnerProduct", 0, 2, 5), blob("teacher", "InnerProduct", 0, 7, 5)]
+    teacher = layer('name: "teacher" type: "InnerProduct" include { phase: TRAIN }')
+    both = [layer('name: "ip" type: "InnerProduct"'), teacher]
+    assert model_size(blobs, both).weights == 10
+    staged = layer('name: "teacher" include { phase: TRAIN } include { stage: "deploy" }')
+    assert model_size(blobs, [both[0], staged]).weights == 45
+    assert model_size(blobs[1:], [teacher]).weights == 35  # a net for training alone
+
+
 def test_lenet_at_two_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """800 + 51,200 + 524,288 weights at 2 bits, 5,120 at 8; 2,445 other numbers as floats."""
     net = prototxt_path("lenet/deploy_2bit.prototxt")

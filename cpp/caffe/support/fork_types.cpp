@@ -61,6 +61,8 @@ constexpr struct {
      "it does not exist here; write it as a Python layer"},
     {"DeformablePSROIPooling", "Deformable ConvNets'",
      "use PSROIPooling, or write it as a Python layer"},
+    {"KnowledgeDistillation", "a fork's",
+     "use DistillationLoss with distillation_loss_param"},
     {"RegionLoss", "a YOLO v2 fork's", "write it as a Python layer"},
     {"Region", "a YOLO v2 fork's", "decode the top before it in Python"},
     {"EvalDetection", "a YOLO fork's", "decode the top before it in Python"},

@@ -27,6 +27,7 @@ constexpr std::string_view kNotInPlace[] = {
     "Deconvolution",
     "DepthwiseConvolution",
     "DetectionOutput",
+    "DistillationLoss",
     "Embed",
     "EuclideanLoss",
     "Filter",

@@ -124,6 +124,15 @@ inline std::vector<ForkCase> ForkCases() {
        "type: 'SmoothL1Loss' smooth_l1_loss_param { sigma: 3 } loss_weight: 2",
        {{{4, 3}}, {{4, 3}}, {{4, 3}}, {{4, 3}}},
        {0, 1}},
+      {"distillation", "type: 'DistillationLoss'", {{{4, 5}}, {{4, 5}}}},
+      {"distillation_ignored",
+       "type: 'DistillationLoss' distillation_loss_param { temperature: 0.5 } "
+       "softmax_param { axis: -1 } loss_param { ignore_label: 0 } "
+       "loss_weight: 3",
+       {{{2, 6, 3}}, {{2, 6, 3}}, {{2, 6}}}},
+      {"distillation_planes",
+       "type: 'DistillationLoss' loss_param { normalization: BATCH_SIZE }",
+       {{{2, 3, 4, 5}}, {{2, 3, 4, 5}}}},
       {"roi_pooling",
        "type: 'ROIPooling' roi_pooling_param { pooled_h: 2 pooled_w: 3 "
        "spatial_scale: 0.5 }",

@@ -39,7 +39,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--shape",
         metavar="CxHxW",
-        type=_shape,
+        type=image_shape,
         help="of an image as the net sees it (default: that in test_lmdb)",
     )
     add_data_option(parser, "test_lmdb")
@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"net: {path}")
 
 
-def _shape(text: str) -> tuple[int, ...]:
-    """The numbers between the signs in "3x32x32"."""
+def image_shape(text: str) -> tuple[int, ...]:
+    """The type of `--shape`: the numbers between the signs in "3x32x32"."""
     sizes = text.split("x")
     if len(sizes) == 3 and all(size.isdecimal() and int(size) for size in sizes):
         return tuple(map(int, sizes))

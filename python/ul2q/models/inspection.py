@@ -213,10 +213,15 @@ def size_and_cost(model: Path, net: Path | None = None) -> SizeAndCost:
         caffe.CaffeError: Caffe refuses the net.
     """
     blobs = read_blobs(model)
+    held = read_caffemodel(model).layer
     if net is None:
-        return SizeAndCost(model_size(blobs, read_caffemodel(model).layer))
+        return SizeAndCost(model_size(blobs, held))
     try:
-        size = model_size(blobs, read_net(net).layer)
+        layers = read_net(net).layer
+        own = {layer.name for layer in layers}
+        # Those of the model alone say which are a teacher's.
+        others = [layer for layer in held if layer.name not in own and layer.include]
+        size = model_size(blobs, [*layers, *others])
     except WeightsError as error:
         raise WeightsError(f"{model} with {net}: {error}") from error
     built = net_for_one_example(net)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from caffe.proto import caffe_pb2
 
 from ul2q.models.caffemodel import WeightsError
+from ul2q.nets.data_layers import only_in_training
 from ul2q.nets.layer_types import WEIGHT_LAYERS, float_type
 from ul2q.nets.quantization import code_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ul2q.models.caffemodel import ModelBlob
 
@@ -89,8 +90,10 @@ class ModelSize:
         return self.float_kilobytes / self.kilobytes if self.kilobytes else 1.0
 
 
-def model_size(blobs: Sequence[ModelBlob], layers: Iterable[caffe_pb2.LayerParameter]) -> ModelSize:
+def model_size(blobs: Sequence[ModelBlob], layers: Sequence[caffe_pb2.LayerParameter]) -> ModelSize:
     """The size of a model, as these layers quantise it.
+
+    Layers that are there in phase TRAIN alone, such as a teacher's, do not count, unless all are.
 
     Args:
         blobs: of the model; those that several layers share count for each of them.
@@ -101,9 +104,14 @@ def model_size(blobs: Sequence[ModelBlob], layers: Iterable[caffe_pb2.LayerParam
         WeightsError: no blob belongs to any of these layers.
     """
     known = {layer.name: layer for layer in layers}
+    of_training = {layer.name for layer in layers if only_in_training(layer)}
+    of_training -= {layer.name for layer in layers if not only_in_training(layer)}
+    if all(blob.layer in of_training for blob in blobs):
+        of_training = set()  # a net of its own for training
     by_layer: dict[str, list[ModelBlob]] = {}
     for blob in blobs:
-        by_layer.setdefault(blob.layer, []).append(blob)
+        if blob.layer not in of_training:
+            by_layer.setdefault(blob.layer, []).append(blob)
     if known and not known.keys() & by_layer.keys():
         raise WeightsError(
             f"the net has none of the model's layers, which are {', '.join(map(repr, by_layer))}"

@@ -36,10 +36,12 @@ class NotTaken:
     Attributes:
         layer: its name.
         why: what the net and the file have of it, e.g. "blob 0 is 500×800, the file's 500×450".
+        is_missing: whether it is the file that does not have the layer.
     """
 
     layer: str
     why: str
+    is_missing: bool = False
 
     def __str__(self) -> str:
         """E.g. "'ip1': blob 0 is 500×800, the file's 500×450"."""
@@ -117,7 +119,10 @@ class _Comparison:
     @property
     def not_taken(self) -> tuple[NotTaken, ...]:
         return (
-            *(NotTaken(name, f"the file has none{near}") for name, near in self.missing.items()),
+            *(
+                NotTaken(name, f"the file has none{near}", is_missing=True)
+                for name, near in self.missing.items()
+            ),
             *(NotTaken(name, why) for name, why in self.misfits.items()),
             *(NotTaken(name, "the net has none") for name in self.unknown),
         )

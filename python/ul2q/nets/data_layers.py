@@ -147,6 +147,13 @@ def included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState) -> bool
     return not any(_meets(state, rule) for rule in layer.exclude)
 
 
+def only_in_training(layer: caffe_pb2.LayerParameter) -> bool:
+    """Whether the layer's rules want it in phase TRAIN and never else, as those of a teacher do."""
+    return bool(layer.include) and all(
+        rule.HasField("phase") and rule.phase == caffe_pb2.TRAIN for rule in layer.include
+    )
+
+
 def _import_hint(folder: Path) -> str:
     """Which command makes a folder: of the data set that it is named after, else any."""
     importers = [one for one in IMPORTERS if one.name == folder.name] or IMPORTERS

@@ -118,7 +118,7 @@ def _deployed(net: caffe_pb2.NetParameter, name: str) -> _Deployed:
         elif present[index] and (
             needed & set(layer.top) or (layer.bottom and unread & set(layer.top))
         ):
-            if _brings_data(layer):
+            if brings_data(layer):
                 deployed.inputs[index] = [top for top in layer.top if top in needed]
             else:
                 deployed.kept.append(index)
@@ -166,7 +166,7 @@ def _is_measure(layer: caffe_pb2.LayerParameter, unread: set[str]) -> bool:
     return any(layer.loss_weight) and set(layer.top) <= unread
 
 
-def _brings_data(layer: caffe_pb2.LayerParameter) -> bool:
+def brings_data(layer: caffe_pb2.LayerParameter) -> bool:
     """Whether a layer reads its tops from outside of the net; a Parameter layer has learnt them."""
     return not layer.bottom and layer.type != "Parameter"
 

@@ -10,6 +10,7 @@ from caffe.proto import caffe_pb2
 
 from ul2q.models.caffemodel import read_blobs
 from ul2q.models.histograms import moments, normalised_histogram
+from ul2q.nets.data_layers import only_in_training
 from ul2q.nets.layer_types import float_type
 from ul2q.nets.quantization import method_name
 from ul2q.quantizers import dequantize, quantize
@@ -85,7 +86,8 @@ class LayerWeights:
 def read_layers(model: Path, net: caffe_pb2.NetParameter) -> tuple[LayerWeights, ...]:
     """The blobs of weights in a caffemodel, as its layers quantise them.
 
-    Biases are left out, and blobs of float layers that have no axis beside the channels'.
+    Biases are left out, blobs of float layers that have no axis beside the channels', and layers
+    that are there in training alone, as a teacher's.
 
     Args:
         model: the .caffemodel.
@@ -98,7 +100,7 @@ def read_layers(model: Path, net: caffe_pb2.NetParameter) -> tuple[LayerWeights,
     found = []
     for blob in read_blobs(model):
         layer = layers.get(blob.layer, caffe_pb2.LayerParameter())
-        if _is_weights(layer, blob):
+        if _is_weights(layer, blob) and not only_in_training(layer):
             found.append(_describe(layer, blob))
     return tuple(found)
 
@@ -106,11 +108,11 @@ def read_layers(model: Path, net: caffe_pb2.NetParameter) -> tuple[LayerWeights,
 def weight_quantizers(
     layers: Iterable[caffe_pb2.LayerParameter],
 ) -> list[caffe_pb2.QuantizerParameter]:
-    """The quantizers of the layers' weights, in their order."""
+    """The quantizers of the layers' weights, in their order, but for a teacher's."""
     return [
         layer.quantization_param.weight
         for layer in layers
-        if layer.quantization_param.HasField("weight")
+        if layer.quantization_param.HasField("weight") and not only_in_training(layer)
     ]
 
 

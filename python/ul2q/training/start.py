@@ -44,17 +44,23 @@ def load_initial_weights(
         solver: the solver.
         weights: the files, later ones over earlier ones.
         net_name: the train net's file, for messages.
-        warn: told once for each file of the layers that do not go together.
+        warn: told once for each file of the layers that do not go together, but for what it lacks
+            and another of the files has.
 
     Raises:
         WeightsError: a file is damaged, or has no layer of the train net.
     """
+    left = []
+    given: set[str] = set()
     for path in weights:
         not_taken = load_weights(solver.net, path, complete=False, net_name=net_name)
-        if not_taken:
-            warn(told(not_taken, path, net_name))
+        left.append((path, not_taken))
+        given |= {*solver.net.params} - {one.layer for one in not_taken}
         for net in solver.test_nets:
             copy_what_fits(net, path)
+    for path, not_taken in left:
+        if others := [one for one in not_taken if not one.is_missing or one.layer not in given]:
+            warn(told(others, path, net_name))
 
 
 def restore_first_intact(
