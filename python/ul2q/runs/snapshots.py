@@ -150,7 +150,7 @@ def remove_half_snapshot(prefix: str | Path, iteration: int) -> list[Path]:
     removed = []
     for hdf5 in (False, True):
         state, weights = snapshot_files(prefix, iteration, hdf5=hdf5)
-        if weights.is_file() and not state.exists():
+        if weights.is_file() and not state.is_file():
             weights.unlink()
             removed.append(weights)
     return removed
