@@ -122,7 +122,8 @@ def test_a_kill_within_a_snapshot(workspace: Workspace, form: str, suffix: str) 
     solver = solver_of(workspace, form)
     whole = unbroken(solver)
     RUN.mkdir()
-    state, weights = (RUN / f"mini_iter_12.{kind}{suffix}" for kind in ("solverstate", "caffemodel"))
+    state = RUN / f"mini_iter_12.solverstate{suffix}"
+    weights = RUN / f"mini_iter_12.caffemodel{suffix}"
     os.mkfifo(state)
     killed_run(solver, weights.exists)
     state.unlink()
@@ -140,9 +141,7 @@ def test_a_kill_within_a_snapshot(workspace: Workspace, form: str, suffix: str) 
 
 
 @FORMATS
-def test_a_snapshot_that_could_not_be_written(
-    workspace: Workspace, form: str, suffix: str
-) -> None:
+def test_a_snapshot_that_could_not_be_written(workspace: Workspace, form: str, suffix: str) -> None:
     """Its weights go again, and so the run goes on from the one before."""
     solver = solver_of(workspace, form)
     whole = unbroken(solver)
