@@ -68,8 +68,8 @@ class InputFile {
   explicit InputFile(const std::string& path) : path_(path) {
     CheckReadable(path);
     descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    CHECK_GE(descriptor_, 0) << "Cannot read " << path << ": "
-                             << LastSystemError();
+    CHECK_GE(descriptor_, 0)
+        << "Cannot read " << path << ": " << LastSystemError();
   }
   ~InputFile() { close(descriptor_); }
   InputFile(const InputFile&) = delete;
@@ -214,8 +214,8 @@ bool ReadMessage(const std::string& path, google::protobuf::Message* message) {
     CopyingInputStreamAdaptor stream(&input, kBlock);
     CodedInputStream coded(&stream);
     coded.SetTotalBytesLimit(INT_MAX);
-    parsed = message->ParseFromCodedStream(&coded) &&
-             coded.ConsumedEntireMessage();
+    parsed =
+        message->ParseFromCodedStream(&coded) && coded.ConsumedEntireMessage();
   }
   input.Rethrow();
   CHECK(!has_checksum || ToField(input.SumAll()) == field) << Damaged(path);

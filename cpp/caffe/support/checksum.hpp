@@ -10,16 +10,17 @@ class Message;
 
 namespace ul2q {
 
-// A file that Caffe writes has the CRC-32, as of zlib, of its bytes in it, where
-// those who do not know of it pass over it; BVLC's Caffe does.
+// A file that Caffe writes has the CRC-32, as of zlib, of its bytes in it,
+// where those who do not know of it pass over it; BVLC's Caffe does.
 //
-// A message begins with it: a field of number 1151 and type fixed32, which is of
-// all bytes behind. A message that is read with the field and written again has
-// it at its end, as every field that is not known, and there it means nothing.
+// A message begins with it: a field of number 1151 and type fixed32, which is
+// of all bytes behind. A message that is read with the field and written again
+// has it at its end, as every field that is not known, and there it means
+// nothing.
 //
-// An HDF5 file has it behind its end, as the line "\ncrc32 0123abcd\n", which is
-// of all bytes before. HDF5 does not read there; who changes the file cuts the
-// line off.
+// An HDF5 file has it behind its end, as the line "\ncrc32 0123abcd\n", which
+// is of all bytes before. HDF5 does not read there; who changes the file cuts
+// the line off.
 //
 // A file without a checksum is taken as it is.
 

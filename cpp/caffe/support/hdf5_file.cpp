@@ -126,18 +126,16 @@ void Hdf5File::Close() {
 
 void SaveDataSet(hid_t location, const std::string& name, hid_t type,
                  const std::vector<hsize_t>& extents, const void* values) {
-  const hid_t space =
-      extents.empty()
-          ? H5Screate(H5S_SCALAR)
-          : H5Screate_simple(static_cast<int>(extents.size()), extents.data(),
-                             nullptr);
+  const hid_t space = extents.empty()
+                          ? H5Screate(H5S_SCALAR)
+                          : H5Screate_simple(static_cast<int>(extents.size()),
+                                             extents.data(), nullptr);
   const hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_obj_track_times(properties, false);
   const hid_t set = H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT,
                                properties, H5P_DEFAULT);
-  const bool is_written =
-      set >= 0 &&
-      H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+  const bool is_written = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL,
+                                               H5P_DEFAULT, values) >= 0;
   if (set >= 0) {
     H5Dclose(set);
   }
