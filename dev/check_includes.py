@@ -38,7 +38,7 @@ CORE = ("cpp/ul2q/core", "Highway")
 # What the files of a folder may include: folders, with those below them, and libraries. Of the
 # folders that a file lies in, the rule of the innermost holds.
 RULES = {
-    "cpp/caffe": (*CAFFE, "HDF5", "BLAS", "CUDA", "images"),
+    "cpp/caffe": (*CAFFE, "HDF5", "BLAS", "CUDA", "images", "zlib"),
     "cpp/ul2q/core": CORE,
     "cpp/ul2q/runtime": ("cpp/ul2q/runtime", *CORE),
     "cpp/ul2q/float_engine": ("cpp/ul2q/float_engine", *CORE, *CAFFE, "oneDNN"),

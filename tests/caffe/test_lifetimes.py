@@ -90,13 +90,24 @@ def use_message() -> None:
     assert len(views) == 2 * len(net.blobs)
 
 
+def use_pyramid() -> None:
+    shape = " ".join(f"dim: {extent}" for extent in (4, 8, 16, 16))
+    net = make_net(
+        f'layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {shape} }} }} }}\n'
+        'layer { name: "spp" type: "SPP" bottom: "x" top: "y" spp_param { pyramid_height: 4 } }'
+    )
+    net.forward()
+
+
 def fail_to_make() -> None:
     with pytest.raises(caffe.CaffeError):
         make_net(PYTHON_NET + NET.replace('bottom: "x"', 'bottom: "z"').replace('"x"', '"w"'))
 
 
 @measures_memory
-@pytest.mark.parametrize("use", [use_python_net, use_callbacks, use_message, fail_to_make])
+@pytest.mark.parametrize(
+    "use", [use_python_net, use_callbacks, use_message, use_pyramid, fail_to_make]
+)
 def test_a_thousand_nets_give_their_memory_back(use: Callable[[], None]) -> None:
     # Each holds 100 kB or more.
     assert growth(use, warm_up=50, calls=1000) < 20e6

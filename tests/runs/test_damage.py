@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,10 +79,11 @@ def test_a_run_goes_on_from_the_snapshot_before_a_damaged_one(
     assert "mini_iter_5.solverstate" in notes.notes[0]
 
 
-def test_a_file_whose_name_has_a_nul_is_missing(workspace: Workspace) -> None:
+@pytest.mark.parametrize("name", [b"a\0b", b"\xffb", b"\xff\0b"])
+def test_a_file_whose_name_is_damaged_is_missing(workspace: Workspace, name: bytes) -> None:
     solver = caffe.get_solver(str(workspace.solver(snapshot=5)))
-    state = caffe_pb2.SolverState(iter=5, learned_net="a\0b")
-    Path("s.solverstate").write_bytes(state.SerializeToString())
+    state = caffe_pb2.SolverState(iter=5, learned_net="x" * len(name)).SerializeToString()
+    Path("s.solverstate").write_bytes(state.replace(b"x" * len(name), name))
     with pytest.raises(FileNotFoundError):
         solver.restore("s.solverstate")
 
@@ -93,3 +95,11 @@ def test_names_of_layers_that_are_no_text_are_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"w\.caffemodel is damaged"):
         read_caffemodel(path)
     assert issubclass(WeightsError, UserError)
+
+
+def test_the_name_of_a_file_may_be_no_text(workspace: Workspace) -> None:
+    path = Path(os.fsdecode(b"w\xff.caffemodel"))
+    path.write_bytes(b"\0")
+    net = caffe.Net(str(workspace.net()), caffe.TEST)
+    with pytest.raises(caffe.CaffeError, match=r"w\\xff\.caffemodel"):
+        net.copy_from(str(path))

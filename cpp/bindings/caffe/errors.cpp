@@ -14,6 +14,16 @@ namespace {
 
 /// The class of ul2q::FileNotFound in Python; lives as long as the process.
 PyObject* file_not_found = nullptr;
+/// That of ul2q::CaffeError.
+PyObject* caffe_error = nullptr;
+
+/// A message as Python's text: the name that a damaged file has for a layer or
+/// a file may be no UTF-8.
+py::object ToText(const std::string& message) {
+  return py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+      message.data(), static_cast<Py_ssize_t>(message.size()),
+      "backslashreplace"));
+}
 
 void RaiseFileNotFound(const ul2q::FileNotFound& error) {
   std::string reason = error.what();
@@ -23,7 +33,7 @@ void RaiseFileNotFound(const ul2q::FileNotFound& error) {
     reason.erase(place, path.size());
   }
   const py::tuple args = py::make_tuple(
-      ENOENT, reason,
+      ENOENT, ToText(reason),
       py::module_::import("os").attr("fsdecode")(py::bytes(error.path())));
   PyErr_SetObject(file_not_found, args.ptr());
 }
@@ -33,6 +43,7 @@ void RaiseFileNotFound(const ul2q::FileNotFound& error) {
 void BindErrors(py::module_* m) {
   const auto& error = py::register_exception<ul2q::CaffeError>(
       *m, "CaffeError", PyExc_RuntimeError);
+  caffe_error = error.ptr();
   error.attr("__module__") = "caffe";
   error.attr("__doc__") =
       "A failed check of Caffe's, or a layer that refuses its parameters or "
@@ -55,12 +66,15 @@ void BindErrors(py::module_* m) {
       std::rethrow_exception(thrown);
     } catch (const ul2q::FileNotFound& missing) {
       RaiseFileNotFound(missing);
+    } catch (const ul2q::CaffeError& failed) {
+      PyErr_SetObject(caffe_error, ToText(failed.what()).ptr());
     }
   });
 }
 
 std::string ToPath(const py::object& path) {
-  return py::module_::import("os").attr("fsdecode")(path).cast<std::string>();
+  // Its bytes: a name need not be UTF-8.
+  return py::module_::import("os").attr("fsencode")(path).cast<std::string>();
 }
 
 std::string ToReadablePath(const py::object& path) {

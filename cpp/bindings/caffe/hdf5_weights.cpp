@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings/caffe/bindings.hpp"
+#include "support/files.hpp"
 
 namespace py = pybind11;
 
@@ -19,25 +20,30 @@ using Shapes = std::map<std::string, std::map<int, std::vector<int>>>;
 
 Shapes ShapesOf(const ul2q::Hdf5Weights& weights) {
   Shapes shapes;
-  for (const std::string& layer : weights.layers()) {
-    for (const auto& [index, data_set] : weights.Open(layer)) {
-      shapes[layer][index] = data_set.shape();
+  ul2q::NamingFile(weights.path(), [&] {
+    for (const std::string& layer : weights.layers()) {
+      for (const auto& [index, data_set] : weights.Open(layer)) {
+        shapes[layer][index] = data_set.shape();
+      }
     }
-  }
+  });
   return shapes;
 }
 
 py::array_t<Dtype> Read(const ul2q::Hdf5Weights& weights,
                         const std::string& layer, int index) {
-  const auto blobs = weights.Open(layer);
-  const auto found = blobs.find(index);
-  if (found == blobs.end()) {
-    throw py::key_error("blob " + std::to_string(index) + " of layer '" +
-                        layer + "'");
-  }
-  py::array_t<Dtype> values(found->second.shape());
-  found->second.Read(values.mutable_data(),
-                     static_cast<std::size_t>(values.size()));
+  py::array_t<Dtype> values;
+  ul2q::NamingFile(weights.path(), [&] {
+    const auto blobs = weights.Open(layer);
+    const auto found = blobs.find(index);
+    if (found == blobs.end()) {
+      throw py::key_error("blob " + std::to_string(index) + " of layer '" +
+                          layer + "'");
+    }
+    values = py::array_t<Dtype>(found->second.shape());
+    found->second.Read(values.mutable_data(),
+                       static_cast<std::size_t>(values.size()));
+  });
   return values;
 }
 

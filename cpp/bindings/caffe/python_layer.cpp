@@ -6,6 +6,7 @@
 #include <boost/make_shared.hpp>
 
 #include "bindings/caffe/layer.hpp"
+#include "support/trust.hpp"
 
 namespace py = pybind11;
 
@@ -42,6 +43,7 @@ PythonLayer::~PythonLayer() {
 }
 
 boost::shared_ptr<Layer<Dtype>> PythonLayer::Make(const LayerParameter& param) {
+  ul2q::RefuseIfUntrusted("runs Python code");
   const auto layer = boost::make_shared<PythonLayer>(param);
   const py::gil_scoped_acquire acquire;
   try {

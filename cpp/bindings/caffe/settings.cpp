@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "bindings/caffe/bindings.hpp"
+#include "support/trust.hpp"
 #include "ul2q/core/threads.hpp"
 #ifndef CPU_ONLY
 #include "support/cuda_device.hpp"
@@ -90,6 +91,15 @@ void BindSettings(py::module_* m) {
       py::arg("value"),
       "Says whether parallel solvers run in processes of their own, for all "
       "threads.");
+  m->def("set_untrusted", &ul2q::SetUntrusted, py::arg("value"),
+         "Says whether nets come from people who are not trusted: a Python "
+         "layer, which runs code, and an HDF5Output layer, which writes a "
+         "file, raise CaffeError when a net with one is made. For all threads; "
+         "at the start the variable UL2Q_UNTRUSTED=1 of the environment says "
+         "so.");
+  m->def("is_untrusted", &ul2q::IsUntrusted,
+         "Whether nets are not trusted, as set_untrusted or UL2Q_UNTRUSTED "
+         "says. CaffeError if UL2Q_UNTRUSTED is neither 0 nor 1.");
 }
 
 }  // namespace caffe

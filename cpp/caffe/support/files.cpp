@@ -1,9 +1,11 @@
 #include "support/files.hpp"
 
+#include <glog/logging.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <system_error>
 
 #include "support/caffe_error.hpp"
@@ -35,6 +37,8 @@ void NamingFile(const std::string& path, const std::function<void()>& read) {
       throw;
     }
     throw error.In(path);
+  } catch (const std::bad_alloc&) {
+    LOG(FATAL) << path << ": there is not enough memory for what it holds";
   }
 }
 

@@ -12,7 +12,7 @@ void CheckReadable(const std::string& path, const char* file = __builtin_FILE(),
                    int line = __builtin_LINE());
 
 /// Runs `read`, which takes something from the file at `path`: a CaffeError of
-/// it names the file.
+/// it names the file, and so does one that tells of too little memory.
 void NamingFile(const std::string& path, const std::function<void()>& read);
 
 /// The text of errno's present value.

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/checksum.hpp"
 #include "support/files.hpp"
 #include "support/hdf5_data_set.hpp"
 
@@ -78,7 +79,7 @@ bool IsOpenHdf5(const std::string& path) {
 }
 
 Hdf5File Hdf5File::Open(const std::string& path) {
-  CheckReadable(path);
+  CheckHdf5Checksum(path);
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, Access());
   CHECK_GE(id, 0) << path << " is no readable HDF5 file";
   return Hdf5File(id, path, nullptr);
@@ -117,18 +118,50 @@ void Hdf5File::Close() {
   if (written_) {
     CHECK(!image.empty()) << "Cannot write " << path_ << ": HDF5 failed";
     written_->Write(image.data(), image.size());
+    const std::string checksum = Hdf5Checksum(image.data(), image.size());
+    written_->Write(checksum.data(), checksum.size());
     written_->Commit();
   }
+}
+
+void SaveDataSet(hid_t location, const std::string& name, hid_t type,
+                 const std::vector<hsize_t>& extents, const void* values) {
+  const hid_t space = extents.empty()
+                          ? H5Screate(H5S_SCALAR)
+                          : H5Screate_simple(static_cast<int>(extents.size()),
+                                             extents.data(), nullptr);
+  const hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+  H5Pset_obj_track_times(properties, false);
+  const hid_t set = H5Dcreate2(location, name.c_str(), type, space, H5P_DEFAULT,
+                               properties, H5P_DEFAULT);
+  const bool is_written = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL,
+                                               H5P_DEFAULT, values) >= 0;
+  if (set >= 0) {
+    H5Dclose(set);
+  }
+  H5Pclose(properties);
+  H5Sclose(space);
+  CHECK(is_written) << "Cannot write " << written
+                    << ": HDF5 failed to make the data set " << name;
+}
+
+void SaveText(hid_t location, const std::string& name,
+              const std::string& text) {
+  const hid_t type = H5Tcopy(H5T_C_S1);
+  H5Tset_size(type, text.size() + 1);
+  try {
+    SaveDataSet(location, name, type, {}, text.c_str());
+  } catch (...) {
+    H5Tclose(type);
+    throw;
+  }
+  H5Tclose(type);
 }
 
 void SaveMessage(const google::protobuf::Message& message, hid_t file,
                  const char* name) {
   const std::string bytes = message.SerializeAsString();
-  const hsize_t size = bytes.size();
-  CHECK_GE(
-      H5LTmake_dataset(file, name, 1, &size, H5T_NATIVE_UCHAR, bytes.data()), 0)
-      << "Cannot write " << written << ": HDF5 failed to make the data set "
-      << name;
+  SaveDataSet(file, name, H5T_NATIVE_UCHAR, {bytes.size()}, bytes.data());
 }
 
 void LoadMessage(hid_t file, const char* name,

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "support/new_file.hpp"
 
@@ -28,7 +29,8 @@ bool IsOpenHdf5(const std::string& path);
 /// each becomes an exception anyway.
 class Hdf5File {
  public:
-  /// Opens a file to read. Throws FileNotFound, or CaffeError if it is no HDF5.
+  /// Opens a file to read. Throws FileNotFound, or CaffeError if it is no HDF5,
+  /// or damaged by its checksum (checksum.hpp).
   static Hdf5File Open(const std::string& path);
 
   /// Begins a file that takes its place when it is closed (NewFile); one that
@@ -40,6 +42,8 @@ class Hdf5File {
   Hdf5File(Hdf5File&& other) noexcept;
   Hdf5File& operator=(Hdf5File&&) = delete;
   ~Hdf5File();
+
+  const std::string& path() const { return path_; }
 
   /// The path of the file that this thread writes, for messages.
   static const std::string& Written();
@@ -56,6 +60,14 @@ class Hdf5File {
   std::string path_;
   std::unique_ptr<NewFile> written_;  // null if the file is read
 };
+
+/// Writes numbers as a data set of these extents; of none, it has one number.
+/// Without the time, so that the same values give the same bytes. Throws
+/// CaffeError.
+void SaveDataSet(hid_t location, const std::string& name, hid_t type,
+                 const std::vector<hsize_t>& extents, const void* values);
+/// Writes a text so.
+void SaveText(hid_t location, const std::string& name, const std::string& text);
 
 /// Writes a message as a data set of bytes, and reads it; where there is no
 /// such data set the message becomes empty. Both throw CaffeError.

@@ -40,6 +40,8 @@ class Hdf5Weights {
   /// weights.
   explicit Hdf5Weights(const std::string& path);
 
+  const std::string& path() const { return file_.path(); }
+
   /// The names of the layers that have blobs, in alphabetical order.
   std::vector<std::string> layers() const;
 

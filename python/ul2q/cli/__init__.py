@@ -11,6 +11,7 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -19,11 +20,13 @@ from typing import TYPE_CHECKING
 from ul2q.cli.common import CommandParser, message_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
 # The files of this folder that are no commands of `ul2q`.
 _OTHERS = {"__init__", "caffe_tool", "common", "sweep_worker"}
+# The variable by which Caffe refuses layers that run code or write files.
+_UNTRUSTED = "UL2Q_UNTRUSTED"
 
 
 @cache
@@ -45,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     try:
-        arguments.command(arguments)
+        with _nets_of_others(refused=getattr(arguments, "untrusted", False)):
+            arguments.command(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         print(f"ul2q: {str(interrupt) or 'interrupted'}", file=sys.stderr)
@@ -75,6 +79,22 @@ def command_parser() -> CommandParser:
     for command in commands():
         command.add_parser(parsers)
     return parser
+
+
+@contextmanager
+def _nets_of_others(*, refused: bool) -> Iterator[None]:
+    """Within the block, here and in processes that it starts: what `--untrusted` says."""
+    if not refused:
+        yield
+        return
+    before = os.environ.pop(_UNTRUSTED, None)
+    os.environ[_UNTRUSTED] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_UNTRUSTED]
+        if before is not None:
+            os.environ[_UNTRUSTED] = before
 
 
 class _Version(argparse.Action):

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import NET, OR_RUN, print_table, warnings_on_stderr, weights_file
+from ul2q.cli.common import (
+    NET,
+    OR_RUN,
+    add_untrusted_option,
+    print_table,
+    warnings_on_stderr,
+    weights_file,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -49,6 +56,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--steps", action="store_true", help="tell what is computed and how long that takes, too"
     )
+    add_untrusted_option(parser)
 
 
 def batch_sizes(text: str) -> list[int]:

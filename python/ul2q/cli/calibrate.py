@@ -11,6 +11,7 @@ from ul2q.cli.common import (
     OR_RUN,
     add_data_option,
     add_picture_options,
+    add_untrusted_option,
     options_of,
     print_table,
     warnings_on_stderr,
@@ -59,6 +60,7 @@ def add_parser(commands: Commands) -> None:
     _add_images(parser)
     _add_quantization(parser)
     _add_steps(parser)
+    add_untrusted_option(parser)
 
 
 def _add_images(parser: CommandParser) -> None:

@@ -121,6 +121,15 @@ def add_data_option(parser: argparse.ArgumentParser, lmdbs: str) -> None:
     )
 
 
+def add_untrusted_option(parser: argparse.ArgumentParser) -> None:
+    """`--untrusted`, for a command that makes nets; `ul2q.cli.main` acts on it."""
+    parser.add_argument(
+        "--untrusted",
+        action="store_true",
+        help="refuse nets with layers that run code or write files: Python and HDF5Output",
+    )
+
+
 def add_picture_options(group: argparse._ActionsContainer) -> None:
     """How images become a net's input; not given is not there, for `options_of`."""
     for option, kind, metavar, text in (

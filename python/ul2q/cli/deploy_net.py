@@ -6,7 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import NET, add_data_option
+from ul2q.cli.common import (
+    NET,
+    add_data_option,
+    add_untrusted_option,
+)
 
 if TYPE_CHECKING:
     from ul2q.cli.common import Commands
@@ -44,6 +48,7 @@ def add_parser(commands: Commands) -> None:
     )
     add_data_option(parser, "test_lmdb")
     parser.add_argument("--force", action="store_true", help="replace FILE")
+    add_untrusted_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from ul2q.cli.common import (
     NET,
     OR_RUN,
     add_data_option,
+    add_untrusted_option,
     print_outputs,
     print_table,
     warnings_on_stderr,
@@ -47,6 +48,7 @@ def add_parser(commands: Commands) -> None:
         "--json", action="store_true", help="print all these numbers as JSON, and nothing else"
     )
     add_data_option(parser, "test_lmdb")
+    add_untrusted_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import NET, OR_RUN, mean_values, print_table, weights_file
+from ul2q.cli.common import (
+    NET,
+    OR_RUN,
+    add_untrusted_option,
+    mean_values,
+    print_table,
+    weights_file,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -70,6 +77,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--no-verify", action="store_true", help="do not run what was written")
     parser.add_argument("--size", action="store_true", help="print what takes how many bytes")
     parser.add_argument("--force", action="store_true", help="replace FILE")
+    add_untrusted_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import NET, OR_RUN, print_table, weights_file
+from ul2q.cli.common import (
+    NET,
+    OR_RUN,
+    add_untrusted_option,
+    print_table,
+    weights_file,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -51,6 +57,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table there, too")
     parser.add_argument("--force", action="store_true", help="replace what stands there")
+    add_untrusted_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import NET, OR_RUN, print_table, weights_file
+from ul2q.cli.common import (
+    NET,
+    OR_RUN,
+    add_untrusted_option,
+    print_table,
+    weights_file,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -36,6 +42,7 @@ def add_parser(commands: Commands) -> None:
         "--compress", action="store_true", help="compress codes by zlib where that saves 3 percent"
     )
     parser.add_argument("--force", action="store_true", help="replace FILE")
+    add_untrusted_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

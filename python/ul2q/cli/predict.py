@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ul2q.cli.common import (
     NET,
     OR_RUN,
+    add_untrusted_option,
     mean_values,
     options_of,
     warnings_on_stderr,
@@ -96,6 +97,7 @@ def add_parser(commands: Commands) -> None:
         ("--resize", ("stretch", "crop"), "how image files of another size are brought to it"),
     ):
         parser.add_argument(option, choices=choices, default=argparse.SUPPRESS, help=text)
+    add_untrusted_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

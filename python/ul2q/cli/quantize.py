@@ -10,6 +10,7 @@ from ul2q.cli.common import (
     NET,
     OR_RUN,
     add_picture_options,
+    add_untrusted_option,
     options_of,
     print_table,
     warnings_on_stderr,
@@ -90,6 +91,7 @@ def add_parser(commands: Commands) -> None:
         help="leave out engine: CAFFE, which asks for BVLC's own slower layers",
     )
     _add_measurement(parser)
+    add_untrusted_option(parser)
 
 
 def _add_measurement(parser: CommandParser) -> None:

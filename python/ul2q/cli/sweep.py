@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import print_table
+from ul2q.cli.common import (
+    add_untrusted_option,
+    print_table,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -63,6 +66,7 @@ def add_parser(commands: Commands) -> None:
         "--table", metavar="FILE", type=Path, help="write the results there, too, in Markdown"
     )
     parser.add_argument("--force", action="store_true", help="replace FILE")
+    add_untrusted_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from ul2q.cli.common import (
     OR_RUN,
     SOLVER,
     add_data_option,
+    add_untrusted_option,
     print_outputs,
     warnings_on_stderr,
     weights_file,
@@ -92,6 +93,7 @@ def add_parser(commands: Commands) -> None:
         help="write the log's numbers into --run DIR for TensorBoard, too (needs tensorboardX)",
     )
     add_data_option(parser, "train_lmdb and test_lmdb")
+    add_untrusted_option(parser)
 
 
 def weights_files(text: str) -> list[Path]:

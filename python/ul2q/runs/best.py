@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ul2q.errors import UserError
 from ul2q.runs.layout import best_files
 from ul2q.util.json_text import parse_json
-from ul2q.util.output_file import write_file
+from ul2q.util.output_file import write_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +62,8 @@ def write_best(prefix: str | Path, net: caffe.Net, best: Best) -> None:
     """Write the weights of `net`, and what they reach, in place of those that stand there.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: a file cannot be written; then both are as they were.
     """
     weights, record = best_files(prefix)
-    net.save(str(weights))
-    write_file(record, (json.dumps(asdict(best)) + "\n").encode(), force=True)
+    text = json.dumps(asdict(best)) + "\n"
+    write_files({weights: lambda path: net.save(str(path)), record: text.encode()}, force=True)

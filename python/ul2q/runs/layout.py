@@ -74,11 +74,33 @@ def prefix_of_best(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(f"{_BEST}.caffemodel"))
 
 
+def snapshot_marker(prefix: str | Path, iteration: int) -> Path:
+    """What stands beside a snapshot while it is written or removed: half of it may be there."""
+    prefix = Path(prefix)
+    return prefix.with_name(f".{prefix.name}_iter_{iteration}.unfinished")
+
+
+def iteration_of_marker(path: Path, prefix: str | Path) -> int | None:
+    """The iteration of the unfinished snapshot that a marker tells of; None if it is none."""
+    match = re.fullmatch(rf"\.{re.escape(Path(prefix).name)}_iter_(\d+)\.unfinished", path.name)
+    return int(match[1]) if match else None
+
+
 def is_leftover(path: Path, prefix: str | Path) -> bool:
-    """Whether a file is what a writer of snapshots or best weights left when it was killed."""
-    base = re.escape(Path(prefix).name)
-    name = rf"\.{base}_(iter_\d+|{_BEST[1:]})\..*\.[0-9a-f]{{8}}\.part"
-    return re.fullmatch(name, path.name) is not None
+    """Whether a file is what a writer of a run's files left when it was killed.
+
+    Args:
+        path: a file in the run's folder.
+        prefix: the run's `snapshot_prefix`.
+    """
+    written = "|".join(
+        (
+            rf"{re.escape(Path(prefix).name)}_(iter_\d+|{_BEST[1:]})\..*",
+            *map(re.escape, (SOLVER, EARLY_STOP, RECORD, CARD)),
+        )
+    )
+    # A new file within a new file has two dots.
+    return re.fullmatch(rf"\.+({written})\.[0-9a-f]{{8}}\.part", path.name) is not None
 
 
 def has_training(folder: Path) -> bool:

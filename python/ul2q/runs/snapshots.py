@@ -14,6 +14,7 @@ from ul2q.runs.layout import (
     MODELS,
     is_best_model,
     is_leftover,
+    iteration_of_marker,
     iteration_of_model,
     iteration_of_solver_state,
     snapshot_files,
@@ -81,8 +82,8 @@ def check_snapshot(snapshot: Snapshot) -> None:
 
     Raises:
         FileNotFoundError: a file is missing.
-        SnapshotError: the solver state does not parse.
-        WeightsError: the weights do not parse.
+        SnapshotError: the solver state does not parse, or its checksum is another.
+        WeightsError: the same of the weights.
     """
     if snapshot.state.suffix == ".h5":
         return
@@ -117,11 +118,42 @@ def newest_model(run: Path) -> tuple[Path | None, int | None]:
     return (models[-1] if models else None), None
 
 
-def remove_leftovers(prefix: str | Path) -> None:
-    """Remove what a writer that was killed left beside the snapshots of `prefix`."""
-    for path in _beside(prefix):
-        if is_leftover(path, prefix):
+def remove_leftovers(prefix: str | Path) -> list[Path]:
+    """Remove what a writer that was killed left in the folder of a run.
+
+    These are files that were not finished, and the half of a snapshot that was being written or
+    removed. No other process may write there.
+
+    Args:
+        prefix: the run's `snapshot_prefix`.
+
+    Returns:
+        What is removed, but for markers.
+    """
+    removed = []
+    for path in sorted(_beside(prefix)):
+        iteration = iteration_of_marker(path, prefix)
+        if iteration is not None:
+            removed += remove_half_snapshot(prefix, iteration)
             path.unlink(missing_ok=True)
+        elif is_leftover(path, prefix):
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def remove_half_snapshot(prefix: str | Path, iteration: int) -> list[Path]:
+    """Remove the weights of a snapshot that has no solver state; return what is removed.
+
+    The state comes last when a snapshot is written, and goes first when it is removed.
+    """
+    removed = []
+    for hdf5 in (False, True):
+        state, weights = snapshot_files(prefix, iteration, hdf5=hdf5)
+        if weights.is_file() and not state.is_file():
+            weights.unlink()
+            removed.append(weights)
+    return removed
 
 
 def _beside(prefix: str | Path) -> list[Path]:

@@ -135,13 +135,15 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
         progress.note(note)
     if snapshot is None and not arguments.resume and run is not None:
         refuse_existing_logs(run)
+    if run is not None and (removed := remove_leftovers(plan.param.snapshot_prefix)):
+        names = ", ".join(map(str, removed))
+        progress.note(f"removed what a run that was killed had left unfinished: {names}")
     candidates = [snapshot_to_go_on_from(snapshot)] if snapshot is not None else []
     if (arguments.resume or snapshot is not None) and run is not None:
         changes = changes_since(plan.effective, run, data=plan.data, weights=arguments.weights)
         if changes:
             progress.warning(f"{run} was run with other settings: {', '.join(changes)}")
     if arguments.resume and run is not None:
-        remove_leftovers(plan.param.snapshot_prefix)
         candidates = find_snapshots(plan.param.snapshot_prefix)
         finished = finished_result(plan, run, candidates, arguments)
         if finished is not None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import caffe
 
-from ul2q.runs.snapshots import Snapshot, find_snapshots
+from ul2q.runs.layout import snapshot_marker
+from ul2q.runs.snapshots import Snapshot, find_snapshots, remove_half_snapshot
+from ul2q.util.output_file import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ul2q.training.solver_file import Plan
 
@@ -37,7 +40,7 @@ class SnapshotWriter:
         self._plan = plan
         self._keep = keep
         self._warn = warn
-        self._keeper = _Keeper(keep, warn)
+        self._keeper = _Keeper(plan.param.snapshot_prefix, keep, warn)
         self._written: Snapshot | None = None
         self._told: int | None = None  # the last iteration whose snapshot could not be written
 
@@ -46,7 +49,7 @@ class SnapshotWriter:
         earlier = find_snapshots(self._plan.param.snapshot_prefix)
         if snapshot.state in [each.state for each in earlier]:
             mine = [each for each in earlier if each.iteration <= self._solver.iter]
-            self._keeper = _Keeper(self._keep, self._warn, mine)
+            self._keeper = _Keeper(self._plan.param.snapshot_prefix, self._keep, self._warn, mine)
 
     def write(self) -> None:
         """Write a snapshot unless this iteration has one."""
@@ -55,7 +58,8 @@ class SnapshotWriter:
         iteration = self._solver.iter
         self.error = None
         try:
-            self._solver.snapshot()
+            with _unfinished(self._plan.param.snapshot_prefix, iteration):
+                self._solver.snapshot()
         except (caffe.CaffeError, OSError) as error:
             self.error = error
             if self._told != iteration:
@@ -78,19 +82,41 @@ class SnapshotWriter:
         return self._written
 
 
+@contextmanager
+def _unfinished(prefix: str, iteration: int) -> Iterator[None]:
+    """Mark a snapshot as unfinished within the block, for the next start of a run that is killed.
+
+    If the block raises, what it left of a snapshot that is not whole goes, too.
+    """
+    marker = snapshot_marker(prefix, iteration)
+    with naming(marker):
+        marker.touch()
+    try:
+        yield
+    finally:
+        remove_half_snapshot(prefix, iteration)
+        marker.unlink(missing_ok=True)
+
+
 class _Keeper:
     """Lets the newest snapshots of a run stay and removes the older ones."""
 
     def __init__(
-        self, keep: int, warn: Callable[[str], None], mine: Iterable[Snapshot] = ()
+        self,
+        prefix: str,
+        keep: int,
+        warn: Callable[[str], None],
+        mine: Iterable[Snapshot] = (),
     ) -> None:
         """Begin.
 
         Args:
+            prefix: the run's `snapshot_prefix`.
             keep: how many stay; 0 for all.
             warn: told of what cannot be removed.
             mine: snapshots that the run wrote before, and may remove.
         """
+        self._prefix = prefix
         self._keep = keep
         self._warn = warn
         self._mine = sorted(mine, key=lambda snapshot: snapshot.iteration)
@@ -109,10 +135,10 @@ class _Keeper:
         return self._mine[-1] if self._mine else None
 
     def _remove(self, snapshot: Snapshot) -> None:
-        # The state first: it needs the weights, they do not need it.
-        for path in (snapshot.state, snapshot.weights):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                self._warn(f"an old snapshot could not be removed: {error}")
-                return
+        try:
+            with _unfinished(self._prefix, snapshot.iteration):
+                # The state first: it needs the weights, they do not need it.
+                snapshot.state.unlink(missing_ok=True)
+                snapshot.weights.unlink(missing_ok=True)
+        except OSError as error:
+            self._warn(f"an old snapshot could not be removed: {error}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ul2q.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -90,11 +90,12 @@ def write_file(path: Path, content: bytes, *, force: bool) -> None:
     write_files({path: content}, force=force)
 
 
-def write_files(contents: Mapping[Path, bytes], *, force: bool) -> None:
+def write_files(contents: Mapping[Path, bytes | Callable[[Path], object]], *, force: bool) -> None:
     """Write files that belong together: all are on the disk before the first takes its name.
 
     Args:
-        contents: the whole content of each.
+        contents: the whole content of each, or what writes it, and brings it to the disk, at a
+            path that it is called with.
         force: allow to replace files.
 
     Raises:
@@ -110,12 +111,20 @@ def write_files(contents: Mapping[Path, bytes], *, force: bool) -> None:
             target = path.resolve()
             temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
             temporaries[temporary] = target
-            with naming(path), temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            with naming(path):
+                if callable(content):
+                    content(temporary)
+                else:
+                    _write_new(temporary, content)
         for temporary, target in temporaries.items():
             temporary.replace(target)
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

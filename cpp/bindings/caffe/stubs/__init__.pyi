@@ -10,6 +10,7 @@ from ._caffe import __version__ as __version__
 from ._caffe import get_solver as get_solver
 from ._caffe import has_nccl as has_nccl
 from ._caffe import init_log as init_log
+from ._caffe import is_untrusted as is_untrusted
 from ._caffe import layer_type_list as layer_type_list
 from ._caffe import log as log
 from ._caffe import set_device as set_device
@@ -19,6 +20,7 @@ from ._caffe import set_multiprocess as set_multiprocess
 from ._caffe import set_random_seed as set_random_seed
 from ._caffe import set_solver_count as set_solver_count
 from ._caffe import set_solver_rank as set_solver_rank
+from ._caffe import set_untrusted as set_untrusted
 from ._caffe import solver_count as solver_count
 from ._caffe import solver_rank as solver_rank
 from .classifier import Classifier as Classifier
