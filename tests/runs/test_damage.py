@@ -13,6 +13,7 @@ from caffe.proto import caffe_pb2
 from tests.reporters import Notes
 from ul2q.errors import UserError
 from ul2q.models.caffemodel import WeightsError, read_caffemodel
+from ul2q.models.weights import load_weights
 from ul2q.runs.best import BestError, read_best
 from ul2q.runs.early_stop import EarlyStopError, read_early_stop
 from ul2q.runs.run_file import RecordError, read_run_file
@@ -94,6 +95,16 @@ def test_names_of_layers_that_are_no_text_are_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"ip", b"\xff\xfe"))
     with pytest.raises(WeightsError, match=r"w\.caffemodel is damaged"):
         read_caffemodel(path)
+    net = caffe.Net.from_proto(
+        'layer { name: "in" type: "Parameter" top: "x" parameter_param { shape { dim: 1 } } }',
+        caffe.TEST,
+    )
+    hdf5 = tmp_path / "w.caffemodel.h5"
+    net.save_hdf5(str(hdf5))
+    content = hdf5.read_bytes()[:-16]  # without the checksum
+    hdf5.write_bytes(content.replace(b"in\0", b"\xff\xfe\0"))
+    with pytest.raises(WeightsError, match=r"w\.caffemodel\.h5.*name of a layer.*is not UTF-8"):
+        load_weights(net, hdf5, complete=False)
     assert issubclass(WeightsError, UserError)
 
 

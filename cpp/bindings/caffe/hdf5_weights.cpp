@@ -1,5 +1,6 @@
 #include "support/hdf5_weights.hpp"
 
+#include <glog/logging.h>
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -18,10 +19,20 @@ namespace {
 
 using Shapes = std::map<std::string, std::map<int, std::vector<int>>>;
 
+/// Whether Python has a text for these bytes.
+bool IsUtf8(const std::string& bytes) {
+  const auto text = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+      bytes.data(), static_cast<Py_ssize_t>(bytes.size()), nullptr));
+  PyErr_Clear();
+  return static_cast<bool>(text);
+}
+
 Shapes ShapesOf(const ul2q::Hdf5Weights& weights) {
   Shapes shapes;
   ul2q::NamingFile(weights.path(), [&] {
     for (const std::string& layer : weights.layers()) {
+      CHECK(IsUtf8(layer)) << "it is damaged: the name of a layer, " << layer
+                           << ", is not UTF-8";
       for (const auto& [index, data_set] : weights.Open(layer)) {
         shapes[layer][index] = data_set.shape();
       }
