@@ -34,6 +34,9 @@ std::vector<ParityCase> Cases() {
     }
     cases.push_back(Case({9, 1741}, "num_output: 7", is_transposed));
     cases.push_back(Case({13, 9}, "num_output: 1100", is_transposed));
+    cases.push_back(Case({1, 1741}, "num_output: 805", is_transposed));
+    cases.push_back(Case({8, 1741}, "num_output: 805", is_transposed));
+    cases.push_back(Case({12, 1741}, "num_output: 805", is_transposed));
     for (const int inputs : {1, 3, 16, 64, 2049}) {
       for (const int outputs : {1, 2, 5, 64, 1030}) {
         cases.push_back(Case({3, inputs},
@@ -76,7 +79,7 @@ TYPED_TEST(FastInnerProductTest, ComputesOnlyTheGradientsAskedFor) {
 TYPED_TEST(FastInnerProductTest, HasTheSameBitsOnTwoThreads) {
   for (const bool is_transposed : {false, true}) {
     ExpectSameOnTwoThreads<InnerProductLayer, TypeParam>(
-        Case({2, 3001}, "num_output: 1100", is_transposed));
+        Case({1, 3001}, "num_output: 1100", is_transposed));
   }
 }
 

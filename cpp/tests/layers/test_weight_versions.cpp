@@ -189,11 +189,12 @@ const std::string kTexts[] = {
     "name: 'l' type: 'QuantizedInnerProduct' " + kInnerProduct + kQuantization,
 };
 
+// Of fewer channels no weights are kept in another format.
 INSTANTIATE_TEST_SUITE_P(
     Layers, WeightVersionsTest,
     ::testing::Values(
-        LayerCase{"convolution", kTexts[0].c_str(), {1, 16, 9, 9}},
-        LayerCase{"quantised convolution", kTexts[1].c_str(), {1, 16, 9, 9}},
+        LayerCase{"convolution", kTexts[0].c_str(), {1, 48, 9, 9}},
+        LayerCase{"quantised convolution", kTexts[1].c_str(), {1, 48, 9, 9}},
         LayerCase{"by codes", kTexts[2].c_str(), {1, 70}},
         LayerCase{"four images by codes", kTexts[2].c_str(), {4, 70}},
         LayerCase{"five images by values", kTexts[2].c_str(), {5, 70}}));
