@@ -31,7 +31,11 @@ def stored_net(path: StrPath) -> Document:
         raise WeightsError(
             f"{path} does not tell how its layers are connected: give a deploy prototxt, too"
         )
-    return Document(text_format.MessageToString(_as_written(model)), str(path))
+    try:
+        text = text_format.MessageToString(_as_written(model))
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"{path} is damaged: a name in it is not UTF-8") from error
+    return Document(text, str(path))
 
 
 def _as_written(model: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
