@@ -11,6 +11,7 @@ ratios within a round.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,11 @@ from inference_nets import NETS, describe
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
 OURS, FLOAT = "ul2q integers", "ul2q float"
-RIVALS = {"onnxruntime int8": "onnxruntime", "OpenVINO int8": "openvino"}
+RIVALS = {
+    "onnxruntime int8": "onnxruntime",
+    "OpenVINO int8": "openvino",
+    "onnxruntime 2 bits": "matmulnbits",  # of weights, for an inner product alone
+}
 BATCHES = {1: 0.2, 100: 1.0}  # and about how many seconds a round takes
 ALONE = {"resnet18", "inner_product"}  # at batch 1 only
 
@@ -44,15 +49,28 @@ def contestants(rivals: Path, instructions: str, clock: str) -> list[Contestant]
     ]
 
 
+def enters(contestant: str, net: str) -> bool:
+    """Whether a contestant can be timed on a net."""
+    return RIVALS.get(contestant) != "matmulnbits" or net == "inner_product"
+
+
+def interpreter_bytes(python: Path) -> float:
+    """Peak memory of a Python that has loaded NumPy alone."""
+    program = "import numpy, worker; print(worker.peak_bytes())"
+    return float(subprocess.check_output([python, "-c", program], cwd=HERE))
+
+
 def measure(
     net: str, bits: int, entrants: list[Contestant], rounds: int, threads: int
 ) -> tuple[dict[int, Seconds], dict[str, float]]:
-    """Seconds by batch and contestant, and the peak memory of each after batch 1, bytes."""
+    """Seconds by batch and contestant, and by how much the peak memory of each grew by batch 1."""
     folder = BUILD / "inference"
     folder.mkdir(parents=True, exist_ok=True)
     describe(net, bits, folder / f"{net}_{bits}.pickle")
     workers = {
-        one.name: Worker(replace(one, arguments=(str(bits),)), net, threads) for one in entrants
+        one.name: Worker(replace(one, arguments=(str(bits),)), net, threads)
+        for one in entrants
+        if enters(one.name, net)
     }
     results: dict[int, Seconds] = {}
     memory: dict[str, float] = {}
@@ -68,7 +86,11 @@ def measure(
             for name, worker in workers.items():
                 results[batch][name].append(worker.ask(f"test {batch} {repetitions[name]}"))
         if not memory:
-            memory = {name: worker.ask("memory") for name, worker in workers.items()}
+            memory = {
+                one.name: workers[one.name].ask("memory") - interpreter_bytes(one.python)
+                for one in entrants
+                if one.name in workers
+            }
     for worker in workers.values():
         worker.close()
     return results, memory
@@ -80,6 +102,13 @@ def ratio(seconds: Seconds, rivals: list[str]) -> str:
         return ""
     best = [min(times) for times in zip(*(seconds[name] for name in rivals), strict=True)]
     return f"{median(a / b for a, b in zip(seconds[OURS], best, strict=True)):.2f}"
+
+
+def memory_ratios(memory: dict[str, float]) -> list[str]:
+    """Ours to float's, and to the least of the rivals'."""
+    of_rivals = [memory[name] for name in RIVALS if name in memory]
+    others = [memory[FLOAT], min(of_rivals, default=0)]
+    return [f"{memory[OURS] / other:.2f}" if other else "" for other in others]
 
 
 def main() -> None:
@@ -113,17 +142,26 @@ def main() -> None:
     rivals = [name for name in names if name in RIVALS]
     headings = ["net", "activations", "batch", *names, "of float", "of the better rival"]
     rows = [headings, [*["---"] * 2, *["--:"] * (len(headings) - 2)]]
-    peaks = [["net", "activations", *names], ["---"] * 2 + ["--:"] * len(names)]
+    peaks = [
+        ["net", "activations", *names, *headings[-2:]],
+        ["---"] * 2 + ["--:"] * (len(names) + 2),
+    ]
     for net in arguments.nets:
         for bits in arguments.bits:
             results, memory = measure(net, bits, entrants, arguments.rounds, arguments.threads)
             for batch, seconds in results.items():
-                times = [f"{1000 * median(seconds[name]):.3g}" for name in names]
-                ratios = [ratio(seconds, [FLOAT]), ratio(seconds, rivals)]
+                times = [
+                    f"{1000 * median(seconds[name]):.3g}" if name in seconds else ""
+                    for name in names
+                ]
+                ratios = [
+                    ratio(seconds, [FLOAT]),
+                    ratio(seconds, [r for r in rivals if r in seconds]),
+                ]
                 rows.append([net, f"{bits} bits", str(batch), *times, *ratios])
                 print(*rows[-1], flush=True)
-            megabytes = [f"{memory[name] / 2**20:.0f}" for name in names]
-            peaks.append([net, f"{bits} bits", *megabytes])
+            megabytes = [f"{memory[name] / 2**20:.0f}" if name in memory else "" for name in names]
+            peaks.append([net, f"{bits} bits", *megabytes, *memory_ratios(memory)])
     tables = ["\n".join(f"| {' | '.join(row)} |" for row in table) for table in (rows, peaks)]
     of_processor = " of processor time" if arguments.processor_time else ""
     text = (
@@ -131,8 +169,9 @@ def main() -> None:
         f"{processor()}, "
         f"{arguments.threads} thread(s), {arguments.rounds} rounds in turn; medians of times, and "
         f"of the ratios within a round.\n\n{tables[0]}\n\n"
-        f"Peak memory of each process at batch 1, MiB (ul2q's have built the net in Caffe "
-        f"before):\n\n{tables[1]}\n"
+        f"Peak memory of a process of its own that has run batch 1 (VmHWM), less that of a Python "
+        f"with NumPy alone, MiB; libraries count. ul2q's integers come from packed weights by "
+        f"ul2q.load, which builds the net in Caffe, too:\n\n{tables[1]}\n"
     )
     print(text)
     arguments.output.mkdir(parents=True, exist_ok=True)

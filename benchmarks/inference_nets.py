@@ -13,6 +13,7 @@ import numpy as np
 
 from ul2q import NetQuantization, gather_activation_averages, prototxt_path, quantize_net
 from ul2q.deploy import QuantizedTensor, lower, ops
+from ul2q.deploy.packing import packed_net
 from ul2q.deploy.quantized import values_of
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ def inputs_of(net: Any) -> dict[str, Any]:
 
 
 def describe(name: str, bits: int, path: Path) -> None:
-    """Write the net's nodes as dictionaries of numbers and NumPy arrays."""
-    graph = lower(build(name, bits))
+    """Write the net's nodes as dictionaries of numbers and NumPy arrays, and its packed weights."""
+    net = build(name, bits)
+    packed_file(path).write_bytes(packed_net(net).content)
+    graph = lower(net)
     nodes = [
         {"name": node.name, "inputs": node.inputs, "outputs": node.outputs, **_numbers(node.op)}
         for node in graph.nodes
@@ -76,6 +79,11 @@ def describe(name: str, bits: int, path: Path) -> None:
     shapes = {tensor: graph.shapes[tensor][1:] for tensor in graph.shapes}
     described = {"nodes": nodes, "inputs": graph.inputs, "outputs": graph.outputs}
     path.write_bytes(pickle.dumps(described | {"shapes": shapes}))
+
+
+def packed_file(path: Path) -> Path:
+    """Where the packed .caffemodel stands that belongs to what `describe` writes."""
+    return path.with_suffix(".packed.caffemodel")
 
 
 def _numbers(op: Any) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 usage: integer_worker.py NET BITS     with INFERENCE=integers, INFERENCE=INSTRUCTIONS or
                                       INFERENCE=float in the environment, and CLOCK, a function
-                                      of Python's time
+                                      of Python's time; integers are loaded from packed weights,
+                                      build/inference/NET_BITS.packed.caffemodel
 
 worker.py has the commands.
 """
@@ -13,11 +14,14 @@ import os
 import sys
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from inference_nets import build, inputs_of
+from inference_nets import build, inputs_of, packed_file
 from worker import serve
+
+FOLDER = Path(__file__).resolve().parent.parent / "build" / "inference"
 
 
 def main() -> None:
@@ -42,7 +46,7 @@ def main() -> None:
 
     if how != "integers":
         _runtime.use_instruction_set(how)
-    model = ul2q.compile(build(name, bits))
+    model = ul2q.load(packed_file(FOLDER / f"{name}_{bits}.pickle"))
 
     @cache
     def inputs(batch: int) -> dict[str, Any]:

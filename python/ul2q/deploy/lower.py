@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,10 @@ class _Tensors:
 
 
 def _graph(net: caffe.Net, asked: Sequence[str]) -> Graph:
+    # Caffe takes layers of one name; what a layer reads and makes is told by name.
+    for name, count in Counter(net._layer_names).items():
+        if count > 1:
+            raise DeployError(f"{count} layers are named {name!r}; each must have its own name")
     layers = [_source(net, index) for index in range(len(net.layers))]
     tops = [list(net.top_names[layer.name]) for layer in layers]
     tensors = _Tensors(layers, tops)

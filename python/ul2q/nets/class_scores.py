@@ -10,6 +10,8 @@ import numpy as np
 from ul2q.nets import data_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import caffe
     from caffe.proto import caffe_pb2
     from numpy.typing import NDArray
@@ -108,6 +110,19 @@ class ClassCounts:
     def accuracy(self, top_k: int = 1) -> float | None:
         """The share of images whose class was among the first `top_k`; None without an image."""
         return float(self.ranks[:top_k].sum() / self.images) if self.images else None
+
+    def class_table(self, names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """Headings and rows: for each class its name, how many images it has, and its accuracy."""
+        totals = self.confusion.sum(axis=1).tolist()
+        shares = [None if one is None else f"{one:.4f}" for one in self.class_accuracies()]
+        return ("class", "images", "accuracy"), list(zip(names, totals, shares, strict=True))
+
+    def confusion_table(
+        self, names: Sequence[str]
+    ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """Headings and rows: for each class, how many of its images were taken for which."""
+        rows = zip(names, self.confusion.tolist(), strict=True)
+        return ("taken for:", *names), [(name, *row) for name, row in rows]
 
     def class_accuracies(self) -> list[float | None]:
         """The share of each class's images that were taken for it; None for one without images."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from caffe.proto import caffe_pb2
     from numpy.typing import NDArray
 
+    from ul2q.prediction.options import Engine
+
 
 class Scores(NamedTuple):
     """What a net says of some images.
@@ -36,6 +38,8 @@ class Scores(NamedTuple):
 
 class CaffeNet:
     """A net that Caffe runs on the CPU."""
+
+    engine: Engine = "caffe"
 
     def __init__(
         self,

@@ -14,9 +14,13 @@ from ul2q.runtime import compile as compile_net
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ul2q.prediction.options import Engine
+
 
 class IntegerNet:
     """What `CaffeNet` computes in floats, in integers where weights and activations have codes."""
+
+    engine: Engine = "runtime"
 
     def __init__(self, net: CaffeNet) -> None:
         """Compile the net.

@@ -14,19 +14,24 @@ import numpy as np
 from caffe.proto import caffe_pb2
 
 from ul2q.data.data_folder import DataFolder, read_classes, read_data_folder
-from ul2q.models.caffemodel import check_weights_file
+from ul2q.deploy import DeployError
+from ul2q.models.caffemodel import check_weights_file, read_caffemodel
+from ul2q.models.packed import packed_blobs
+from ul2q.models.stored_net import stored_net
 from ul2q.models.weights import activations_without_averages
 from ul2q.nets import data_layers
 from ul2q.nets.deploy import deploy_net, deployed_inputs
+from ul2q.nets.layer_types import ACTIVATION
 from ul2q.nets.metrics import net_metrics
 from ul2q.nets.prototxt import parse_net
 from ul2q.nets.prototxt_text import Document
 from ul2q.prediction.caffe_net import CaffeNet
 from ul2q.prediction.errors import PredictionError
 from ul2q.prediction.integer_net import IntegerNet
-from ul2q.prediction.options import AnyPath, PredictionOptions
-from ul2q.prediction.predictor import Predictor
+from ul2q.prediction.options import AnyPath, Engine, PredictionOptions
+from ul2q.prediction.predictor import Predictor, Scorer
 from ul2q.prediction.preprocessing import Channels, Preprocessing, read_mean
+from ul2q.runtime import ModelError
 from ul2q.util.input_file import require_file
 
 if TYPE_CHECKING:
@@ -44,7 +49,7 @@ _PIXEL_COMMENT = re.compile(r"# (pixels [^\n]*)")  # what `deploy_net` notes bes
 
 
 def load_predictor(
-    net: AnyPath, weights: AnyPath, options: PredictionOptions = _DEFAULT
+    net: AnyPath | None, weights: AnyPath, options: PredictionOptions = _DEFAULT
 ) -> Predictor:
     """A net with its weights and its preprocessing, ready to classify.
 
@@ -56,7 +61,7 @@ def load_predictor(
     A net without a data layer, as a deploy net, does not tell: mean and scale have to be given.
 
     Args:
-        net: the prototxt.
+        net: the prototxt; None: the net that the .caffemodel was saved from.
         weights: its .caffemodel or .caffemodel.h5.
         options: what net and data folder do not tell, or not so.
 
@@ -67,12 +72,13 @@ def load_predictor(
             has several inputs, or no score a class.
         WeightsError: the weights are none, or do not belong to the net.
         DataError: import.json or the file of class names is damaged.
-        DeployError, ModelError: a layer cannot be computed in integers, where that is asked for.
+        DeployError, ModelError: the runtime does not take the net, and `options` ask for it.
         caffe.CaffeError: Caffe refuses the net.
     """
-    net, weights = Path(net), Path(weights)
+    weights = Path(weights)
     check_weights_file(weights)
-    document = Document.read(net)
+    document = stored_net(weights) if net is None else Document.read(Path(net))
+    net = weights if net is None else Path(net)
     training = _TrainingNet.read(document, str(net), options)
     folder = _data_folder(training, options)
     if training:
@@ -101,12 +107,33 @@ def load_predictor(
         require_file(Path(options.classes), "the names of the classes, one a line (--classes)")
         classes = read_classes(Path(options.classes))
     return Predictor(
-        IntegerNet(scorer) if options.integers else scorer,
+        _scorer(scorer, weights, options.engine),
         preprocessing,
         classes,
         batch=training.batch if training else _BATCH,
         ignored_label=training.ignored_label if training else None,
     )
+
+
+def _scorer(net: CaffeNet, weights: Path, engine: Engine | None) -> Scorer:
+    """What computes the scores, as of `PredictionOptions.engine`."""
+    if engine:
+        return IntegerNet(net) if engine == "runtime" else net
+    if not (_is_packed(weights) and _has_quantized_activations(net)):
+        return net
+    try:
+        return IntegerNet(net)
+    except (DeployError, ModelError) as error:
+        _log.warning("%s is computed by Caffe, in floats: %s", weights, error)
+        return net
+
+
+def _is_packed(weights: Path) -> bool:
+    return weights.suffix != ".h5" and bool(packed_blobs(read_caffemodel(weights)))
+
+
+def _has_quantized_activations(net: CaffeNet) -> bool:
+    return any(layer.type == ACTIVATION for layer in net.net.layers)
 
 
 def load_preprocessing(net: AnyPath, options: PredictionOptions = _DEFAULT) -> Preprocessing:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ul2q.prediction.preprocessing import Channels
 
 AnyPath: TypeAlias = "str | PathLike[str]"
+Engine: TypeAlias = Literal["runtime", "caffe"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class PredictionOptions:
         resize: how image files of another size are brought to it.
         classes: a file with a name a line, that of label 0 first.
         blob: the output that has the classes' scores, where the net has several.
-        integers: compute in integers, by `ul2q.compile`, rather than in Caffe's floats.
+        engine: what computes: "runtime" is `ul2q.compile`, in integers where weights and
+            activations have codes, "caffe" Caffe's floats; None: the runtime for packed weights of
+            a net with quantised activations, if it takes the net, else Caffe.
     """
 
     data: AnyPath | None = None
@@ -40,4 +43,4 @@ class PredictionOptions:
     resize: Literal["stretch", "crop"] | None = None
     classes: AnyPath | None = None
     blob: str | None = None
-    integers: bool = False
+    engine: Engine | None = None

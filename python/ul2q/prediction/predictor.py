@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ul2q.nets.class_scores import ClassCounts
     from ul2q.prediction.caffe_net import Scores
     from ul2q.prediction.images import Images, Item
-    from ul2q.prediction.options import AnyPath
+    from ul2q.prediction.options import AnyPath, Engine
     from ul2q.prediction.preprocessing import Preprocessing
 
 
 class Scorer(Protocol):
     """What computes scores: Caffe's net, or another runtime of the same net."""
+
+    engine: Engine
 
     @property
     def classes(self) -> int:
@@ -131,6 +134,7 @@ class Predictor:
         top: int = 5,
         batch: int | None = None,
         strict: bool = False,
+        counts: ClassCounts | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[Prediction | BadImage]:
         """Classify images, a batch at a time, in their order.
@@ -140,6 +144,7 @@ class Predictor:
             top: how many candidates are told; of a net with fewer classes all are.
             batch: how many run at a time; None for `self.batch`.
             strict: end at an image that cannot be used, rather than yield it as a BadImage.
+            counts: counts the images whose label is known.
             progress: called with how many are done and how many there are, after each batch.
 
         Raises:
@@ -151,7 +156,7 @@ class Predictor:
         for option, number in (("top", top), ("batch", size)):
             if number < 1:
                 raise PredictionError(f"--{option} ({option}=) is {number}; must be at least 1")
-        return self._batches(images, top, size, strict, progress)
+        return self._batches(images, top, size, strict, counts, progress)
 
     def _batches(
         self,
@@ -159,50 +164,71 @@ class Predictor:
         top: int,
         size: int,
         strict: bool,
+        counts: ClassCounts | None,
         progress: Callable[[int, int], None] | None,
     ) -> Iterator[Prediction | BadImage]:
         total = sum(one.count for one in images)
         items = chain.from_iterable(one.items() for one in images)
         done = 0
         while batch := list(islice(items, size)):
-            yield from self._batch(batch, top, strict)
+            yield from self._batch(batch, top, strict, counts)
             done += len(batch)
             if progress:
                 progress(done, total)
 
-    def _batch(self, items: Sequence[Item], top: int, strict: bool) -> list[Prediction | BadImage]:
-        inputs = []
+    def _batch(
+        self, items: Sequence[Item], top: int, strict: bool, counts: ClassCounts | None
+    ) -> list[Prediction | BadImage]:
+        inputs, labels = [], []
         for item in items:
             if not isinstance(item.image, ImageError):
                 inputs.append(self.preprocessing.to_input(item.image))
-                self._check_label(item)
+                labels.append(self._label(item))
             elif strict:
                 raise PredictionError(str(item.image))
-        scores = iter(zip(*self.scorer.scores(np.stack(inputs)), strict=True) if inputs else ())
+        if not inputs:
+            return [BadImage(item.name, str(item.image)) for item in items]
+        ranking, output = self.scorer.scores(np.stack(inputs))
+        if counts:
+            known = [i for i, label in enumerate(labels) if label is not None]
+            counts.count(ranking[known], np.array([labels[i] for i in known]))
+        scores = iter(zip(labels, ranking, output, strict=True))
         return [
             BadImage(item.name, str(item.image))
             if isinstance(item.image, ImageError)
-            else self._prediction(item, *next(scores), top)
+            else self._prediction(item.name, *next(scores), top)
             for item in items
         ]
 
-    def _check_label(self, item: Item) -> None:
+    def _label(self, item: Item) -> int | None:
+        """The label that counts, if there is one; checked."""
         label, classes = item.label, self.scorer.classes
-        if label is not None and label != self.ignored_label and not 0 <= label < classes:
+        if label is None or label == self.ignored_label:
+            return None
+        if not 0 <= label < classes:
             raise PredictionError(
                 f"{item.name}: label {label}; the net's {classes} classes are 0 to {classes - 1}"
             )
+        return label
 
     def _prediction(
-        self, item: Item, ranking: NDArray[Any], output: NDArray[Any], top: int
+        self,
+        image: str,
+        label: int | None,
+        ranking: NDArray[Any],
+        output: NDArray[Any],
+        top: int,
     ) -> Prediction:
-        label = None if item.label == self.ignored_label else item.label
         best = np.argsort(-ranking, kind="stable")[:top]
         rank = None if label is None else int((ranking >= ranking[label]).sum()) - 1
         # The shortest decimal number that is this float32, not that float32 as a float64.
         candidates = [Candidate(int(i), self._name(int(i)), float(str(output[i]))) for i in best]
         name = "" if label is None else self._name(label)
-        return Prediction(item.name, tuple(candidates), label, name, rank)
+        return Prediction(image, tuple(candidates), label, name, rank)
+
+    def class_names(self) -> list[str]:
+        """A name for each class: that of `classes`, or its number."""
+        return [self._name(label) for label in range(self.scorer.classes)]
 
     def _name(self, label: int) -> str:
         return self.classes[label] if self.classes else str(label)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from ul2q.nets.class_scores import ClassCounts
 from ul2q.prediction.errors import PredictionError
 from ul2q.prediction.predictor import BadImage, Prediction
 from ul2q.util.tables import csv_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ul2q.prediction.options import Engine
 
 
 @dataclass
@@ -25,6 +28,9 @@ class Tally:
         labelled: of known label.
         right: whose best candidate is the label.
         among_top: whose label is among the best `top`.
+        engine: what has computed the scores.
+        class_names: of all classes; a number for one that has no name.
+        counts: which class the images of known label were taken for.
     """
 
     top: int
@@ -33,6 +39,9 @@ class Tally:
     labelled: int = 0
     right: int = 0
     among_top: int = 0
+    engine: Engine = "caffe"
+    class_names: Sequence[str] = ()
+    counts: ClassCounts = field(default_factory=ClassCounts)
 
     def add(self, prediction: Prediction | BadImage) -> None:
         """Count one."""

@@ -19,7 +19,7 @@ _DEFAULT = PredictionOptions()
 
 
 def predict_images(
-    net: AnyPath,
+    net: AnyPath | None,
     weights: AnyPath,
     images: Sequence[AnyPath],
     options: PredictionOptions = _DEFAULT,
@@ -52,7 +52,7 @@ def predict_images(
         progress: as of `Predictor.predict`.
 
     Returns:
-        How many were right, and how many could not be used.
+        How many were right, what they were taken for, and how many could not be used.
 
     Raises:
         OutputExistsError: a file is there already and `force` is not set.
@@ -63,11 +63,11 @@ def predict_images(
     for path in filter(None, (table, lines)):
         refuse_existing(path, force=force)
     predictor = load_predictor(net, weights, options)
-    tally = Tally(top)
+    tally = Tally(top, engine=predictor.scorer.engine, class_names=predictor.class_names())
     kept = []
     found = predictor.find(images, jobs=jobs)
     for prediction in predictor.predict(
-        found, top=top, batch=batch, strict=strict, progress=progress
+        found, top=top, batch=batch, strict=strict, counts=tally.counts, progress=progress
     ):
         tally.add(prediction)
         if table or lines:

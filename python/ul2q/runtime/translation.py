@@ -126,16 +126,17 @@ def _weights(weight: Weight) -> _runtime.Weights:
         return _runtime.floats(np.ascontiguousarray(weight.values))
     # Levels half a step from the shift: odd numbers of half a step, or, where these do not fit,
     # half a step more of shift.
-    twice = 2 * (weight.codes - weight.offset)
+    # In 16 bits, which hold them: the arrays of a large layer are what loading a net peaks at.
+    codes = weight.codes.astype(np.int16)
     scale = np.asarray(weight.scale, np.float64)
     shift = np.asarray(weight.shift, np.float64)
-    numbers = twice
-    if not np.any(twice % 2):
-        numbers = twice / 2
+    if float(weight.offset).is_integer():
+        numbers = codes - np.int16(weight.offset)
     elif max(abs(2 * (c - weight.offset)) for c in (weight.lowest, weight.highest)) <= 127:
+        numbers = 2 * codes - np.int16(2 * weight.offset)
         scale = scale / 2
     else:
-        numbers = weight.codes - 1.0
+        numbers = codes - np.int16(1)
         shift = shift + (1 - weight.offset) * scale
     step, shift = (np.array(np.broadcast_to(fit.ravel(), outputs)) for fit in (scale, shift))
     return _runtime.integers(np.ascontiguousarray(numbers, np.int8), step, shift)
