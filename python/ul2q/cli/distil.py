@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ul2q.cli.common import NET, OR_RUN, add_data_option, options_of, weights_file
+from ul2q.cli.common import (
+    NET,
+    OR_RUN,
+    add_data_option,
+    add_untrusted_option,
+    options_of,
+    weights_file,
+)
 from ul2q.cli.deploy_net import image_shape
 
 if TYPE_CHECKING:
@@ -71,6 +78,7 @@ def add_parser(commands: Commands) -> None:
         help="of an image as NET sees it (default: that in train_lmdb)",
     )
     add_data_option(parser, "train_lmdb")
+    add_untrusted_option(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT")
 
 
