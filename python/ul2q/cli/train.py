@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ from ul2q.cli.common import (
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from ul2q.cli.common import Commands
+    from ul2q.training import TrainResult
 
 ORDER = 20  # in `ul2q --help`
 
@@ -103,8 +106,11 @@ def weights_files(text: str) -> list[Path]:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q train`."""
-    from ul2q.training import train
-    from ul2q.training.progress import reporter
+    from ul2q.distributed.launcher import under_mpi
+
+    train = _train_of_ranks() if under_mpi() else _train_alone()
+
+    from ul2q.training.progress import Lines, reporter
 
     with warnings_on_stderr():
         result = train(
@@ -120,8 +126,11 @@ def run(arguments: argparse.Namespace) -> None:
             best=arguments.best,
             patience=arguments.patience,
             tensorboard=arguments.tensorboard,
-            progress=reporter(sys.stdout),
+            # mpiexec's end of rank 0's output may be a terminal that nobody sees.
+            progress=Lines(sys.stdout) if under_mpi() else reporter(sys.stdout),
         )
+    if result is None:  # rank 0 tells
+        return
     if result.finished:
         print(f"finished already: {result.iterations} iterations")
     if result.stopped_early:
@@ -139,3 +148,25 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"best: {result.best_weights} ({value} after iteration {result.best.iteration})")
     for name, outputs in result.shown_tests():
         print_outputs(name, outputs)
+
+
+def _train_alone() -> Callable[..., TrainResult | None]:
+    from ul2q.training import train
+
+    return train
+
+
+def _train_of_ranks() -> Callable[..., TrainResult | None]:
+    """What trains with the other processes that mpiexec has started.
+
+    The threads are chosen before libcaffe is loaded, which asks for their number once.
+    """
+    from ul2q.distributed.placement import place_ranks
+    from ul2q.distributed.world import World
+
+    world = World.connect()
+    places = place_ranks(world)
+
+    from ul2q.distributed.train import train
+
+    return partial(train, world=world, places=places)

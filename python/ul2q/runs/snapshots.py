@@ -16,6 +16,7 @@ from ul2q.runs.layout import (
     is_leftover,
     iteration_of_model,
     iteration_of_solver_state,
+    rank_states_file,
     snapshot_files,
 )
 from ul2q.util.input_file import require_file
@@ -38,6 +39,11 @@ class Snapshot:
     iteration: int
     state: Path
     weights: Path
+
+    @property
+    def ranks(self) -> Path:
+        """Where each rank stands, which only several that trained together have written."""
+        return rank_states_file(self.state)
 
 
 def find_snapshots(prefix: str | Path) -> list[Snapshot]:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ul2q.util.paths import StrPath
 
 _POLL = 0.1  # seconds
-_BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
+_BY_SIGNAL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class SweepInterrupted(KeyboardInterrupt):

@@ -11,6 +11,7 @@ from ul2q.runs.snapshots import Snapshot, find_snapshots
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ul2q.training.ranks import Ranks
     from ul2q.training.solver_file import Plan
 
 
@@ -22,19 +23,27 @@ class SnapshotWriter:
     """
 
     def __init__(
-        self, solver: caffe.SGDSolver, plan: Plan, *, keep: int, warn: Callable[[str], None]
+        self,
+        solver: caffe.SGDSolver,
+        plan: Plan,
+        *,
+        ranks: Ranks,
+        keep: int,
+        warn: Callable[[str], None],
     ) -> None:
         """Begin.
 
         Args:
             solver: its state is what is written.
             plan: says where it is written.
+            ranks: the ranks that train, whose states belong to it.
             keep: how many stay, the newest; 0 for all.
             warn: told of what cannot be written or removed.
         """
         self.error: Exception | None = None
         self._solver = solver
         self._plan = plan
+        self._ranks = ranks
         self._keep = keep
         self._warn = warn
         self._keeper = _Keeper(keep, warn)
@@ -54,7 +63,9 @@ class SnapshotWriter:
             return
         iteration = self._solver.iter
         self.error = None
+        snapshot = Snapshot(iteration, *self._plan.snapshot_files(iteration))
         try:
+            self._ranks.save_states(snapshot.ranks)  # the solver state comes last: it needs all
             self._solver.snapshot()
         except (caffe.CaffeError, OSError) as error:
             self.error = error
@@ -62,8 +73,8 @@ class SnapshotWriter:
                 self._warn(f"NO SNAPSHOT after iteration {iteration}: {error}; training goes on")
             self._told = iteration
             return
-        self._written = Snapshot(iteration, *self._plan.snapshot_files(iteration))
-        self._keeper.written(self._written)
+        self._written = snapshot
+        self._keeper.written(snapshot)
 
     @property
     def newest(self) -> Snapshot | None:
@@ -109,8 +120,8 @@ class _Keeper:
         return self._mine[-1] if self._mine else None
 
     def _remove(self, snapshot: Snapshot) -> None:
-        # The state first: it needs the weights, they do not need it.
-        for path in (snapshot.state, snapshot.weights):
+        # The state first: it needs the others, they do not need it.
+        for path in (snapshot.state, snapshot.weights, snapshot.ranks):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
