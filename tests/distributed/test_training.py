@@ -46,7 +46,9 @@ NORMALISED = """\
 layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" }
 layer { name: "q" type: "QuantizedActivation" bottom: "bn" top: "q"
   quantization_param { activation { bits: 4 } } }
-layer { name: "ip" type: "InnerProduct" bottom: "q"\
+layer { name: "ip0" type: "InnerProduct" bottom: "q" top: "ip0"
+  inner_product_param { num_output: 200 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "ip0"\
 """
 IP = 'layer { name: "ip" type: "InnerProduct" bottom: "data"'
 
@@ -161,12 +163,18 @@ def is_zombie(pid: int) -> bool:
 
 @every_mpi
 @pytest.mark.parametrize("ranks", RANKS)
-@pytest.mark.parametrize("killed", ["first", "last", "mpiexec"] if ALL else ["last"])
+@pytest.mark.parametrize(
+    ("killed", "compress"),
+    [
+        ("last", ()),
+        *([("first", ()), ("mpiexec", ()), ("last", ("--compress", "ul2q"))] if ALL else []),
+    ],
+)
 def test_what_is_killed_goes_on_to_the_very_weights(
-    workspace: Workspace, mpi: Mpi, ranks: int, killed: str
+    workspace: Workspace, mpi: Mpi, ranks: int, killed: str, compress: tuple[str, ...]
 ) -> None:
     solver, run = varied_solver(workspace), Path("run")
-    endless = ("--set", "max_iter=1000000", "--run", run, "--resume")
+    endless = ("--set", "max_iter=1000000", "--run", run, "--resume", *compress)
     process = mpi.start(ranks, *UL2Q, "train", solver, *endless)
     wait_for(lambda: newest(run) >= 40, process=process)
     pids = [pid for pid in descendants(process.pid) if is_rank(pid)]
@@ -177,10 +185,11 @@ def test_what_is_killed_goes_on_to_the_very_weights(
     assert process.returncode != 0, err
     wait_for(lambda: not any(is_rank(pid) for pid in pids), 30)
     end = newest(run) + 25
-    told = mpi.train(ranks, solver, "--set", f"max_iter={end}", "--run", run, "--resume")
+    more = ("--set", f"max_iter={end}", *compress)
+    told = mpi.train(ranks, solver, *more, "--run", run, "--resume")
     assert "going on from" in told
     assert "other records" not in told
-    mpi.train(ranks, solver, "--set", f"max_iter={end}", "--run", "whole")
+    mpi.train(ranks, solver, *more, "--run", "whole")
     assert_same(
         blobs_of(Path(f"run/mini_iter_{end}.caffemodel"), Path("net.prototxt")),
         blobs_of(Path(f"whole/mini_iter_{end}.caffemodel"), Path("net.prototxt")),

@@ -94,6 +94,17 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="write the log's numbers into --run DIR for TensorBoard, too (needs tensorboardX)",
     )
+    parser.add_argument(
+        "--compress",
+        choices=("bf16", "ul2q"),
+        help="under mpiexec: send gradients as bfloat16, or as codes of the μL2Q quantizer",
+    )
+    parser.add_argument(
+        "--bits",
+        metavar="B",
+        type=int,
+        help="of a code of --compress ul2q: 2, 4 or 8 (default: 8)",
+    )
     add_data_option(parser, "train_lmdb and test_lmdb")
 
 
@@ -108,7 +119,10 @@ def run(arguments: argparse.Namespace) -> None:
     """`ul2q train`."""
     from ul2q.distributed.launcher import under_mpi
 
-    train = _train_of_ranks() if under_mpi() else _train_alone()
+    if under_mpi():
+        train = _train_of_ranks(arguments.compress, arguments.bits)
+    else:
+        train = _train_alone(arguments.compress, arguments.bits)
 
     from ul2q.training.progress import Lines, reporter
 
@@ -150,13 +164,18 @@ def run(arguments: argparse.Namespace) -> None:
         print_outputs(name, outputs)
 
 
-def _train_alone() -> Callable[..., TrainResult | None]:
-    from ul2q.training import train
+def _train_alone(compress: str | None, bits: int | None) -> Callable[..., TrainResult | None]:
+    from ul2q.training import TrainingError, train
 
+    if compress is not None or bits is not None:
+        raise TrainingError(
+            "--compress and --bits are for several ranks, which send each other gradients: begin "
+            "the command with mpiexec -n N"
+        )
     return train
 
 
-def _train_of_ranks() -> Callable[..., TrainResult | None]:
+def _train_of_ranks(compress: str | None, bits: int | None) -> Callable[..., TrainResult | None]:
     """What trains with the other processes that mpiexec has started.
 
     The threads are chosen before libcaffe is loaded, which asks for their number once.
@@ -169,4 +188,4 @@ def _train_of_ranks() -> Callable[..., TrainResult | None]:
 
     from ul2q.distributed.train import train
 
-    return partial(train, world=world, places=places)
+    return partial(train, world=world, places=places, compress=compress, bits=bits)

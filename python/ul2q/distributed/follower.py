@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ul2q.distributed.world import World
 
 
-def follow(world: World, exchange: Exchange | None) -> None:
+def follow(world: World, exchange: Exchange) -> None:
     """Train as rank 0 asks for, until it lets go.
 
     SIGINT, SIGTERM and SIGUSR1 leave a request that rank 0 hears of with the next iteration.

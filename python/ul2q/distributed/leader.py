@@ -33,7 +33,7 @@ class Leader(Ranks):
         self,
         world: World,
         places: Sequence[Place],
-        exchange: Exchange | None,
+        exchange: Exchange,
         options: Sequence[str],
     ) -> None:
         """Lead the ranks of `world`, which compute at `places`.
@@ -41,7 +41,7 @@ class Leader(Ranks):
         Args:
             world: the ranks.
             places: where they compute.
-            exchange: averages large gradients; None for floats.
+            exchange: averages large gradients.
             options: the options of `ul2q train` that chose it.
         """
         self.size = world.size

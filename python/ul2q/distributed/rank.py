@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ul2q.distributed.averager import Averager
 from ul2q.distributed.errors import RanksError
-from ul2q.distributed.exchange import FloatExchange
 from ul2q.distributed.parameters import all_parameters, checksum
 from ul2q.nets.net_outputs import weighted_loss
 from ul2q.runs.rank_states import RankState
@@ -29,13 +28,13 @@ class Rank:
         world: World,
         solver: caffe.SGDSolver,
         param: caffe_pb2.SolverParameter,
-        exchange: Exchange | None,
+        exchange: Exchange,
     ) -> None:
         """Take a solver, which was built of `param`; `exchange` averages its large gradients."""
         self._world = world
         self._solver = solver
         self._param = param
-        self._exchange = exchange or FloatExchange(world)
+        self._exchange = exchange
 
     def join(self, states: list[RankState] | None) -> None:
         """Take rank 0's parameters, and hang on to the solver.

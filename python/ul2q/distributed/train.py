@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import caffe
 
+from ul2q.distributed.codecs import Bfloat16, Codes
+from ul2q.distributed.compressed import CompressedExchange
+from ul2q.distributed.errors import RanksError
+from ul2q.distributed.exchange import FloatExchange
 from ul2q.distributed.follower import follow
 from ul2q.distributed.leader import Leader, be_alone
 from ul2q.distributed.placement import place_ranks
@@ -32,8 +36,8 @@ def train(
     *,
     world: World,
     places: Sequence[Place] | None = None,
-    exchange: Exchange | None = None,
-    options_of_ranks: Sequence[str] = (),
+    compress: str | None = None,
+    bits: int | None = None,
     **options: Any,
 ) -> TrainResult | None:
     """Train a net with all ranks.
@@ -49,8 +53,8 @@ def train(
         world: the ranks.
         places: what `place_ranks` gave; None to place them now, which is too late for the number
             of threads if libcaffe has been used.
-        exchange: averages large gradients; None for floats.
-        options_of_ranks: the options of `ul2q train` that chose it, for the record.
+        compress: how gradients travel: "bf16", "ul2q", or None for float32.
+        bits: of a code of "ul2q": 2, 4 or 8, which is also None's.
         options: what else `ul2q.training.train` takes; only rank 0's count.
 
     Returns:
@@ -63,10 +67,11 @@ def train(
     stop_with_parent(os.getppid(), signal.SIGKILL)
     try:
         places = place_ranks(world) if places is None else places
+        exchange = make_exchange(world, compress, bits)
         if not world.is_first:
             follow(world, exchange)
             return None
-        return _lead(solver, Leader(world, places, exchange, options_of_ranks), options)
+        return _lead(solver, Leader(world, places, exchange, _options(compress, bits)), options)
     except BaseException as error:
         if world.is_first and not world.is_apart:
             raise
@@ -81,3 +86,31 @@ def _lead(solver: StrPath, leader: Leader, options: dict[str, Any]) -> TrainResu
     finally:
         leader.end()
         be_alone()
+
+
+def make_exchange(world: World, compress: str | None, bits: int | None) -> Exchange:
+    """What averages large gradients.
+
+    Args:
+        world: the ranks.
+        compress: as for `train`.
+        bits: as for `train`.
+
+    Raises:
+        RanksError: there is no such way.
+    """
+    if bits is not None and compress != "ul2q":
+        raise RanksError("--bits is of --compress ul2q; bfloat16 and floats have theirs")
+    if compress is None:
+        return FloatExchange(world)
+    if compress == "bf16":
+        return CompressedExchange(world, Bfloat16())
+    if compress == "ul2q":
+        return CompressedExchange(world, Codes(8 if bits is None else bits))
+    raise RanksError(f"compress is {compress!r}; must be 'bf16', 'ul2q' or None")
+
+
+def _options(compress: str | None, bits: int | None) -> list[str]:
+    """The options of `ul2q train` that choose it."""
+    given = ["--compress", compress] if compress is not None else []
+    return given + (["--bits", str(bits)] if bits is not None else [])
