@@ -6,7 +6,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from ul2q.distributed.launcher import announced_size, under_mpi
+from ul2q.distributed.launcher import announced_size, forget_launcher, under_mpi
 from ul2q.distributed.placement import Place, describe, misfits, shared
 from ul2q.distributed.records import batch_size, not_shared
 
@@ -80,6 +80,8 @@ def test_the_launcher_is_known_by_the_environment(
         monkeypatch.setenv(name, value)
     assert announced_size() == size
     assert under_mpi() == mpi
+    forget_launcher()
+    assert not under_mpi()
 
 
 def test_layers_that_are_not_shared_out_are_told() -> None:

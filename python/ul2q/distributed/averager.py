@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ul2q.distributed.parameters import Learned
     from ul2q.distributed.world import World
 
-_SMALL = 8192
+SMALL = 8192
 """Gradients of fewer elements travel together, in one message at the end: each message has its
 latency, and the biases and channel scales of a net are many."""
 
@@ -57,10 +57,10 @@ class Averager:
         self._top = len(net.layers) - 1
         self._passes = 0
         gradients = learned(net)
-        self._small = [one for one in gradients if one.gradient.size < _SMALL]
+        self._small = [one for one in gradients if one.gradient.size < SMALL]
         self._large: dict[int, list[Learned]] = defaultdict(list)
         for one in gradients:
-            if one.gradient.size >= _SMALL:
+            if one.gradient.size >= SMALL:
                 self._large[one.ready_after].append(one)
         self._statistics = statistics(net)
         self._before = [statistic.copy() for statistic in self._statistics]

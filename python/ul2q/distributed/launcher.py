@@ -15,6 +15,12 @@ def under_mpi() -> bool:
     return any(name in os.environ for name in (*_SIZES, _RANK))
 
 
+def forget_launcher() -> None:
+    """Let this process be one on its own, although mpiexec has started what started it."""
+    for name in (*_SIZES, _RANK):
+        os.environ.pop(name, None)
+
+
 def announced_size() -> int | None:
     """How many processes it says that it has started; None if it does not say."""
     for name in _SIZES:
