@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from tests.processes import UL2Q
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 MPICH = ROOT / "build" / "mpich"  # where `make test-distributed` installs it
@@ -52,6 +53,19 @@ class Mpi:
             text=True,
             env=quiet | {"OMP_NUM_THREADS": "1"} | dict(self.environment) | environment,
         )
+
+    @contextmanager
+    def started(
+        self, ranks: int, *command: object, **options: Any
+    ) -> Iterator[subprocess.Popen[str]]:
+        """The same for the length of a block, whatever goes wrong in it."""
+        process = self.start(ranks, *command, **options)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def run(
         self,

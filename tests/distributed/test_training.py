@@ -123,7 +123,7 @@ def varied_solver(workspace: Workspace) -> Path:
 
 
 def wait_for(
-    done: Callable[[], bool], seconds: float = 60, process: subprocess.Popen[str] | None = None
+    done: Callable[[], bool], seconds: float = 120, process: subprocess.Popen[str] | None = None
 ) -> None:
     end = time.monotonic() + seconds
     while not done():
@@ -175,15 +175,15 @@ def test_what_is_killed_goes_on_to_the_very_weights(
 ) -> None:
     solver, run = varied_solver(workspace), Path("run")
     endless = ("--set", "max_iter=1000000", "--run", run, "--resume", *compress)
-    process = mpi.start(ranks, *UL2Q, "train", solver, *endless)
-    wait_for(lambda: newest(run) >= 40, process=process)
-    pids = [pid for pid in descendants(process.pid) if is_rank(pid)]
-    assert len(pids) == ranks
-    victim = {"first": min(pids), "last": max(pids), "mpiexec": process.pid}[killed]
-    os.kill(victim, signal.SIGKILL)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode != 0, err
-    wait_for(lambda: not any(is_rank(pid) for pid in pids), 30)
+    with mpi.started(ranks, *UL2Q, "train", solver, *endless) as process:
+        wait_for(lambda: newest(run) >= 40, process=process)
+        pids = [pid for pid in descendants(process.pid) if is_rank(pid)]
+        assert len(pids) == ranks
+        victim = {"first": min(pids), "last": max(pids), "mpiexec": process.pid}[killed]
+        os.kill(victim, signal.SIGKILL)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode != 0, err
+        wait_for(lambda: not any(is_rank(pid) for pid in pids), 30)
     end = newest(run) + 25
     more = ("--set", f"max_iter={end}", *compress)
     told = mpi.train(ranks, solver, *more, "--run", run, "--resume")
@@ -217,15 +217,14 @@ def test_a_stop_that_is_asked_for_leaves_a_snapshot(
     workspace: Workspace, mpi: Mpi, how: str
 ) -> None:
     solver, run = varied_solver(workspace), Path("run")
-    process = mpi.start(
-        2, *UL2Q, "train", solver, "--set", "max_iter=1000000", "--run", run, "--resume"
-    )
-    wait_for(lambda: newest(run) >= 20, process=process)
-    if how == "file":
-        (run / "stop").touch()
-    else:
-        process.send_signal(signal.SIGUSR1)
-    out, err = process.communicate(timeout=30)
+    endless = ("--set", "max_iter=1000000", "--run", run, "--resume")
+    with mpi.started(2, *UL2Q, "train", solver, *endless) as process:
+        wait_for(lambda: newest(run) >= 20, process=process)
+        if how == "file":
+            (run / "stop").touch()
+        else:
+            process.send_signal(signal.SIGUSR1)
+        out, err = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "interrupted after" in err, out + err
     assert f"mpiexec -n 2 ul2q train {solver} --run run" in err
