@@ -26,11 +26,10 @@ HERE = Path(__file__).parent
 TORCH = HERE.parent / "build" / "bench" / "bin" / "python"
 SECONDS = "8"  # of each turn
 RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-# What a message between two machines takes with MPI, in round numbers of such networks.
-NETWORKS = {
-    "10 Gb/s Ethernet, TCP": Network(30e-6, 1.0e9),
-    "100 Gb/s InfiniBand": Network(2e-6, 11e9),
-}
+# A message between two machines by MPI: Ethernet with TCP, and InfiniBand, in round numbers.
+SLOW = Network(30e-6, 1.0e9)
+NETWORKS = {"10 Gb/s": SLOW, "100 Gb/s": Network(2e-6, 11e9)}
+CORES = (1, 16)  # of a rank, which with 16 is taken to compute 16 times as fast
 NETS = (("vgg7_64", 50), ("resnet18", 50), ("vgg16", 4))
 
 
@@ -104,33 +103,55 @@ def efficiency(rounds: int) -> None:
 
 
 def scale() -> None:
-    """Print the table: images a second, and the share of as many times one rank's.
+    """Print the tables: the share of n times one rank's images a second that n ranks do.
 
-    What a rank computes is measured by the processor's time, so that it counts no others'.
+    What a rank computes is measured by the processor's time, so that it counts no others'. The
+    lower share is where nothing is sent while backward computes, the upper where all can be.
     """
-    codes = Codes(8)
+    ways = {
+        f"{cores} core{'s' * (cores > 1)}, {name}{', 8 bits' * (codec is not None)}": (
+            cores,
+            network,
+            codec,
+        )
+        for cores in CORES
+        for name, network in NETWORKS.items()
+        for codec in (None, Codes(8))
+        if codec is None or network is SLOW
+    }
     for net, batch in NETS:
         found = worker(1, 1, "iterations", net, batch, 0)
-        compute = found["computed"]
-        backward = compute * (1 - found["forward"])
         averaged = Traffic(tuple(found["large"]), found["small"])
         megabytes = 4e-6 * averaged.elements
         print(
-            f"\n{net}: batch {batch} a rank, {1e3 * compute:,.0f} ms an iteration on a core, "
-            f"{megabytes:.1f} MB of gradients\n"
+            f"\n{net}: {batch} images a rank, {1e3 * found['computed']:,.0f} ms an iteration on a "
+            f"core, {megabytes:.1f} MB of gradients\n"
         )
-        heads = [f"{name}{kind}" for name in NETWORKS for kind in ("", ", 8 bits")]
-        print("| ranks | " + " | ".join(heads) + " |")
-        print("|---" * (1 + len(heads)) + "|")
+        print("| ranks | " + " | ".join(ways) + " |")
+        print("|---" * (1 + len(ways)) + "|")
         for ranks in RANKS:
-            cells = []
-            for network in NETWORKS.values():
-                for codec in (None, codes):
-                    seconds = iteration_seconds(
-                        compute, averaged, ranks, network, hidden=backward, codec=codec
-                    )
-                    cells.append(f"{ranks * batch / seconds:,.0f}/s, {compute / seconds:.2f}")
+            cells = [
+                _shares(found, averaged, ranks, cores, network, codec)
+                for cores, network, codec in ways.values()
+            ]
             print(f"| {ranks} | " + " | ".join(cells) + " |", flush=True)
+
+
+def _shares(
+    found: dict[str, Any],
+    averaged: Traffic,
+    ranks: int,
+    cores: int,
+    network: Network,
+    codec: Codes | None,
+) -> str:
+    compute = found["computed"] / cores
+    backward = compute * (1 - found["forward"])
+    low, high = (
+        compute / iteration_seconds(compute, averaged, ranks, network, hidden=hidden, codec=codec)
+        for hidden in (0.0, backward)
+    )
+    return f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
 
 
 def main() -> None:

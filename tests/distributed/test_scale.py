@@ -47,12 +47,14 @@ def test_what_an_iteration_takes_and_sends() -> None:
     headers = 2 * 3 * 2 * 8  # a scale and a shift with each shard, of two gradients
     wanted = 1.5 * (1_100_000 + 4 * 1000) + headers
     assert traffic.bytes_sent(4, Codes(8)) == pytest.approx(wanted)
-    averaging = traffic.seconds(4, network)
-    assert iteration_seconds(1.0, traffic, 4, network) == pytest.approx(1 + averaging)
-    assert iteration_seconds(1.0, traffic, 4, network, hidden=averaging / 4) == pytest.approx(
-        1 + averaging * 3 / 4
+    large, small = traffic.seconds(4, network)
+    assert large == pytest.approx(network.allreduce(4e6, 4) + network.allreduce(4e5, 4))
+    assert small == pytest.approx(network.allreduce(4000, 4))
+    assert iteration_seconds(1.0, traffic, 4, network) == pytest.approx(1 + large + small)
+    assert iteration_seconds(1.0, traffic, 4, network, hidden=large / 4) == pytest.approx(
+        1 + large * 3 / 4 + small
     )
-    assert iteration_seconds(1.0, traffic, 4, network, hidden=1.0) == 1.0
+    assert iteration_seconds(1.0, traffic, 4, network, hidden=1.0) == pytest.approx(1 + small)
     assert iteration_seconds(1.0, traffic, 1, network) == 1.0
 
 

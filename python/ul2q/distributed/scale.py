@@ -101,13 +101,17 @@ class Traffic:
                 total += 2 * (ranks - 1) * codec.size(-(-count // ranks))
         return total
 
-    def seconds(self, ranks: int, network: Network, codec: Codec | None = None) -> float:
-        """The seconds that averaging takes in an iteration, one message after the other."""
-        times = [network.allreduce(_FLOAT * self.small, ranks)]
-        for count in self.large:
-            size = _FLOAT * count if codec is None else codec.size(count)
-            times.append(network.allreduce(size, ranks))
-        return sum(times)
+    def seconds(
+        self, ranks: int, network: Network, codec: Codec | None = None
+    ) -> tuple[float, float]:
+        """The seconds that averaging takes in an iteration, one message after the other.
+
+        Returns:
+            Those of large gradients, and those of the small ones, which come at the end.
+        """
+        sizes = [_FLOAT * count if codec is None else codec.size(count) for count in self.large]
+        large = sum(network.allreduce(size, ranks) for size in sizes)
+        return large, network.allreduce(_FLOAT * self.small, ranks)
 
 
 def traffic(net: caffe.Net) -> Traffic:
@@ -134,17 +138,9 @@ def iteration_seconds(
         traffic: what is averaged.
         ranks: how many there are.
         network: what joins them.
-        hidden: how many of `compute`'s seconds can pass while messages are on their way: up to the
-            time of backward where the network moves data by itself, 0 where the cores do.
+        hidden: how many of `compute`'s seconds can pass while large gradients are on their way: up
+            to the time of backward where the network moves data by itself, 0 where the cores do.
         codec: how large gradients are coded; None for float32.
     """
-    return compute + max(0.0, traffic.seconds(ranks, network, codec) - hidden)
-
-
-def efficiency(seconds: Sequence[float]) -> list[float]:
-    """The share of `ranks` times one rank's throughput, from the seconds of 1 and more ranks.
-
-    Args:
-        seconds: of an iteration with the same batch for each rank; the first is one rank's.
-    """
-    return [seconds[0] / one for one in seconds]
+    large, small = traffic.seconds(ranks, network, codec)
+    return compute + max(0.0, large - hidden) + small
