@@ -212,19 +212,25 @@ def test_a_rank_that_fails_ends_all_with_its_message(workspace: Workspace, mpi: 
 
 @only_all
 @every_mpi
-@pytest.mark.parametrize("how", ["file", "SIGUSR1"])
+@pytest.mark.parametrize("how", ["file", "SIGUSR1", "SIGUSR1 to the last rank", "SIGINT"])
 def test_a_stop_that_is_asked_for_leaves_a_snapshot(
     workspace: Workspace, mpi: Mpi, how: str
 ) -> None:
+    if how == "SIGINT" and mpi.name == "Open MPI":
+        pytest.skip("Open MPI kills its ranks 0.3 seconds after SIGINT")
     solver, run = varied_solver(workspace), Path("run")
     endless = ("--set", "max_iter=1000000", "--run", run, "--resume")
     with mpi.started(2, *UL2Q, "train", solver, *endless) as process:
         wait_for(lambda: newest(run) >= 20, process=process)
         if how == "file":
             (run / "stop").touch()
-        else:
+        elif how == "SIGINT":
+            process.send_signal(signal.SIGINT)
+        elif how == "SIGUSR1":
             process.send_signal(signal.SIGUSR1)
-        out, err = process.communicate(timeout=30)
+        else:
+            os.kill(max(filter(is_rank, descendants(process.pid))), signal.SIGUSR1)
+        out, err = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "interrupted after" in err, out + err
     assert f"mpiexec -n 2 ul2q train {solver} --run run" in err
