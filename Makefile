@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: help train test check-docs lint architecture build build-tests bench bench-environment bench-architectures bench-inference bench-inference-environment bench-layers bench-nets bench-transform nets sanitize \
-  cuda test-gpu test-runtimes export-matrix test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
+  cuda test-gpu test-runtimes test-distributed export-matrix test-emulated check-cuda check-nvcc check-emulated check-pristine caffe-edit caffe-patches system clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -139,6 +139,11 @@ GPU_TESTS := tests/caffe/gpu
 BINDING_TESTS := tests/layers tests/caffe $(addprefix --ignore=tests/caffe/test_,bvlc.py caffe_edit.py caffe_patches.py caffe_tool.py \
   determinism.py pycaffe_docs.py pycaffe_files.py pycaffe_types.py)
 CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)
+
+MPICH := build/mpich
+test-distributed: build ## ranks of Open MPI and MPICH: all equal, killed and gone on with (about 5 minutes)
+	@[ -x $(MPICH)/bin/mpiexec ] || { $(PYTHON) -m venv $(MPICH) && $(MPICH)/bin/python -m pip install --quiet 'mpich>=5,<6'; }
+	UL2Q_TEST_DISTRIBUTED=all $(BIN)/pytest tests/distributed
 
 RUNTIMES := build/runtimes
 RUNTIME_PATH = PYTHONPATH=$(CURDIR)/$(RUNTIMES)/extras

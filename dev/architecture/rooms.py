@@ -24,6 +24,7 @@ CAPTIONS = {
     "python/ul2q/cli": "the command ul2q: one file a command",
     "python/ul2q/report": "runs as one page of charts and tables",
     "python/ul2q/sweep": "nets × methods × bits × seeds",
+    "python/ul2q/distributed": "one net in several processes",
     "python/ul2q/doctor": "checks of an installation",
     "python/ul2q/fitting": "fit and granularity for trained weights",
     "python/ul2q/calibration": "a quantised net fitted to images",

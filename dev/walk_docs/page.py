@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 SHELL = "sh"
 """The language of blocks of commands."""
 # What a line of a command begins with; other indented blocks are formulas and the like.
-_COMMANDS = (".", "caffe", "export", "make", "pip", "python", "tensorboard", "ul2q")
+_COMMANDS = (
+    ".",
+    "caffe",
+    "export",
+    "make",
+    "mpiexec",
+    "pip",
+    "python",
+    "tensorboard",
+    "touch",
+    "ul2q",
+)
 _BEGINS = re.compile(rf"(?:[A-Z_0-9]+=\S* )*(?:{'|'.join(map(re.escape, _COMMANDS))}) ")
 _MARK = re.compile(r"^<!-- walk: (?P<kind>\w+) (?P<text>.*?) -->$", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"^`(?P<begin>[^`]+)`: (?P<reason>.*)$", re.DOTALL)

@@ -199,24 +199,31 @@ def generators(state: caffe_pb2.ResumeState) -> list[str]:
 
 
 @pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("from_snapshot", [True, False])
 def test_parallel_solvers_go_on_at_the_position_and_draw_each_their_own(
-    workspace: Workspace, rank: int
+    workspace: Workspace, rank: int, from_snapshot: bool
 ) -> None:
+    """A snapshot holds the first one's random numbers; a solver's own state its own."""
     solver = caffe.get_solver(str(write_net(workspace)))
     solver.step(3)
     state = caffe_pb2.ResumeState.FromString(solver._resume_state())
+    solver.snapshot()
     solver.step(2)
     try:
         caffe.set_solver_count(2)
         caffe.set_solver_rank(rank)
-        solver._restore_resume_state(state.SerializeToString())
+        if from_snapshot:
+            solver.restore("mini_iter_3.solverstate")
+        else:
+            solver._restore_resume_state(state.SerializeToString())
         restored = caffe_pb2.ResumeState.FromString(solver._resume_state())
     finally:
         caffe.set_solver_count(1)
         caffe.set_solver_rank(0)
     pairs = list(zip(generators(restored), generators(state), strict=True))
     assert len(pairs) > 1
-    assert all((ours == the_firsts) == (rank == 0) for ours, the_firsts in pairs)
+    same = rank == 0 or not from_snapshot
+    assert all((ours == theirs) == same for ours, theirs in pairs)
     for each in (state, restored):
         each.ClearField("generator")
         for net in each.net:

@@ -28,9 +28,9 @@ from ul2q.evaluation import evaluate
 from ul2q.runs.progress import read_progress
 from ul2q.runs.record import DONE, FAILED, RUNNING, WAITING, Record
 from ul2q.sweep.display import Lines, LiveTable
+from ul2q.sweep.jobs import share_of_threads
 from ul2q.sweep.lock import locked
 from ul2q.sweep.results import results_table
-from ul2q.sweep.runner import share_of_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

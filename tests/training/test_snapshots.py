@@ -20,7 +20,7 @@ from ul2q.evaluation import evaluate
 from ul2q.runs.best import Best
 from ul2q.runs.log import read_log
 from ul2q.runs.snapshots import find_snapshots
-from ul2q.training import TrainingError, train
+from ul2q.training import Interrupted, TrainingError, train
 from ul2q.training.best import BestKeeper
 from ul2q.training.snapshot_writer import SnapshotWriter
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import Workspace
+    from ul2q.training.progress import Step
 
 
 def snapshots(folder: str = "run", prefix: str = "mini") -> list[int]:
@@ -345,3 +346,19 @@ def test_a_snapshot_in_place_of_a_link_follows_it(workspace: Workspace) -> None:
     net = caffe_pb2.NetParameter()
     net.ParseFromString(Path("elsewhere/w.caffemodel").read_bytes())
     assert net.name == "mini"
+
+
+def test_a_file_asks_for_a_stop(workspace: Workspace) -> None:
+    class Touching(Notes):
+        def step(self, step: Step) -> None:
+            if step.done == 3:
+                Path("run/stop").touch()
+
+    Path("run").mkdir()
+    Path("run/stop").touch()  # an old one stops nothing
+    with pytest.raises(Interrupted, match=r"go on with: .* --resume") as stop:
+        train(workspace.solver(max_iter=10**9), run=Path("run"), progress=Touching())
+    assert stop.value.signum == signal.SIGTERM
+    assert stop.value.iteration >= 3
+    assert stop.value.snapshot.is_file()
+    assert not Path("run/stop").exists()

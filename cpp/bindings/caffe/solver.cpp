@@ -244,7 +244,7 @@ void BindSolver(py::module_* m) {
               throw py::value_error("not a ResumeState");
             }
             const CaffeCall call;
-            ul2q::RestoreResumeState(state, solver);
+            ul2q::RestoreResumeState(state, solver, ul2q::StateOf::kThisSolver);
           },
           py::arg("state"), "Goes to where _resume_state() was called.")
       .def(

@@ -46,7 +46,9 @@ void SaveResumeState(caffe::Solver<Dtype>* solver, caffe::ResumeState* state) {
 
 template <typename Dtype>
 void RestoreResumeState(const caffe::ResumeState& state,
-                        caffe::Solver<Dtype>* solver) {
+                        caffe::Solver<Dtype>* solver, StateOf owner) {
+  const bool is_own =
+      owner == StateOf::kThisSolver || caffe::Caffe::root_solver();
   const std::vector<caffe::Net<Dtype>*> nets = NetsOf(solver);
   for (int i = 0; i < state.net_size() && i < static_cast<int>(nets.size());
        ++i) {
@@ -59,7 +61,7 @@ void RestoreResumeState(const caffe::ResumeState& state,
       if (found != by_name.end()) {
         const LayerScope scope(layer->layer_param());
         caffe::LayerState of_layer = *found->second;
-        if (!caffe::Caffe::root_solver()) {
+        if (!is_own) {
           of_layer.clear_generator();
         }
         layer->RestoreState(of_layer);
@@ -67,7 +69,7 @@ void RestoreResumeState(const caffe::ResumeState& state,
     }
   }
   // This comes last: each thread that a layer starts draws a seed.
-  if (state.has_generator() && caffe::Caffe::root_solver()) {
+  if (state.has_generator() && is_own) {
     FromText(state.generator(), caffe::caffe_rng());
   }
 }
@@ -75,9 +77,9 @@ void RestoreResumeState(const caffe::ResumeState& state,
 template void SaveResumeState(caffe::Solver<float>*, caffe::ResumeState*);
 template void SaveResumeState(caffe::Solver<double>*, caffe::ResumeState*);
 template void RestoreResumeState(const caffe::ResumeState&,
-                                 caffe::Solver<float>*);
+                                 caffe::Solver<float>*, StateOf);
 template void RestoreResumeState(const caffe::ResumeState&,
-                                 caffe::Solver<double>*);
+                                 caffe::Solver<double>*, StateOf);
 
 std::string LearnedNet(const std::string& state_file,
                        const std::string& learned_net) {

@@ -19,12 +19,16 @@ namespace ul2q {
 template <typename Dtype>
 void SaveResumeState(caffe::Solver<Dtype>* solver, caffe::ResumeState* state);
 
+/// Whose state it is that a solver is brought to.
+enum class StateOf { kRootSolver, kThisSolver };
+
 /// Brings a solver there. Layers that the state does not know stay as they are.
-/// Of parallel solvers the state is the first one's: the others, which must not
-/// draw the same, keep their random numbers.
+/// A snapshot has the state of the first of parallel solvers: the others, which
+/// must not draw the same, keep their random numbers.
 template <typename Dtype>
 void RestoreResumeState(const caffe::ResumeState& state,
-                        caffe::Solver<Dtype>* solver);
+                        caffe::Solver<Dtype>* solver,
+                        StateOf owner = StateOf::kRootSolver);
 
 /// The weights of a solver's state: the file of the name `learned_net` ends in
 /// beside the state if there is one, for folders that have been moved or

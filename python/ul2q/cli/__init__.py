@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
     0: done; 1: failed, with one line on stderr (a traceback too if the environment variable
-    UL2Q_TRACEBACK is 1); 2: wrong usage; 130 and 143: stopped by SIGINT, SIGTERM.
+    UL2Q_TRACEBACK is 1); 2: wrong usage; 130, 143 and 138: stopped by SIGINT, SIGTERM, SIGUSR1.
     """
     try:
         arguments = command_parser().parse_args(argv)

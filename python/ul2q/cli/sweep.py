@@ -47,6 +47,12 @@ def add_parser(commands: Commands) -> None:
         help="runs at a time, which share the threads (default: %(default)s)",
     )
     parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="let the workers of a Dask scheduler do the runs, e.g. tcp://node1:8786; local:N for "
+        "N workers here",
+    )
+    parser.add_argument(
         "--only",
         metavar="PATTERN",
         action="append",
@@ -72,12 +78,16 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q sweep`."""
     from ul2q.runs.layout import RESULTS
-    from ul2q.sweep.plan import plan_runs, select
+    from ul2q.sweep.plan import SweepError, plan_runs, select
     from ul2q.sweep.results import results_markdown, results_table, runs_table
     from ul2q.sweep.runner import require_done, run_sweep
     from ul2q.sweep.spec import read_spec
     from ul2q.util.output_file import refuse_existing, write_file
 
+    if arguments.cluster is not None and arguments.jobs != 1:
+        raise SweepError(
+            "give --jobs or --cluster: the cluster's workers say how many run at a time"
+        )
     spec = read_spec(arguments.spec)
     all_runs = plan_runs(spec)
     plan = select(all_runs, arguments.only)
@@ -93,6 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
         order=[run.name for run in all_runs],
         spec=spec.text,
         jobs=arguments.jobs,
+        cluster=arguments.cluster,
         retry_failed=arguments.retry_failed,
         redo=arguments.redo,
         stream=sys.stdout,

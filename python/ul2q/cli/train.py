@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,10 @@ from ul2q.cli.common import (
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from ul2q.cli.common import Commands
+    from ul2q.training import TrainResult
 
 ORDER = 20  # in `ul2q --help`
 
@@ -92,6 +95,17 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="write the log's numbers into --run DIR for TensorBoard, too (needs tensorboardX)",
     )
+    parser.add_argument(
+        "--compress",
+        choices=("bf16", "ul2q"),
+        help="under mpiexec: send gradients as bfloat16, or as codes of the μL2Q quantizer",
+    )
+    parser.add_argument(
+        "--bits",
+        metavar="B",
+        type=int,
+        help="of a code of --compress ul2q: 2, 4 or 8 (default: 8)",
+    )
     add_data_option(parser, "train_lmdb and test_lmdb")
     add_untrusted_option(parser)
 
@@ -105,8 +119,14 @@ def weights_files(text: str) -> list[Path]:
 
 def run(arguments: argparse.Namespace) -> None:
     """`ul2q train`."""
-    from ul2q.training import train
-    from ul2q.training.progress import reporter
+    from ul2q.distributed.launcher import under_mpi
+
+    if under_mpi():
+        train = _train_of_ranks(arguments.compress, arguments.bits)
+    else:
+        train = _train_alone(arguments.compress, arguments.bits)
+
+    from ul2q.training.progress import Lines, reporter
 
     with warnings_on_stderr():
         result = train(
@@ -122,8 +142,11 @@ def run(arguments: argparse.Namespace) -> None:
             best=arguments.best,
             patience=arguments.patience,
             tensorboard=arguments.tensorboard,
-            progress=reporter(sys.stdout),
+            # mpiexec's end of rank 0's output may be a terminal that nobody sees.
+            progress=Lines(sys.stdout) if under_mpi() else reporter(sys.stdout),
         )
+    if result is None:  # rank 0 tells
+        return
     if result.finished:
         print(f"finished already: {result.iterations} iterations")
     if result.stopped_early:
@@ -141,3 +164,30 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"best: {result.best_weights} ({value} after iteration {result.best.iteration})")
     for name, outputs in result.shown_tests():
         print_outputs(name, outputs)
+
+
+def _train_alone(compress: str | None, bits: int | None) -> Callable[..., TrainResult | None]:
+    from ul2q.training import TrainingError, train
+
+    if compress is not None or bits is not None:
+        raise TrainingError(
+            "--compress and --bits are for several ranks, which send each other gradients: begin "
+            "the command with mpiexec -n N"
+        )
+    return train
+
+
+def _train_of_ranks(compress: str | None, bits: int | None) -> Callable[..., TrainResult | None]:
+    """What trains with the other processes that mpiexec has started.
+
+    The threads are chosen before libcaffe is loaded, which asks for their number once.
+    """
+    from ul2q.distributed.placement import place_ranks
+    from ul2q.distributed.world import World
+
+    world = World.connect()
+    places = place_ranks(world)
+
+    from ul2q.distributed.train import train
+
+    return partial(train, world=world, places=places, compress=compress, bits=bits)

@@ -8,6 +8,8 @@
 | quantization.csv | how well the quantised blobs stand for their masters | `quantization_log` |
 | solver.prototxt | the solver as it was run | `solver` |
 | <prefix>_iter_N.solverstate, .caffemodel | the snapshot after N iterations | `snapshots` |
+| <prefix>_iter_N.ranks | where each of several ranks stood then | `rank_states` |
+| stop | made by a user to ask for the end; a run removes it | |
 | <prefix>_best.caffemodel, .json | the weights of the best test, and what they reach | `best` |
 | early_stop.json | where and why it ended before its max_iter | `early_stop` |
 | .run.lock | who trains there | `lock` |

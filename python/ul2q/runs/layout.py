@@ -14,6 +14,7 @@ QUANTIZATION_LOG = "quantization.csv"
 SOLVER = "solver.prototxt"
 EARLY_STOP = "early_stop.json"
 RUN_LOCK = ".run.lock"
+STOP = "stop"
 RECORD = "run.json"
 CARD = "README.md"
 # What `ul2q sweep` adds to each run's folder, beside its entries in run.json:
@@ -44,6 +45,11 @@ def snapshot_files(prefix: str | Path, iteration: int, *, hdf5: bool) -> tuple[P
     """
     stem, suffix = f"{prefix}_iter_{iteration}", ".h5" if hdf5 else ""
     return Path(f"{stem}.solverstate{suffix}"), Path(f"{stem}.caffemodel{suffix}")
+
+
+def rank_states_file(solver_state: Path) -> Path:
+    """The file beside a solver state that says where each of several ranks stands."""
+    return solver_state.with_name(f"{solver_state.name.partition('.solverstate')[0]}.ranks")
 
 
 def iteration_of_solver_state(path: Path, prefix: str | Path) -> int | None:

@@ -17,6 +17,7 @@ from ul2q.runs.layout import (
     iteration_of_marker,
     iteration_of_model,
     iteration_of_solver_state,
+    rank_states_file,
     snapshot_files,
 )
 from ul2q.util.input_file import require_file
@@ -39,6 +40,11 @@ class Snapshot:
     iteration: int
     state: Path
     weights: Path
+
+    @property
+    def ranks(self) -> Path:
+        """Where each rank stands, which only several that trained together have written."""
+        return rank_states_file(self.state)
 
 
 def find_snapshots(prefix: str | Path) -> list[Snapshot]:
@@ -143,16 +149,18 @@ def remove_leftovers(prefix: str | Path) -> list[Path]:
 
 
 def remove_half_snapshot(prefix: str | Path, iteration: int) -> list[Path]:
-    """Remove the weights of a snapshot that has no solver state; return what is removed.
+    """Remove what stands of a snapshot that has no solver state; return what is removed.
 
     The state comes last when a snapshot is written, and goes first when it is removed.
     """
-    removed = []
-    for hdf5 in (False, True):
-        state, weights = snapshot_files(prefix, iteration, hdf5=hdf5)
-        if weights.is_file() and not state.is_file():
-            weights.unlink()
-            removed.append(weights)
+    files = [snapshot_files(prefix, iteration, hdf5=hdf5) for hdf5 in (False, True)]
+    removed = [weights for state, weights in files if weights.is_file() and not state.is_file()]
+    states = [state for state, _ in files]
+    ranks = rank_states_file(states[0])
+    if ranks.is_file() and not any(map(Path.is_file, states)):
+        removed.append(ranks)
+    for path in removed:
+        path.unlink()
     return removed
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,7 +24,9 @@ from ul2q.runs.record import (
     read_records,
 )
 from ul2q.runs.snapshots import find_snapshots
+from ul2q.sweep.cluster import cluster_jobs, local_workers
 from ul2q.sweep.display import make_display
+from ul2q.sweep.jobs import LocalJobs
 from ul2q.sweep.lock import locked
 from ul2q.sweep.plan import PlannedRun, SweepError
 from ul2q.sweep.results import write_results
@@ -41,10 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ul2q.sweep.display import Display
+    from ul2q.sweep.jobs import Job, Jobs
     from ul2q.util.paths import StrPath
 
 _POLL = 0.1  # seconds
-_BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
+_BY_SIGNAL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -67,6 +68,7 @@ def run_sweep(
     order: Sequence[str],
     spec: str,
     jobs: int = 1,
+    cluster: str | None = None,
     retry_failed: bool = False,
     redo: bool = False,
     stream: TextIO,
@@ -83,6 +85,8 @@ def run_sweep(
             others that stand in the folder come after them.
         spec: the text of the sweep's file, kept as sweep.yaml.
         jobs: how many run at a time; they share the threads.
+        cluster: the address of a Dask scheduler whose workers do the runs, or local:N; None for
+            processes of this one.
         retry_failed: go on with runs that failed.
         redo: throw away what runs with other options have left, and what began from that.
         stream: where to tell how the sweep goes.
@@ -92,7 +96,7 @@ def run_sweep(
 
     Raises:
         SweepError: another sweep is there, or runs with other options and `redo` is not set; or
-            the folder is that of a single run.
+            the folder is that of a single run; or `cluster` is no address, or nobody answers.
         RecordError: a run.json is damaged.
         FileNotFoundError: a database is missing.
         NotADirectoryError: `runs` is a file.
@@ -101,6 +105,8 @@ def run_sweep(
     runs = Path(runs)
     if jobs < 1:
         raise SweepError(f"jobs is {jobs}; must be at least 1")
+    if cluster is not None:
+        local_workers(cluster)
     require_folder(runs, "--runs")
     _refuse_single_run(runs)
     is_new = not runs.exists()
@@ -119,7 +125,12 @@ def run_sweep(
         write_file(runs / SPEC, spec.encode(), force=True)
         iterations = {run.name: run.solver.max_iter for run in plan}
         display = make_display(stream, runs, records, iterations)
-        _Sweep(plan, runs, order, records, jobs, lock, display).run()
+        with (
+            nullcontext(LocalJobs(jobs, lock))
+            if cluster is None
+            else cluster_jobs(cluster) as place
+        ):
+            _Sweep(plan, runs, order, records, place, display).run()
     return records
 
 
@@ -237,8 +248,7 @@ class _Sweep:
         runs: Path,
         order: Sequence[str],
         records: Sequence[Record],
-        jobs: int,
-        lock: int,
+        jobs: Jobs,
         display: Display,
     ) -> None:
         self._plan = {run.name: run for run in plan}
@@ -246,10 +256,9 @@ class _Sweep:
         self._runs = runs
         self._order = order
         self._jobs = jobs
-        self._lock = lock
         self._display = display
         self._pending = [one.run for one in records if one.status not in (DONE, FAILED)]
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._begun: dict[str, Job] = {}
 
     def run(self) -> None:
         """Do all runs that can be done."""
@@ -258,7 +267,7 @@ class _Sweep:
             with stop_on_signals() as stop:
                 try:
                     self._begin_runs()
-                    while self._processes:
+                    while self._begun:
                         self._display.tick()
                         time.sleep(_POLL)
                         stop.check()
@@ -275,33 +284,24 @@ class _Sweep:
         """Begin as many runs as may run at a time."""
         for name in list(self._pending):
             float_run = self._records[name].float_run
-            if len(self._processes) == self._jobs:
+            if not self._jobs.has_room(len(self._begun)):
                 return
             if float_run is None or self._records[float_run].status == DONE:
                 self._pending.remove(name)
-                self._change(name, RUNNING)  # before the run's process writes its part of run.json
-                self._processes[name] = self._begin(self._plan[name])
+                if self._jobs.are_here:  # before the process writes its part of run.json
+                    self._change(name, RUNNING)
+                self._begun[name] = self._begin(self._plan[name])
 
-    def _begin(self, run: PlannedRun) -> subprocess.Popen[bytes]:
+    def _begin(self, run: PlannedRun) -> Job:
         folder = self._runs / run.name
-        command = [sys.executable, "-m", "ul2q.cli.sweep_worker", str(os.getpid())]
-        command += ["train", str(folder / SOLVER), "--run", str(folder), "--resume"]
+        arguments = ["train", str(folder / SOLVER), "--run", str(folder), "--resume"]
         if run.data is not None:
-            command += ["--data", str(run.data)]
+            arguments += ["--data", str(run.data)]
         if run.float_run is not None:
-            command += ["--weights", str(self._model(self._plan[run.float_run]))]
+            arguments += ["--weights", str(self._model(self._plan[run.float_run]))]
         if run.patience is not None:
-            command += ["--patience", str(run.patience)]
-        with (folder / OUTPUT).open("ab") as output:
-            return subprocess.Popen(  # noqa: S603
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **share_of_threads(self._jobs)},
-                pass_fds=[self._lock],
-                start_new_session=True,  # Ctrl-C reaches it by us alone
-            )
+            arguments += ["--patience", str(run.patience)]
+        return self._jobs.begin(folder, arguments)
 
     def _model(self, run: PlannedRun) -> Path:
         """The weights that a run has ended with."""
@@ -315,35 +315,42 @@ class _Sweep:
 
     def _collect(self) -> None:
         """Take note of the runs that have ended."""
-        for name, process in list(self._processes.items()):
-            status = process.poll()
+        for name, job in list(self._begun.items()):
+            if job.has_begun and self._records[name].status != RUNNING:
+                self._change(name, RUNNING, save=False)  # where it runs, that is done
+            status = job.poll()
             if status is None:
                 continue
-            del self._processes[name]
+            del self._begun[name]
             if status == 0:
                 self._change(name, DONE)
             elif -status in _BY_SIGNAL or status - 128 in _BY_SIGNAL:
                 self._change(name, STOPPED)
             else:
-                self._change(name, FAILED, _reason(self._runs / name / OUTPUT, status))
+                reason = job.failure or _reason(self._runs / name / OUTPUT, status)
+                self._change(name, FAILED, reason)
 
     def _end_runs(self) -> None:
         """Let the runs write their snapshots, and wait for that."""
-        for process in self._processes.values():
-            process.terminate()
-        if self._processes:
-            self._display.say(f"waiting for the snapshots of {', '.join(self._processes)}")
-        while self._processes:
+        for job in self._begun.values():
+            job.stop()
+        running = [name for name, job in self._begun.items() if job.has_begun]
+        if running:
+            self._display.say(f"waiting for the snapshots of {', '.join(running)}")
+        while self._begun:
             self._collect()
             time.sleep(_POLL)
 
-    def _change(self, name: str, status: str, error: str | None = None) -> None:
+    def _change(
+        self, name: str, status: str, error: str | None = None, *, save: bool = True
+    ) -> None:
         record, progress = self._records[name], read_progress(self._runs / name)
         record.status, record.error = status, error
         record.iterations, record.seconds = progress.iterations, progress.seconds
         if status == DONE:
             record.accuracy, record.loss = progress.accuracy, progress.loss
-        record.save(self._runs)
+        if save:
+            record.save(self._runs)
         self._write_results()
         self._display.changed(record)
 
@@ -352,15 +359,6 @@ class _Sweep:
         records = read_records(self._runs) | self._records
         names = dict.fromkeys((*self._order, *records))
         write_results(self._runs, [records[name] for name in names if name in records])
-
-
-def share_of_threads(jobs: int) -> dict[str, str]:
-    """What to set in the environment of each run where so many run at a time."""
-    if jobs == 1:
-        return {}
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(given) if given.isdecimal() else len(os.sched_getaffinity(0))
-    return {"OMP_NUM_THREADS": str(max(1, threads // jobs))}
 
 
 def _reason(output: Path, status: int) -> str:

@@ -19,7 +19,12 @@ KEPT = 2  # how many snapshots stay, unless --keep says otherwise
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments of `ul2q.training.train`, which explains them."""
+    """The arguments of `ul2q.training.train`, which explains them.
+
+    Attributes:
+        launcher: what stands in front of the command where several ranks train.
+        options_of_ranks: the options that only they have.
+    """
 
     solver: Path
     weights: Sequence[Path]
@@ -33,6 +38,8 @@ class Arguments:
     best: bool
     patience: int | None
     tensorboard: bool
+    launcher: Sequence[str] = ()
+    options_of_ranks: Sequence[str] = ()
 
     @property
     def keeps_best(self) -> bool:
@@ -67,7 +74,7 @@ class Arguments:
 
     def command(self) -> str:
         """The shell command that does what this call does."""
-        command = ["ul2q", "train", str(self.solver)]
+        command = [*self.launcher, "ul2q", "train", str(self.solver)]
         for path in self.weights:
             command += ["--weights", str(path)]
         if self.snapshot is not None:
@@ -76,7 +83,7 @@ class Arguments:
 
     def command_to_go_on(self, snapshot: Path) -> str:
         """The shell command that goes on with the run from its solver state `snapshot`."""
-        command = ["ul2q", "train", str(self.solver), *self._options()]
+        command = [*self.launcher, "ul2q", "train", str(self.solver), *self._options()]
         command += ["--snapshot", str(snapshot)] if self.run is None else ["--resume"]
         return shlex.join(command)
 
@@ -91,4 +98,5 @@ class Arguments:
         options += ["--keep", str(self.keep)] if self.keep != KEPT else []
         options += ["--best"] * self.best
         options += ["--patience", str(self.patience)] if self.patience is not None else []
-        return options + ["--tensorboard"] * self.tensorboard
+        options += ["--tensorboard"] * self.tensorboard
+        return [*options, *self.options_of_ranks]

@@ -15,7 +15,7 @@ class TrainingError(UserError, RuntimeError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM ended a run, after its iteration and a snapshot.
+    """A signal, or the file `stop`, ended a run, after its iteration and a snapshot.
 
     Attributes:
         signum: the signal.

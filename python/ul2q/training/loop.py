@@ -13,7 +13,6 @@ import caffe
 from ul2q.nets.net_outputs import (
     WHAT_HELPS,
     at_layer_not_finite,
-    weighted_loss,
     weights_not_finite,
 )
 from ul2q.runs.early_stop import EarlyStop, forget_early_stop
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from ul2q.runs.snapshots import Snapshot
     from ul2q.training.arguments import Arguments
+    from ul2q.training.ranks import Ranks
     from ul2q.training.solver_file import Plan
 
 
@@ -49,6 +49,7 @@ class SolverLoop:
         progress: Reporter,
         stop: StopRequest,
         arguments: Arguments,
+        ranks: Ranks,
     ) -> None:
         """Begin; then call `begin` or `go_on_from`, and `run`.
 
@@ -58,13 +59,17 @@ class SolverLoop:
             progress: told of every iteration and test.
             stop: asked after each iteration and batch of a test.
             arguments: what the run leaves behind, and how to go on with it.
+            ranks: the processes that train, of which this is the first.
         """
         self._solver = solver
         self._plan = plan
         self._progress = progress
         self._stop = stop
         self._arguments = arguments
-        self._snapshots = SnapshotWriter(solver, plan, keep=arguments.keep, warn=progress.warning)
+        self._ranks = ranks
+        self._snapshots = SnapshotWriter(
+            solver, plan, ranks=ranks, keep=arguments.keep, warn=progress.warning
+        )
         self._tests = NetTests(solver, plan, progress, stop.check)
         self._logs: RunLogs | None = None
         self._recorder: RunRecorder | None = None
@@ -84,6 +89,7 @@ class SolverLoop:
             anew: whether logs that stand in the run's folder are begun anew.
         """
         load_initial_weights(self._solver, weights, self._plan.train_net, self._progress.warning)
+        self._ranks.join(None, self._progress.warning)
         self._weights = weights
         if anew:
             self._resumed_at = 0
@@ -100,6 +106,7 @@ class SolverLoop:
                 f"{snapshot.state} has {self._solver.iter} iterations, more than max_iter, "
                 f"{self._plan.param.max_iter}: raise max_iter"
             )
+        self._ranks.join(snapshot, self._progress.warning)
 
     def run(self) -> None:
         """Do all iterations, then the last snapshot and the last test, and log them in the run."""
@@ -221,10 +228,12 @@ class SolverLoop:
                 self._solver._restore_resume_state(before)
                 return
         try:
-            self._solver.step(1)
+            done = self._ranks.step()
         except caffe.CaffeError as error:
             raise TrainingError(f"iteration {iteration}: {error}") from error
-        loss = float(self._solver.loss)
+        loss = done.loss
+        if done.stop is not None:
+            self._stop.ask(done.stop)
         # The row comes first: going on from the snapshot would leave a hole where it was not.
         self._report_loss(iteration, loss, rate, tested=tested)
         # Weights that have diverged are no snapshot to go on from.
@@ -252,8 +261,7 @@ class SolverLoop:
         loss = None
         if self._plan.displays(iteration):
             with parameters_kept(self._solver.net):
-                self._solver.net.forward()
-            loss = weighted_loss(self._solver.net)
+                loss = self._ranks.forward()
         tested = self._tests.tested_at == iteration or self._tests.run()
         if loss is not None:
             self._report_loss(iteration, loss, rate, tested=tested)

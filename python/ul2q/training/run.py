@@ -13,7 +13,7 @@ from ul2q.nets.layer_checks import place_of_error
 from ul2q.nets.phase_differences import phase_differences
 from ul2q.nets.solver_nets import solver_nets
 from ul2q.runs.changes import changes_since
-from ul2q.runs.layout import clear_refused, has_training
+from ul2q.runs.layout import STOP, clear_refused, has_training
 from ul2q.runs.lock import run_lock
 from ul2q.runs.snapshots import find_snapshots, remove_leftovers
 from ul2q.training.arguments import KEPT, Arguments
@@ -22,6 +22,7 @@ from ul2q.training.finished import finished_result
 from ul2q.training.logs import refuse_existing_logs
 from ul2q.training.loop import SolverLoop
 from ul2q.training.progress import Reporter
+from ul2q.training.ranks import Ranks
 from ul2q.training.solver_file import Plan, make_plan
 from ul2q.training.start import snapshot_to_go_on_from
 from ul2q.training.trial import trial_note
@@ -50,16 +51,17 @@ def train(
     patience: int | None = None,
     tensorboard: bool = False,
     progress: Reporter | None = None,
+    ranks: Ranks | None = None,
 ) -> TrainResult:
     """Run a solver to its `max_iter`: the same losses and tests as `caffe train` at the same seed.
 
     The finished net is tested in any case, with the very parameters that its snapshot holds:
     the averages that a last batch for the displayed loss moves are put back.
 
-    SIGINT and SIGTERM (in the main thread) let the iteration end, write a snapshot and raise
-    Interrupted. Going on from a snapshot gives the weights that the run would have had without an
-    interruption, bit for bit. A snapshot that cannot be written is reported, and ends the run
-    only if it is the last.
+    SIGINT, SIGTERM and SIGUSR1 (in the main thread), or a file `stop` in `run`, let the iteration
+    end, write a snapshot and raise Interrupted. Going on from a snapshot gives the weights that the
+    run would have had without an interruption, bit for bit. A snapshot that cannot be written is
+    reported, and ends the run only if it is the last.
 
     Args:
         solver: a SolverParameter as text; its nets stand relative to the working directory or
@@ -83,6 +85,8 @@ def train(
             its weights are kept as by `best`. None to train to max_iter.
         tensorboard: write the numbers of log.csv for TensorBoard, too, into `run`.
         progress: told of every iteration and test.
+        ranks: the processes that train together, of which this is the first; None for this one
+            alone. `ul2q.distributed.train` gives them.
 
     Raises:
         FileNotFoundError: a file or a database is missing.
@@ -97,8 +101,9 @@ def train(
             snapshot is intact, or one is beyond max_iter; the loss, a test or the weights are not
             finite; the last snapshot could not be written.
         caffe.CaffeError: Caffe refuses a net or the solver.
-        Interrupted: SIGINT or SIGTERM came.
+        Interrupted: a signal or the file asked for a stop.
     """
+    ranks = ranks or Ranks()
     solver = Path(solver)
     snapshot = None if snapshot is None else Path(snapshot)
     run = None if run is None else Path(run)
@@ -116,19 +121,21 @@ def train(
         best=best,
         patience=patience,
         tensorboard=tensorboard,
+        launcher=ranks.launcher,
+        options_of_ranks=ranks.options,
     )
     arguments.check()
-    plan = make_plan(solver, run=run, data=data, settings=settings, epochs=epochs)
+    plan = make_plan(solver, run=run, data=data, settings=settings, epochs=epochs, ranks=ranks.size)
     if patience is not None and not plan.tests:
         raise TrainingError(f"{solver}: --patience needs tests, but the solver has no test_iter")
     with ExitStack() as stack:
         stack.enter_context(new_folder(Path(plan.param.snapshot_prefix).parent))
         if run is not None:
             stack.enter_context(_alone_in(run))
-        return _train(arguments, plan, progress or Reporter())
+        return _train(arguments, plan, progress or Reporter(), ranks)
 
 
-def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
+def _train(arguments: Arguments, plan: Plan, progress: Reporter, ranks: Ranks) -> TrainResult:
     """Do what `train` says, while no other process works in the run's folder."""
     run, snapshot = arguments.run, arguments.snapshot
     if (note := trial_note()) is not None:
@@ -156,7 +163,11 @@ def _train(arguments: Arguments, plan: Plan, progress: Reporter) -> TrainResult:
         check_weights_file(path)
 
     with stop_on_signals() as stop:
-        loop = SolverLoop(_build(plan, arguments.solver), plan, progress, stop, arguments)
+        ranks.before_build(plan.param, progress.note, progress.warning)
+        built = _build(plan, arguments.solver)
+        ranks.built(built, plan.param)
+        stop.watch(None if run is None else run / STOP)
+        loop = SolverLoop(built, plan, progress, stop, arguments, ranks)
         if candidates:
             loop.go_on_from(candidates)
         else:

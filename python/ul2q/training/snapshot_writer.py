@@ -14,6 +14,7 @@ from ul2q.util.output_file import naming
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ul2q.training.ranks import Ranks
     from ul2q.training.solver_file import Plan
 
 
@@ -25,19 +26,27 @@ class SnapshotWriter:
     """
 
     def __init__(
-        self, solver: caffe.SGDSolver, plan: Plan, *, keep: int, warn: Callable[[str], None]
+        self,
+        solver: caffe.SGDSolver,
+        plan: Plan,
+        *,
+        ranks: Ranks,
+        keep: int,
+        warn: Callable[[str], None],
     ) -> None:
         """Begin.
 
         Args:
             solver: its state is what is written.
             plan: says where it is written.
+            ranks: the ranks that train, whose states belong to it.
             keep: how many stay, the newest; 0 for all.
             warn: told of what cannot be written or removed.
         """
         self.error: Exception | None = None
         self._solver = solver
         self._plan = plan
+        self._ranks = ranks
         self._keep = keep
         self._warn = warn
         self._keeper = _Keeper(plan.param.snapshot_prefix, keep, warn)
@@ -57,17 +66,19 @@ class SnapshotWriter:
             return
         iteration = self._solver.iter
         self.error = None
+        snapshot = Snapshot(iteration, *self._plan.snapshot_files(iteration))
         try:
             with _unfinished(self._plan.param.snapshot_prefix, iteration):
-                self._solver.snapshot()
+                self._ranks.save_states(snapshot.ranks)
+                self._solver.snapshot()  # the solver state comes last: it needs all
         except (caffe.CaffeError, OSError) as error:
             self.error = error
             if self._told != iteration:
                 self._warn(f"NO SNAPSHOT after iteration {iteration}: {error}; training goes on")
             self._told = iteration
             return
-        self._written = Snapshot(iteration, *self._plan.snapshot_files(iteration))
-        self._keeper.written(self._written)
+        self._written = snapshot
+        self._keeper.written(snapshot)
 
     @property
     def newest(self) -> Snapshot | None:
@@ -137,8 +148,9 @@ class _Keeper:
     def _remove(self, snapshot: Snapshot) -> None:
         try:
             with _unfinished(self._prefix, snapshot.iteration):
-                # The state first: it needs the weights, they do not need it.
+                # The state first: it needs the others, they do not need it.
                 snapshot.state.unlink(missing_ok=True)
                 snapshot.weights.unlink(missing_ok=True)
+                snapshot.ranks.unlink(missing_ok=True)
         except OSError as error:
             self._warn(f"an old snapshot could not be removed: {error}")

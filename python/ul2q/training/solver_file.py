@@ -93,6 +93,7 @@ def make_plan(
     data: Path | None,
     settings: Sequence[str] = (),
     epochs: int | None = None,
+    ranks: int = 1,
 ) -> Plan:
     """Read the solver file and everything it names.
 
@@ -105,6 +106,7 @@ def make_plan(
             their own sources.
         settings: fields to change, each a KEY=VALUE; see `solver_settings.apply_settings`.
         epochs: the passes over the training data that max_iter is to make; None for max_iter.
+        ranks: how many processes train together, each with a batch of its own.
 
     UL2Q_MAX_ITER in the environment cuts the training short (`ul2q.training.trial`).
 
@@ -127,7 +129,7 @@ def make_plan(
     nets = list(solver_nets(param))
     sources = [s for net, state in nets for s in data_layers.sources(net, state)]
     if epochs is not None:
-        set_epochs(param, *nets[0], epochs)
+        set_epochs(param, *nets[0], epochs, ranks=ranks)
     cut_short(param)
     weights = tuple(Path(name.strip()) for entry in param.weights for name in entry.split(","))
     param.ClearField("weights")

@@ -48,6 +48,8 @@ def set_epochs(
     net: caffe_pb2.NetParameter,
     state: caffe_pb2.NetState,
     epochs: int,
+    *,
+    ranks: int = 1,
 ) -> None:
     """Set max_iter such that training sees each record of its LMDB `epochs` times.
 
@@ -55,7 +57,9 @@ def set_epochs(
         param: is changed.
         net: the train net.
         state: the state in which the train net runs.
-        epochs: at least 1. max_iter = ⌈epochs · records / (batch size · iter_size)⌉.
+        epochs: at least 1. max_iter = ⌈epochs · records / (batch size · iter_size ·
+            ranks)⌉.
+        ranks: how many processes train together.
 
     Raises:
         FileNotFoundError: the LMDB is missing.
@@ -72,7 +76,7 @@ def set_epochs(
         if data.batch_size < 1:
             raise PrototxtError(f"layer {layer.name!r}: data_param.batch_size must be positive")
         entries = data_layers.lmdb_entries(Path(data.source))
-        iterations.add(math.ceil(epochs * entries / (data.batch_size * param.iter_size)))
+        iterations.add(math.ceil(epochs * entries / (data.batch_size * param.iter_size * ranks)))
     if len(iterations) != 1:
         what = "has several lengths of an epoch" if iterations else "has no LMDB to tell an epoch"
         raise PrototxtError(f"--epochs: net {net.name!r} {what}: set max_iter")
