@@ -194,14 +194,28 @@ def test_the_weights_that_a_channel_meets() -> None:
 
 
 def test_factors_give_one_range_or_one_size_of_weights() -> None:
-    ranges, weights = np.array([4.0, 1.0, 0.25]), np.array([1.0, 8.0, 0.5])
-    by = factors(ranges, weights, 1)
-    np.testing.assert_allclose(ranges / by, np.full(3, 1.0))
+    ranges, weights = np.array([4.0, 1.0, 2.0]), np.array([1.0, 8.0, 2.0])
+    np.testing.assert_allclose(ranges / factors(ranges, weights, 1), np.full(3, 2.0))
     np.testing.assert_allclose(np.ptp(weights * factors(ranges, weights, 0)), 0, atol=1e-12)
     half = factors(ranges, weights, 0.5)
     np.testing.assert_allclose(half / half[0], np.sqrt(ranges / weights) / 2)
-    # Dead channels stay, and no factor is out of bounds.
+
+
+def test_channels_that_matter_little_keep_room_above_what_was_seen() -> None:
+    ranges, weights = np.array([1.0, 1.0, 1e-3, 0.0]), np.array([1.0, 1.0, 1.0, 0.1])
+    by = factors(ranges, weights, 1)
+    # The step between levels, which all channels share, makes noise of by x weights in each.
+    noise = by * weights
+    rms = np.sqrt(np.mean(noise[:2] ** 2))
+    assert noise[:2] == pytest.approx(rms)
+    assert (0.2 * rms < noise[2:]).all()
+    assert (noise[2:] < 0.3 * rms).all()
+    # So other images may reach 200 times as far as those seen before levels end.
+    assert by[2] / ranges[2] > 200 * by[0] / ranges[0]
+
+
+def test_factors_are_bounded() -> None:
     by = factors(np.array([0.0, 1e-9, 1.0, 1.0]), np.array([1.0, 1.0, 0.0, 1.0]), 1)
-    assert by[[0, 2]].tolist() == [1, 1]
+    assert by[2] == 1
     assert by.min() >= 1 / 64
     assert by.max() <= 64
