@@ -7,7 +7,7 @@ fitted to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +113,7 @@ def calibrate_by_trial(
             continue
         best = _copy(net)
         _paste(net, masters)
-        with_step = replace(taken, **{step: True})
+        with_step = CalibrationOptions(**(vars(taken) | {step: True}))
         its_rows = calibrate_net(net, batches, with_step)
         its_error = _errors(exact, _outputs(net, held_out))
         kept = _helps(error, its_error)
