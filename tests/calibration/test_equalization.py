@@ -249,7 +249,7 @@ def test_an_idle_channel_does_not_spoil_what_equalisation_gains(
     others = {"x": rng.uniform(0, 1, (8, 3, 8, 8)).astype(np.float32)}
     largest = float((grey[:, :, 0] - grey[:, :, 1]).max())
 
-    def calibrated(**options: bool) -> float:
+    def calibrated(**options: Any) -> float:
         """The error on images in colours."""
         net = caffe.Net.from_proto(IDLE, caffe.TEST)
         weights, bias = (blob.data for blob in net.params["a"])
