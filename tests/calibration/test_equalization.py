@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from tests.small_nets import inputs
+from ul2q.calibration import CalibrationOptions, calibrate_net
 from ul2q.calibration.equalization import divide, factors, weights_by_channel
+from ul2q.calibration.lockstep import float_twin
 from ul2q.calibration.regions import find_regions
 
 
@@ -194,14 +196,75 @@ def test_the_weights_that_a_channel_meets() -> None:
 
 
 def test_factors_give_one_range_or_one_size_of_weights() -> None:
-    ranges, weights = np.array([4.0, 1.0, 0.25]), np.array([1.0, 8.0, 0.5])
-    by = factors(ranges, weights, 1)
-    np.testing.assert_allclose(ranges / by, np.full(3, 1.0))
+    ranges, weights = np.array([4.0, 1.0, 2.0]), np.array([1.0, 8.0, 2.0])
+    np.testing.assert_allclose(ranges / factors(ranges, weights, 1), np.full(3, 2.0))
     np.testing.assert_allclose(np.ptp(weights * factors(ranges, weights, 0)), 0, atol=1e-12)
     half = factors(ranges, weights, 0.5)
     np.testing.assert_allclose(half / half[0], np.sqrt(ranges / weights) / 2)
-    # Dead channels stay, and no factor is out of bounds.
+
+
+def test_channels_that_matter_little_keep_room_above_what_was_seen() -> None:
+    ranges, weights = np.array([1.0, 1.0, 1e-3, 0.0]), np.array([1.0, 1.0, 1.0, 0.1])
+    by = factors(ranges, weights, 1)
+    # The step between levels, which all channels share, makes noise of by x weights in each.
+    noise = by * weights
+    rms = np.sqrt(np.mean(noise[:2] ** 2))
+    assert noise[:2] == pytest.approx(rms)
+    assert (0.2 * rms < noise[2:]).all()
+    assert (noise[2:] < 0.3 * rms).all()
+    # So other images may reach 200 times as far as those seen before levels end.
+    assert by[2] / ranges[2] > 200 * by[0] / ranges[0]
+
+
+def test_factors_are_bounded() -> None:
     by = factors(np.array([0.0, 1e-9, 1.0, 1.0]), np.array([1.0, 1.0, 0.0, 1.0]), 1)
-    assert by[[0, 2]].tolist() == [1, 1]
+    assert by[2] == 1
     assert by.min() >= 1 / 64
     assert by.max() <= 64
+
+
+IDLE = (
+    inputs(x=(8, 3, 8, 8))
+    + """
+layer { name: "a" type: "QuantizedConvolution" bottom: "x" top: "a"
+  convolution_param { num_output: 4 kernel_size: 1 }
+  quantization_param { weight { bits: 8 fit: EMPIRICAL granularity: CHANNEL } } }
+layer { name: "r" type: "ReLU" bottom: "a" top: "a" }
+layer { name: "q" type: "QuantizedActivation" bottom: "a" top: "q"
+  quantization_param { activation { bits: 8 signed: false } } }
+layer { name: "b" type: "QuantizedConvolution" bottom: "q" top: "b"
+  convolution_param { num_output: 4 group: 4 kernel_size: 3 }
+  quantization_param { weight { bits: 8 fit: EMPIRICAL granularity: CHANNEL } } }
+"""
+)
+
+
+def test_an_idle_channel_does_not_spoil_what_equalisation_gains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Channels of different size, and one that tells colours, which grey images hardly have."""
+    rng = np.random.default_rng(4)
+    grey = rng.uniform(0, 1, (4, 8, 1, 8, 8)) + rng.uniform(0, 0.05, (4, 8, 3, 8, 8))
+    batches = [{"x": one.astype(np.float32)} for one in grey]
+    others = {"x": rng.uniform(0, 1, (8, 3, 8, 8)).astype(np.float32)}
+    largest = float((grey[:, :, 0] - grey[:, :, 1]).max())
+
+    def calibrated(**options: Any) -> float:
+        """The error on images in colours."""
+        net = caffe.Net.from_proto(IDLE, caffe.TEST)
+        weights, bias = (blob.data for blob in net.params["a"])
+        weights[...] = np.array([1, 0.1, 0.03, 0.2])[:, None, None, None]
+        weights[3, 1:, 0, 0] = -0.2, 0
+        bias[...] = [0, 0, 0, 0.001 - 0.2 * largest]
+        readers = net.params["b"][0].data
+        readers[...] = np.random.default_rng(5).normal(0, 1, readers.shape)
+        readers *= np.array([1, 10, 30, 2])[:, None, None, None]
+        del weights, bias, readers
+        calibrate_net(net, batches, CalibrationOptions(**options))
+        exact = float_twin(net).forward(**others)["b"].copy()
+        return float(np.linalg.norm(net.forward(**others)["b"] - exact) / np.linalg.norm(exact))
+
+    plain, equalised = calibrated(), calibrated(equalize=True)
+    assert equalised < 0.5 * plain
+    monkeypatch.setattr("ul2q.calibration.equalization._FLOOR", 0.0)
+    assert equalised < 0.8 * calibrated(equalize=True)

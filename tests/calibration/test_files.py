@@ -127,12 +127,19 @@ def scores(net: Path, weights: Path) -> NDArray[Any]:
 def test_a_float_net_is_quantised_and_calibrated(
     float_net: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--weight-bits", "8", "--activation-bits", "8"]
+    options = ["--weight-bits", "8", "--activation-bits", "8", "--correct-bias"]
     assert main(["calibrate", str(float_net), "float.caffemodel", *options]) == 0
     out = capsys.readouterr().out.splitlines()
     net, weights = Path("net_8bit_act8bit.prototxt"), Path("net_8bit_act8bit.caffemodel")
     assert out[-2:] == [f"net: {net}", f"weights: {weights}"]
-    rows = {line.split()[0]: line for line in out[2:-2]}
+    # Of 40 images every fourth one is held out.
+    assert out[0] == "steps, by the relative error of the net's outputs for 10 images held out:"
+    begin = next(i for i, line in enumerate(out) if line.startswith("calibrated on 30 images"))
+    trials = {line.split()[0]: line.split()[1:] for line in out[2:begin]}
+    assert list(trials) == ["equalize", "round-weights"]  # and no BatchNorm
+    for without, error, kept in trials.values():
+        assert kept == "yes" or float(error) > 0.98 * float(without)
+    rows = {line.split()[0]: line for line in out[begin + 2 : -2]}
     assert list(rows) == ["c", "c_q", "ip"]
     assert "bias corrected" in rows["c"]  # which had none
     layers = {layer.name: layer for layer in read_net(net).layer}
@@ -161,6 +168,43 @@ def test_steps_that_are_not_wanted_are_left_out(
     assert "rounded, error" not in capsys.readouterr().out
     assert main([*line, "--force", "--round-weights"]) == 0
     assert "rounded, error" in capsys.readouterr().out
+
+
+def test_a_step_that_is_refused_leaves_nothing(
+    float_net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ul2q.calibration.trials._WORTH", -1.0)  # no step is good enough
+    done = calibrate(float_net, "float.caffemodel", quantization=EIGHT)
+    assert [trial.kept for trial in done.trials] == [False] * 3
+    assert (done.images, done.held_out) == (30, 10)
+    assert done.net_path is not None
+    made = done.net_path.read_text(encoding="utf-8")
+    old, new = blobs(Path("float.caffemodel")), blobs(done.weights_path)
+    assert {name for name in new if new[name] != old.get(name)} == {"c_q"}
+    assert made == ul2q.quantize_net(float_net, EIGHT).text  # no bias either
+    assert np.isfinite(scores(done.net_path, done.weights_path)).all()
+
+
+def test_a_step_that_is_asked_for_is_done_untried(
+    float_net: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ul2q.calibration.trials._WORTH", -1.0)
+    line = ["calibrate", str(float_net), "float.caffemodel", "--weight-bits", "4",
+            "--activation-bits", "8", "--round-weights", "--no-correct-bias"]  # fmt: skip
+    assert main(line) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[2].split()[0] == "equalize"
+    assert out.splitlines()[2].split()[3] == "no"
+    assert "rounded, error" in out
+    assert "bias corrected" not in out
+    # Three images are too few to hold one out: ranges alone, on all.
+    few = ["calibrate", str(float_net), "float.caffemodel", "--weight-bits", "4",
+           "--activation-bits", "8", "--images", "3", "-o", "few.caffemodel"]  # fmt: skip
+    assert main(few) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("3 images are too few to try steps on; at least 4 are needed")
+    assert "calibrated on 3 images" in out
+    assert "rounded, error" not in out
 
 
 def test_pictures_for_a_net_without_a_data_layer(workspace: Workspace) -> None:

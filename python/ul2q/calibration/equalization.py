@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # How much of the difference between the channels goes; the rest is for the weights behind.
 POWERS = (0.25, 0.5, 0.75, 1.0)
 _LARGEST = 64.0  # factor between channels
+# Of the noise that channels bring to the layers behind, in the mean: what one may bring at least. A
+# channel that images hardly reach gains nothing from more levels, and other images reach further.
+_FLOOR = 0.25
 
 
 def factors(ranges: NDArray[Any], weights: NDArray[Any], power: float) -> NDArray[np.float64]:
@@ -37,7 +40,9 @@ def factors(ranges: NDArray[Any], weights: NDArray[Any], power: float) -> NDArra
         power: p, from 0 to 1: 1 gives all channels one range, 0 one size of their weights.
 
     Returns:
-        At least 1/64 and at most 64; 1 for channels without values or weights.
+        At least 1/64 and at most 64, but where a channel would matter less than a quarter of the
+        root mean square of range times weight: it is divided by as much more. 1 for channels
+        without weights.
     """
     used = (ranges > 0) & (weights > 0)
     logarithms = np.zeros(len(ranges))
@@ -45,7 +50,12 @@ def factors(ranges: NDArray[Any], weights: NDArray[Any], power: float) -> NDArra
     if used.any():
         logarithms[used] -= logarithms[used].mean()
     limit = np.log(_LARGEST)
-    return np.asarray(np.exp(np.clip(logarithms, -limit, limit)))
+    found = np.exp(np.clip(logarithms, -limit, limit))
+    if used.any():
+        least = _FLOOR * np.sqrt(np.mean((found[used] * weights[used]) ** 2))
+        read = weights > 0
+        found[read] = np.maximum(found[read], least / weights[read])
+    return np.asarray(found)
 
 
 def weights_by_channel(net: caffe.Net, region: Region) -> NDArray[np.float64]:

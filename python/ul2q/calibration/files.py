@@ -12,7 +12,8 @@ import numpy as np
 from ul2q.calibration.errors import CalibrationError
 from ul2q.calibration.missing_biases import add_missing_biases
 from ul2q.calibration.network import LayerCalibration, calibrate_net
-from ul2q.calibration.options import CalibrationOptions
+from ul2q.calibration.options import STEPS, CalibrationOptions
+from ul2q.calibration.trials import Trial, Tried, calibrate_by_trial
 from ul2q.models.caffemodel import check_weights_file
 from ul2q.models.weights import load_weights
 from ul2q.nets import data_layers
@@ -28,7 +29,7 @@ from ul2q.prediction.inputs import load_inputs
 from ul2q.util.output_file import refuse_existing, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 IMAGES = 500  # that `calibrate` looks at unless it is told another number
 _BATCH_VALUES = 2_500_000  # numbers in a batch of inputs: as many images as memory has room for
 _BATCHES = 8  # at least, so that what some give can be tested on others
+_EVERY = 4  # image is held out to try the steps on,
+_MOST = 64  # of them at most
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class Calibrated:
         weights_path: the calibrated weights.
         net: the quantised net, and what became of each layer; None if it was quantised before.
         net_path: its prototxt, likewise.
-        images: how many were looked at.
+        images: how many all was fitted to.
+        held_out: how many others the steps were tried on.
+        trials: the steps that were tried, and what became of them.
     """
 
     rows: tuple[LayerCalibration, ...]
@@ -57,6 +62,8 @@ class Calibrated:
     net: QuantizedNet | None
     net_path: Path | None
     images: int
+    held_out: int = 0
+    trials: tuple[Trial, ...] = ()
 
 
 def calibrate(
@@ -66,6 +73,7 @@ def calibrate(
     *,
     quantization: NetQuantization | None = None,
     options: CalibrationOptions | None = None,
+    tried: Collection[str] | None = None,
     images: int = IMAGES,
     data: StrPath | None = None,
     pictures: Sequence[StrPath] = (),
@@ -85,8 +93,11 @@ def calibrate(
             quantised already beside `weights`, with "_calibrated" in the name; else beside the new
             net. A new net stands beside its weights, under the same name.
         quantization: how the net is to be quantised; None: as it is.
-        options: the steps. None: for a net that is quantised here all; for one that is quantised
-            already, and may have learned its weights so, only the ranges of activations.
+        options: the ranges, and the steps that are done in any case.
+        tried: the steps that are tried on every fourth image, which nothing is fitted to then, and
+            kept if they help, as of `calibrate_by_trial`; none with fewer than four images. None:
+            all, for a net that is quantised here and without `options`; else none, for a net that
+            is quantised already may have learned its weights so.
         images: how many are looked at, at most.
         data: the folder of `ul2q data` whose train_lmdb is read.
         pictures: files, folders, LMDBs, as `ul2q predict` takes them. Without `data` and
@@ -110,18 +121,35 @@ def calibrate(
     check_weights_file(weights)
     given = upgraded(Document.read(path))
     made = None if quantization is None else quantize_net(given, quantization)
-    steps = options or (CalibrationOptions.all() if made else CalibrationOptions())
+    steps = options or CalibrationOptions()
+    if tried is None:
+        tried = STEPS if made and options is None else ()
     net_path, weights_path = _outputs(path, weights, output, quantization)
     for one in filter(None, (net_path, weights_path)):
         refuse_existing(one, force=force)
     document = Document(made.text if made else given.source, str(path))
-    _check(document, steps)
+    _check(document, changes_weights=steps.changes_weights or bool(tried))
     values = _values(path, given, images, data, pictures, inputs)
+    fitted, held_out = _split(values) if tried else (values, values[:0])
     built, text = _build(
-        document, weights, values.shape[1:], data, changes_net=made is not None, steps=steps
+        document,
+        weights,
+        values.shape[1:],
+        data,
+        adds_biases=made is not None and (steps.correct_bias or "correct_bias" in tried),
     )
     (name,) = built.inputs
-    rows = calibrate_net(built, [{name: batch} for batch in batches_of(values)], steps)
+    batches = [{name: batch} for batch in batches_of(fitted)]
+    if len(held_out):
+        done = calibrate_by_trial(
+            built, batches, [{name: batch} for batch in batches_of(held_out)], steps, tried
+        )
+    else:
+        done = Tried(calibrate_net(built, batches, steps), (), steps)
+    if not done.options.correct_bias and text != document.source:
+        text, wide = document.source, built
+        built = _deployed(text, document.name, values.shape[1:], data)
+        _copy_blobs(wide, built)
     if net_path is not None and made is not None:
         made = replace(made, text=text)
         write_file(net_path, text_bytes(text), force=force)
@@ -129,7 +157,9 @@ def calibrate(
         built.save_hdf5(weights_path)
     else:
         built.save(weights_path)
-    return Calibrated(rows, weights_path, made, net_path, len(values))
+    return Calibrated(
+        done.rows, weights_path, made, net_path, len(fitted), len(held_out), done.trials
+    )
 
 
 def default_output(weights: StrPath) -> Path:
@@ -143,6 +173,14 @@ def batches_of(values: NDArray[Any]) -> list[NDArray[Any]]:
     """Images in at least eight batches, as far as there are so many, none of which is large."""
     of_memory = -(-len(values) // max(1, _BATCH_VALUES // values[0].size))
     return list(np.array_split(values, max(of_memory, min(_BATCHES, len(values)))))
+
+
+def _split(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Images to fit to, and others to try steps on: every fourth one."""
+    held_out = np.zeros(len(values), bool)
+    held_out[_EVERY - 1 :: _EVERY] = True
+    held_out[_EVERY * _MOST :] = False
+    return values[~held_out], values[held_out]
 
 
 def _outputs(
@@ -159,7 +197,7 @@ def _outputs(
     return written.with_name(f"{written.name.removesuffix(end)}.prototxt"), written
 
 
-def _check(document: Document, steps: CalibrationOptions) -> None:
+def _check(document: Document, *, changes_weights: bool) -> None:
     """Refuse a net that nothing would become of.
 
     Raises:
@@ -167,7 +205,7 @@ def _check(document: Document, steps: CalibrationOptions) -> None:
     """
     layers = parse_net(document.source, document.name).layer
     quantised = [layer.type for layer in layers if layer.type.startswith(QUANTIZED)]
-    if not quantised or (ACTIVATION not in quantised and not steps.changes_weights):
+    if not quantised or (ACTIVATION not in quantised and not changes_weights):
         raise CalibrationError(
             f"{document.name}: no {ACTIVATION} layer, so there is no scale to fit; --weight-bits N "
             "--activation-bits N quantise the net, as `ul2q quantize` does"
@@ -207,23 +245,27 @@ def _build(
     shape: Sequence[int],
     data: StrPath | None,
     *,
-    changes_net: bool,
-    steps: CalibrationOptions,
+    adds_biases: bool,
 ) -> tuple[caffe.Net, str]:
     """The net with its weights, without data layers, and the text of the whole net."""
     caffe.set_mode_cpu()
     text = document.source
     built = _deployed(text, document.name, shape, data)
     load_weights(built, weights, complete=True, net_name=document.name)
-    if changes_net and steps.correct_bias:
+    if adds_biases:
         wider = add_missing_biases(Document(text, document.name))
         if wider != text:
             text = wider
             narrow, built = built, _deployed(text, document.name, shape, data)
-            for name, blobs in narrow.params.items():
-                for ours, theirs in zip(built.params[name], blobs, strict=False):
-                    ours.data[...] = theirs.data
+            _copy_blobs(narrow, built)
     return built, text
+
+
+def _copy_blobs(source: caffe.Net, net: caffe.Net) -> None:
+    """Copy the parameters that both nets have, of which one may have more biases."""
+    for name, blobs in net.params.items():
+        for ours, theirs in zip(blobs, source.params[name], strict=False):
+            ours.data[...] = theirs.data
 
 
 def _deployed(text: str, name: str, shape: Sequence[int], data: StrPath | None) -> caffe.Net:

@@ -10,6 +10,9 @@ from ul2q.calibration.ranges import RANGES
 AVERAGE = "average"
 """The range that training gives: the mean of the layer's own fit to each batch."""
 
+STEPS = ("equalize", "correct_bias", "batch_norm", "round_weights")
+"""The fields of CalibrationOptions that change weights, in the order in which they are tried."""
+
 
 @dataclass(frozen=True)
 class CalibrationOptions:
@@ -48,11 +51,9 @@ class CalibrationOptions:
     @classmethod
     def all(cls, ranges: str = "mse") -> CalibrationOptions:
         """Every step that helps a float net."""
-        return cls(
-            ranges=ranges, equalize=True, correct_bias=True, batch_norm=True, round_weights=True
-        )
+        return cls(ranges, equalize=True, correct_bias=True, batch_norm=True, round_weights=True)
 
     @property
     def changes_weights(self) -> bool:
         """Whether more than the scales of activations changes."""
-        return self.equalize or self.correct_bias or self.batch_norm or self.round_weights
+        return any(getattr(self, step) for step in STEPS)

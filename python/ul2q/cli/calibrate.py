@@ -104,7 +104,8 @@ def _add_quantization(parser: CommandParser) -> None:
 
 def _add_steps(parser: CommandParser) -> None:
     group = parser.add_argument_group(
-        "steps (all for a net that is quantised here; else --ranges alone)"
+        "steps (for a net that is quantised here those that help on images held out; else --ranges "
+        "alone); --STEP does it in any case, --no-STEP in none"
     )
     group.add_argument(
         "--ranges",
@@ -146,32 +147,58 @@ def run(arguments: argparse.Namespace) -> None:
     if of_net:
         quantization = NetQuantization(**{"fit": "empirical", "granularity": "channel", **of_net})
     count = {"images": given["images"]} if "images" in given else {}
+    tried = _tried(given) if quantization is not None else []
     with warnings_on_stderr():
         done = calibrate(
             arguments.net,
             weights_file(arguments.weights),
             arguments.output,
             quantization=quantization,
-            options=_steps(given, quantizes=quantization is not None),
+            options=_steps(given),
+            tried=tried,
             data=arguments.data,
             pictures=arguments.pictures,
             inputs=options_of(PredictionOptions, arguments),
             force=arguments.force,
             **count,
         )
-    _print(done)
+    _print(done, tried=bool(tried))
 
 
-def _steps(given: dict[str, Any], *, quantizes: bool) -> CalibrationOptions:
+def _steps(given: dict[str, Any]) -> CalibrationOptions:
     from ul2q.calibration import CalibrationOptions
 
     names = (*_STEPS, "ranges", "percentile")
-    return CalibrationOptions(
-        **dict.fromkeys(_STEPS, quantizes) | {name: given[name] for name in names if name in given}
-    )
+    return CalibrationOptions(**{name: given[name] for name in names if name in given})
 
 
-def _print(done: Calibrated) -> None:
+def _tried(given: dict[str, Any]) -> list[str]:
+    """The steps of which nothing is said."""
+    return [step for step in _STEPS if step not in given]
+
+
+def _print_trials(done: Calibrated) -> None:
+    from ul2q.calibration import mean_error
+
+    print(f"steps, by the relative error of the net's outputs for {done.held_out} images held out:")
+    rows = []
+    for trial in done.trials:
+        word = "yes" if trial.kept else "no"
+        name = trial.worst
+        if not trial.kept and len(trial.after) > 1:
+            word += f", {name} {trial.before[name]:.4f} to {trial.after[name]:.4f}"
+        before, after = (f"{mean_error(one):.4f}" for one in (trial.before, trial.after))
+        rows.append((trial.step.replace("_", "-"), before, after, word))
+    print_table(("step", "without", "with", "kept"), rows)
+
+
+def _print(done: Calibrated, *, tried: bool) -> None:
+    if done.trials:
+        _print_trials(done)
+    elif tried and not done.held_out:
+        print(
+            f"{done.images} images are too few to try steps on; at least 4 are needed: ranges alone"
+        )
     print(f"calibrated on {done.images} images; signal to noise of each layer's output:")
     print_table(
         ("layer", "type", "dB", "scale", "shift", "done"),
