@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ul2q.cli.common import NET, OR_RUN, mean_values, print_table, weights_file
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from ul2q.cli.common import Commands
@@ -49,6 +49,13 @@ def add_parser(commands: Commands) -> None:
         help="the runtime that auto chooses for (default: onnxruntime)",
     )
     parser.add_argument(
+        "--batch",
+        metavar="N|any",
+        type=_batch,
+        help="examples that a pass of an ONNX or OpenVINO file takes (default: any number, where "
+        "all layers allow it, else that of NET)",
+    )
+    parser.add_argument(
         "--scale",
         metavar="S",
         type=float,
@@ -85,6 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
         to=arguments.to,
         form=arguments.form,
         runtime=arguments.runtime,
+        batch=arguments.batch,
         pixels=_pixels(arguments.scale, arguments.mean),
         inputs=read_inputs(arguments.inputs) if arguments.inputs else None,
         verify=not arguments.no_verify,
@@ -98,6 +106,15 @@ def run(arguments: argparse.Namespace) -> None:
         print_table(*size_rows(found))
     for line in comparison_text(found):
         print(line)
+
+
+def _batch(text: str) -> int | str:
+    """A number from 1 on, or "any"."""
+    if text == "any":
+        return text
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number from 1 on nor any")
+    return int(text)
 
 
 def _pixels(scale: float | None, mean: Sequence[float] | Path | None) -> Pixels | None:
