@@ -18,6 +18,7 @@ from tests.deploy.runtimes.known_faults import BY_CHANCE, REFUSED, WRONG
 from tests.deploy.runtimes.matrix import Errors
 from tests.deploy.runtimes.runtimes import WAYS, RuntimeFailedError
 from tests.deploy.test_layer_types import built
+from tests.deploy.test_packed import assert_packed_computes_the_same
 from tests.deploy.trained import bundled, distance, fill, inputs_of
 from ul2q import NetQuantization, prototxt_path, quantize_net
 from ul2q.cli import main
@@ -103,7 +104,7 @@ def test_every_layer_type(case: Case, tmp_path: Path) -> None:
 @settings(max_examples=500)
 @given(nets())
 def test_nets_by_chance(text: str) -> None:
-    """In onnxruntime, in its oldest version that is meant, and in the reference."""
+    """In onnxruntime, in its oldest version that is meant, in the reference, and packed."""
     try:
         net = fill(caffe.Net.from_proto(text, caffe.TEST))
     except caffe.CaffeError:
@@ -126,6 +127,7 @@ def test_nets_by_chance(text: str) -> None:
     }
     assert len(results) > 2
     assert not far
+    assert_packed_computes_the_same(net, text)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
