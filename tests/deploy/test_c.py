@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from ul2q.deploy.fixed_point import InputFormats, Pixels, fixed_point
 from ul2q.deploy.targets import TARGETS
 from ul2q.deploy.targets.c import compiler, memory
 from ul2q.deploy.targets.c.interface import interface
+from ul2q.deploy.targets.c.kernels import Kernels
 from ul2q.deploy.targets.c.names import Names, comment
 from ul2q.deploy.targets.target import TargetOptions
 
@@ -186,6 +189,63 @@ def test_the_header_is_of_cpp_too_and_says_what_is_needed(tmp_path: Path) -> Non
     ).stdout.split("\n")
     # One function, and nothing of any library: no float routine, no heap.
     assert [line.split()[1:] for line in symbols if line] == [["T", "lenet_run"]]
+
+
+DRIVER = """
+#include <stdint.h>
+#include <stdio.h>
+{kernel}
+static const int32_t factors[] = {{{factors}}}, slopes[] = {{{slopes}}};
+static const int64_t offsets[] = {{0, 3, -8}};
+static const uint8_t shifts[] = {{4, 4, 1}}, larger[] = {{1, 0, 1}};
+
+int main(void) {{
+  const ending other = {{slopes, offsets, shifts, 3, -50, 60, 2, 1, 0, 0}};
+  const ending plain = {{factors, offsets, shifts, 3, -50, 60, 2, 1, 0, 0}};
+  const ending leaking = {{factors, offsets, shifts, 3, -50, 60, 2, 1, &other, larger}};
+  for (int32_t column = 0; column < 3; ++column) {{
+    for (int32_t sum = -900; sum <= 900; ++sum) {{
+      printf("%d %d\\n", (int)finish(&plain, 0, column, &sum, 1),
+             (int)finish(&leaking, 0, column, &sum, 1));
+    }}
+  }}
+  return 0;
+}}
+"""
+
+
+@pytest.mark.parametrize("cc", COMPILERS)
+@pytest.mark.parametrize("level", ["-O0", "-O3"])
+def test_sums_are_rounded_as_fractions_are(cc: str, level: str, tmp_path: Path) -> None:
+    """Half away from zero, on either side of it: trained scales hardly ever meet such a tie."""
+    kernels = Kernels()
+    kernels.use("ending")
+    (kernel,) = kernels.texts.values()
+    factors, slopes, offsets, shifts = (1, 2, -1), (2, 1, 1), (0, 3, -8), (4, 4, 1)
+    path, program = tmp_path / "rounding.c", tmp_path / "rounding"
+    path.write_text(
+        DRIVER.format(
+            kernel=kernel, factors=", ".join(map(str, factors)), slopes=", ".join(map(str, slopes))
+        ),
+        encoding="utf-8",
+    )
+    subprocess.run([cc, level, *STRICT, str(path), "-o", str(program)], check=True)
+    told = subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout
+
+    def rounded(factor: int, column: int, total: int) -> int:
+        exact = Fraction(factor * total + offsets[column], 2 ** shifts[column])
+        size = math.floor(abs(exact) + Fraction(1, 2))
+        return 2 * min(max(size if exact >= 0 else -size, -50), 60) + 1
+
+    wanted, ties = [], 0
+    for column, pick in enumerate((max, min, max)):
+        for total in range(-900, 901):
+            plain, other = (rounded(f[column], column, total) for f in (factors, slopes))
+            wanted.append(f"{plain} {pick(plain, other)}")
+            place = factors[column] * total + offsets[column]
+            ties += place < 0 and place % 2 ** shifts[column] == 2 ** (shifts[column] - 1)
+    assert ties > 100
+    assert told.split("\n")[:-1] == wanted
 
 
 def test_memory_of_arrays_that_live_at_one_time_does_not_overlap() -> None:

@@ -105,6 +105,11 @@ def test_nets_by_chance_compute_the_same(text: str) -> None:
         net = fill(caffe.Net.from_proto(text, caffe.TEST))
     except caffe.CaffeError:
         return  # no output is left of the image
+    assert_packed_computes_the_same(net, text)
+
+
+def assert_packed_computes_the_same(net: Any, text: str) -> None:
+    """To the bit, or there is nothing to pack."""
     values = inputs_of(net)
     try:
         content = packed_net(net, compress=True).content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ from ul2q.cli.common import (
 )
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from ul2q.cli.common import Commands
@@ -56,6 +56,13 @@ def add_parser(commands: Commands) -> None:
         help="the runtime that auto chooses for (default: onnxruntime)",
     )
     parser.add_argument(
+        "--batch",
+        metavar="N|any",
+        type=_batch,
+        help="examples that a pass of an ONNX or OpenVINO file takes (default: any number, where "
+        "all layers allow it, else that of NET)",
+    )
+    parser.add_argument(
         "--scale",
         metavar="S",
         type=float,
@@ -93,6 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
         to=arguments.to,
         form=arguments.form,
         runtime=arguments.runtime,
+        batch=arguments.batch,
         pixels=_pixels(arguments.scale, arguments.mean),
         inputs=read_inputs(arguments.inputs) if arguments.inputs else None,
         verify=not arguments.no_verify,
@@ -106,6 +114,15 @@ def run(arguments: argparse.Namespace) -> None:
         print_table(*size_rows(found))
     for line in comparison_text(found):
         print(line)
+
+
+def _batch(text: str) -> int | str:
+    """A number from 1 on, or "any"."""
+    if text == "any":
+        return text
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number from 1 on nor any")
+    return int(text)
 
 
 def _pixels(scale: float | None, mean: Sequence[float] | Path | None) -> Pixels | None:

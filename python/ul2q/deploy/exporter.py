@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ul2q.deploy.batch import set_batch, what_fixes_batch
 from ul2q.deploy.errors import DeployError
 from ul2q.deploy.graph import storage_bits
 from ul2q.deploy.levels import error_given_levels, has_levels, with_levels
@@ -49,8 +50,9 @@ class Comparison:
             own levels, as a share of the largest value; else None.
         agreeing: of how many examples the largest score is the same; None if the net does not
             end in scores of classes.
-        examples: how many there were.
+        examples: how many that is of: those at the first length of batch.
         given: whether the inputs were the user's own.
+        batches: the lengths of batch that were compared.
     """
 
     difference: float
@@ -58,6 +60,7 @@ class Comparison:
     agreeing: int | None
     examples: int
     given: bool
+    batches: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,9 @@ class Export:
         comparison: with Caffe; None if it was not asked for.
         float_bytes: what the parameters take as float32.
         quantized_bytes: what codes, scales, shifts and the other parameters take.
+        any_batch: whether the files take batches of any length.
+        batch_fixed_by: the layer that forbids that, and why; None: none, or the user, or that the
+            target's files never do.
     """
 
     graph: Graph
@@ -77,6 +83,8 @@ class Export:
     comparison: Comparison | None
     float_bytes: int
     quantized_bytes: int
+    any_batch: bool
+    batch_fixed_by: str | None
 
 
 def export(
@@ -87,6 +95,7 @@ def export(
     to: str,
     form: str | None = None,
     runtime: str | None = None,
+    batch: int | str | None = None,
     pixels: Pixels | None = None,
     inputs: Mapping[str, NDArray[Any]] | None = None,
     verify: bool = True,
@@ -101,6 +110,8 @@ def export(
         to: a key of TARGETS or of NET_TARGETS.
         form: how ONNX stores the weights: "auto", "planes", "uint", "int8" or "float".
         runtime: that "auto" chooses for: "onnxruntime", "openvino", "opencv" or "any".
+        batch: of the files of "onnx" and "openvino": how many examples a pass takes; "any": any
+            number; None: any, where all layers allow it, else that of the prototxt.
         pixels: how the net's input is made of bytes, for the target "c"; None: it is not.
         inputs: to compare with: an array for each of the net's inputs, of a multiple of its batch;
             None: random ones.
@@ -120,12 +131,27 @@ def export(
         raise DeployError(f"there is no target {to!r}{near}")
     target = TARGETS.get(to)
     options = _options(
-        to, target.OPTIONS if target else (), form=form, runtime=runtime, pixels=pixels
+        to,
+        target.OPTIONS if target else (),
+        form=form,
+        runtime=runtime,
+        any_batch=None if batch is None else batch == "any",
+        pixels=pixels,
     )
     output = Path(output)
     refuse_existing(output, force=force)
     built = build(net, weights)
-    graph = graph_of(built, fold=target.FOLDS if target else False)
+    lower_built = partial(graph_of, built, fold=target.FOLDS if target else False)
+    graph = lower_built()
+    batch_fixed_by = None
+    if isinstance(batch, int):
+        _set_batch(built, graph, batch)
+        graph = lower_built()
+    elif target and "any_batch" in target.OPTIONS:
+        batch_fixed_by = _what_fixes_batch(built, graph)
+        if batch_fixed_by and batch:
+            raise DeployError(f"--batch {batch} cannot be: {batch_fixed_by}; leave it out")
+        options = replace(options, any_batch=not batch_fixed_by)
     batches = list(_batches(graph, inputs, pixels))
     options = replace(options, examples=batches, are_given=inputs is not None)
     run: _Run
@@ -140,10 +166,16 @@ def export(
         refuse_existing(path, force=force)
     if written.as_read is not None:
         options = replace(options, examples=list(map(written.as_read, batches)))
-    levels = None
-    if target and has_levels(graph):
-        levels = partial(_error_given_levels, target, graph, output, options)
-    comparison = _compare(run, levels, written, output, built, options) if verify else None
+    comparison = None
+    if verify:
+        compare = partial(_compare, run, target, written, output, built)
+        comparison = compare(graph, options)
+        if options.any_batch:
+            other = _other_batch(batches)
+            set_batch(built, len(next(iter(other.values()))))
+            comparison = _joined(
+                comparison, compare(lower_built(), replace(options, examples=[other]))
+            )
     write_files(written.files, force=force)
     held = [weight for _, _, weight in graph.weights()]
     return Export(
@@ -152,10 +184,17 @@ def export(
         comparison,
         sum(4 * int(np.prod(weight.shape)) for weight in held),
         sum(-(-storage_bits(weight) // 8) for weight in held),
+        options.any_batch,
+        batch_fixed_by,
     )
 
 
-_FLAGS = {"form": "--form", "runtime": "--for", "pixels": "--scale or --mean"}
+_FLAGS = {
+    "form": "--form",
+    "runtime": "--for",
+    "any_batch": "--batch",
+    "pixels": "--scale or --mean",
+}
 
 
 def _options(to: str, taken: Sequence[str], **given: Any) -> TargetOptions:
@@ -170,10 +209,11 @@ def _options(to: str, taken: Sequence[str], **given: Any) -> TargetOptions:
 
 def _compare(
     run: _Run,
-    error_of_levels: Callable[[], float] | None,
+    target: Target | None,
     written: Written,
     output: Path,
     net: caffe.Net,
+    graph: Graph,
     options: TargetOptions,
 ) -> Comparison:
     """Run the files, read back from a folder of their own.
@@ -196,8 +236,8 @@ def _compare(
                 agreeing += int(np.sum(found == expected))
                 examples += len(expected)
     given_levels = None
-    if difference > BOUND and error_of_levels is not None:
-        given_levels = error_of_levels()
+    if difference > BOUND and target and has_levels(graph):
+        given_levels = _error_given_levels(target, graph, output, options)
         if not given_levels <= BOUND:
             raise DeployError(
                 f"{output}: what was written is wrong by {given_levels:.2g} of the largest "
@@ -209,9 +249,67 @@ def _compare(
             f"{output}: what was written differs from Caffe by {difference:.2g} of the largest "
             f"output; at most {BOUND:g} is allowed, so nothing is written"
         )
+    (length, *_), *_ = (graph.shapes[name] or (1,) for name in graph.inputs)
     return Comparison(
-        difference, given_levels, agreeing if examples else None, examples, options.are_given
+        difference,
+        given_levels,
+        agreeing if examples else None,
+        examples,
+        options.are_given,
+        (length,),
     )
+
+
+def _joined(first: Comparison, second: Comparison) -> Comparison:
+    """What is told of two lengths of batch: the worse of both errors, the first one's classes."""
+    errors = [c.given_levels for c in (first, second) if c.given_levels is not None]
+    return replace(
+        first,
+        difference=max(first.difference, second.difference),
+        given_levels=max(errors, default=None),
+        batches=first.batches + second.batches,
+    )
+
+
+def _what_fixes_batch(net: caffe.Net, graph: Graph) -> str | None:
+    """As `what_fixes_batch`, and what Caffe says, since parameters may have shapes for one batch.
+
+    The net is left as it was.
+    """
+    if why := what_fixes_batch(graph):
+        return why
+    length = graph.shapes[graph.inputs[0]][0]
+    try:
+        set_batch(net, length + 1)
+    except DeployError as error:
+        return str(error)
+    finally:
+        set_batch(net, length)
+    return None
+
+
+def _set_batch(net: caffe.Net, graph: Graph, length: int) -> None:
+    """Give a net the batch that the user wants.
+
+    Raises:
+        DeployError: a layer does not take it.
+    """
+    if length < 1:
+        raise DeployError(f"--batch is {length}; must be a number from 1 on, or any")
+    if all(graph.shapes[name][:1] == (length,) for name in graph.inputs):
+        return
+    if why := what_fixes_batch(graph):
+        raise DeployError(f"the batch must be that of the prototxt: {why}; leave out --batch")
+    set_batch(net, length)
+
+
+def _other_batch(batches: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Inputs for two examples in place of one, or for one in place of several."""
+    first, last = batches[0], batches[-1]
+    return {
+        name: np.concatenate([array, last[name]]) if len(array) == 1 else array[:1]
+        for name, array in first.items()
+    }
 
 
 def _error_given_levels(

@@ -175,7 +175,7 @@ def _output(blob: str, tensors: _Tensors, nodes: list[Node]) -> str:
         return blob
     shape = tensors.shapes[name]
     tensors.shapes[blob] = shape
-    nodes.append(Node(blob, ops.Reshape(shape), (name,), (blob,), "Reshape"))
+    nodes.append(Node(blob, ops.Reshape(shape, keeps_first=True), (name,), (blob,), "Reshape"))
     return blob
 
 

@@ -63,5 +63,20 @@ def comparison_text(found: Export) -> list[str]:
                 "some activations take a neighbouring level; given those, all is right to "
                 f"{seen.given_levels:.2g} of the largest"
             )
+    lines.append(_batch_text(found))
     lines += found.written.notes
     return lines + [f"file: {path}" for path in found.written.files]
+
+
+def _batch_text(found: Export) -> str:
+    """What batches the files take, and why not all."""
+    if found.any_batch:
+        seen = found.comparison
+        compared = f"; compared with {' and '.join(map(str, seen.batches))}" if seen else ""
+        return f"batch: any{compared}"
+    inputs = ", ".join(
+        f"{name} {'×'.join(map(str, found.graph.shapes[name])) or 'a number'}"
+        for name in found.graph.inputs
+    )
+    why = f", since {found.batch_fixed_by}" if found.batch_fixed_by else ""
+    return f"batch: that of {inputs}{why}"

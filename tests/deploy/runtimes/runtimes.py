@@ -6,11 +6,12 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.deploy.runtimes.packages import FOLDER
+from ul2q.deploy.batch import what_fixes_batch
 from ul2q.deploy.targets import TARGETS
 from ul2q.deploy.targets.target import TargetOptions
 
@@ -111,6 +112,10 @@ class Way:
         """Whether the target takes the graph folded."""
         return TARGETS[self.target].FOLDS
 
+    def takes_any_batch(self, graph: Graph) -> bool:
+        """Whether the file for a graph takes other batches than the graph's."""
+        return "any_batch" in TARGETS[self.target].OPTIONS and not what_fixes_batch(graph)
+
     def write(self, graph: Graph, folder: Path) -> Path:
         """Write the files for a graph; the one that is named.
 
@@ -119,7 +124,8 @@ class Way:
         """
         target = TARGETS[self.target]
         path = folder / f"net{target.SUFFIX}"
-        for file, content in target.write(graph, path, self.options).files.items():
+        options = replace(self.options, any_batch=self.takes_any_batch(graph))
+        for file, content in target.write(graph, path, options).files.items():
             file.write_bytes(content)
         return path
 

@@ -18,10 +18,12 @@ from tests.deploy.runtimes.known_faults import BY_CHANCE, REFUSED, WRONG
 from tests.deploy.runtimes.matrix import Errors
 from tests.deploy.runtimes.runtimes import WAYS, RuntimeFailedError
 from tests.deploy.test_layer_types import built
+from tests.deploy.test_packed import assert_packed_computes_the_same
 from tests.deploy.trained import bundled, distance, fill, inputs_of
 from ul2q import NetQuantization, prototxt_path, quantize_net
 from ul2q.cli import main
 from ul2q.deploy import lower
+from ul2q.deploy.batch import set_batch, what_fixes_batch
 from ul2q.deploy.targets import TARGETS
 from ul2q.deploy.targets.target import TargetOptions
 
@@ -52,9 +54,22 @@ def test_the_packages_nets(name: str, options: dict[str, Any], tmp_path: Path) -
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
 def test_every_layer_type(case: Case, tmp_path: Path) -> None:
-    """A fault that is known is still there: what is mended leaves the table."""
+    """A fault that is known is still there: what is mended leaves the table.
+
+    Files that take any batch are run with another one, too.
+    """
     net, values = built(case)
     want = {name: array.copy() for name, array in net.forward(**values).items()}
+    lowered = {folds: lower(net, fold=folds) for folds in (False, True)}
+    jobs = [(values, want)]
+    if not what_fixes_batch(lowered[True]):
+        length = len(next(iter(values.values())))
+        set_batch(net, length + 2)
+        more = {
+            name: np.concatenate([array, array[::-1][:1], array[:1]])
+            for name, array in values.items()
+        }
+        jobs.append((more, {name: a.copy() for name, a in net.forward(**more).items()}))
     found, expected = {}, {}
     for place, (key, way) in enumerate(WAYS.items()):
         if case.name.startswith(BY_CHANCE.get(key, ())):
@@ -69,15 +84,18 @@ def test_every_layer_type(case: Case, tmp_path: Path) -> None:
         )
         folder = tmp_path / str(place)
         folder.mkdir()
-        graph = lower(net, fold=way.folds)
+        graph = lowered[way.folds]
+        path = way.write(graph, folder)
+        taken = jobs if way.takes_any_batch(graph) else jobs[:1]
         try:
-            got = way.run(graph, way.write(graph, folder), values)
+            got = [way.run(graph, path, given) for given, _ in taken]
         except RuntimeFailedError:
             found[key] = "refused"
             continue
         is_right = all(
-            got[name].shape == want[name].shape and distance(got[name], want[name]) <= 2e-5
-            for name in want
+            made[name].shape == array.shape and distance(made[name], array) <= 2e-5
+            for made, (_, wanted) in zip(got, taken, strict=True)
+            for name, array in wanted.items()
         )
         found[key] = "right" if is_right else "wrong"
     assert found == expected
@@ -86,7 +104,7 @@ def test_every_layer_type(case: Case, tmp_path: Path) -> None:
 @settings(max_examples=500)
 @given(nets())
 def test_nets_by_chance(text: str) -> None:
-    """In onnxruntime, in its oldest version that is meant, and in the reference."""
+    """In onnxruntime, in its oldest version that is meant, in the reference, and packed."""
     try:
         net = fill(caffe.Net.from_proto(text, caffe.TEST))
     except caffe.CaffeError:
@@ -109,6 +127,7 @@ def test_nets_by_chance(text: str) -> None:
     }
     assert len(results) > 2
     assert not far
+    assert_packed_computes_the_same(net, text)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ul2q.deploy import ops
@@ -17,7 +18,25 @@ def nothing(_: Source) -> tuple[ops.Op, ...]:
 
 def reshape(layer: Source) -> tuple[ops.Op, ...]:
     """Reshape and Flatten."""
-    return (ops.Reshape(layer.tops[0]),)
+    return (ops.Reshape(layer.tops[0], _keeps_first(layer)),)
+
+
+def _keeps_first(layer: Source) -> bool:
+    """Whether axis 0 of the top is that of the bottom, of whatever length."""
+    bottom, top = layer.bottoms[0], layer.tops[0]
+    if bottom[:1] != top[:1]:
+        return False
+    if layer.type == "Flatten":
+        return layer.axis(layer.param.flatten_param.axis) > 0
+    options = layer.param.reshape_param
+    # A negative axis counts from behind the last one.
+    if options.axis % (len(bottom) + 1) > 0:
+        return True
+    dims = options.shape.dim
+    if not dims or options.num_axes == 0:
+        return False
+    # 0 copies the extent; -1 is what is left.
+    return dims[0] == 0 or (dims[0] == -1 and math.prod(top[1:]) == math.prod(bottom[1:]))
 
 
 def concat(layer: Source) -> tuple[ops.Op, ...]:

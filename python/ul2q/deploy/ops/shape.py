@@ -11,9 +11,15 @@ from ul2q.deploy.ops.op import Array, Op, Shape
 
 @dataclass(frozen=True)
 class Reshape(Op):
-    """The same elements in another shape."""
+    """The same elements in another shape.
+
+    Attributes:
+        shape: of the result.
+        keeps_first: whether axis 0 stays what it is, and so may be of any length.
+    """
 
     shape: Shape
+    keeps_first: bool
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
         """Of one input."""

@@ -30,7 +30,7 @@ NAME = "openvino"
 SUMMARY = "OpenVINO's .xml and .bin: weights of 1 to 4, 6 and 8 bits at their true size"
 SUFFIX = ".xml"
 FOLDS = True
-OPTIONS = ()
+OPTIONS = ("any_batch",)
 
 _WIDTHS = (1, 2, 3, 4, 6, 8)  # of OpenVINO's unsigned types
 
@@ -53,10 +53,10 @@ class _Recorder:
         return self._builder.constant(values_of(weight), name)
 
 
-def write(graph: Graph, output: Path, _: TargetOptions) -> Written:
+def write(graph: Graph, output: Path, options: TargetOptions) -> Written:
     """The .xml that is named, and its .bin."""
     openvino = needed("openvino", "openvino")
-    model, recorder = translated(graph, _Recorder)
+    model, recorder = translated(graph, _Recorder, any_batch=options.any_batch)
     core = openvino.Core()
     net = core.read_model(model.SerializeToString())
     constants = {op.get_friendly_name(): op for op in net.get_ops()

@@ -31,6 +31,7 @@ class TargetOptions:
     Attributes:
         form: how weights are stored in ONNX: one of FORMS.
         runtime: that the form "auto" is for: one of RUNTIMES.
+        any_batch: whether the file takes batches of any length, which all layers must allow.
         pixels: how the net's input is made of bytes; None: it is not.
         examples: batches of inputs, by name.
         are_given: whether these are the user's own.
@@ -38,6 +39,7 @@ class TargetOptions:
 
     form: str = "auto"
     runtime: str = "onnxruntime"
+    any_batch: bool = False
     pixels: Pixels | None = None
     examples: Sequence[Mapping[str, NDArray[Any]]] = ()
     are_given: bool = False

@@ -28,7 +28,7 @@ NAME = "onnx"
 SUMMARY = "for onnxruntime, OpenVINO, OpenCV: weights of true size"
 SUFFIX = ".onnx"
 FOLDS = True
-OPTIONS = ("form", "runtime")
+OPTIONS = ("form", "runtime", "any_batch")
 
 
 def write(graph: Graph, output: Path, options: TargetOptions) -> Written:
@@ -39,13 +39,19 @@ def write(graph: Graph, output: Path, options: TargetOptions) -> Written:
 
 def make_model(graph: Graph, options: TargetOptions) -> Any:
     """The onnx.ModelProto of a graph."""
-    return translated(graph, lambda builder: WeightWriter(builder, options))[0]
+    return translated(
+        graph,
+        lambda builder: WeightWriter(builder, options),
+        any_batch=options.any_batch,
+    )[0]
 
 
 def translated(
     graph: Graph,
     make_writer: Callable[[Builder], _Writer],
     others: Mapping[type[Op], Callable[[Any, Node, Translation], None]] | None = None,
+    *,
+    any_batch: bool = False,
 ) -> tuple[Any, _Writer]:
     """The onnx.ModelProto of a graph, and what has written its weights.
 
@@ -53,8 +59,9 @@ def translated(
         graph: of the net.
         make_writer: of weights.
         others: translations of operations that take the place of those in `operators`.
+        any_batch: leave axis 0 of inputs and outputs open.
     """
-    builder = Builder(graph)
+    builder = Builder(graph, any_batch=any_batch)
     writer = make_writer(builder)
     has_codes = any(
         isinstance(node.op, QuantizeActivation) and becomes_codes(node.op, node, graph)

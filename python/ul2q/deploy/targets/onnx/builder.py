@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Operator sets, and the oldest version of the file format that has them: older runtimes read more.
 _IR_OF_OPSET = {13: 7, 18: 8, 21: 10, 25: 13}
+BATCH = "batch"  # the name of an axis of any length
 
 
 class Builder:
@@ -25,12 +26,14 @@ class Builder:
     Attributes:
         onnx: the package.
         graph: what is translated.
+        any_batch: whether axis 0 of inputs and outputs is of any length.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, any_batch: bool = False) -> None:
         """Begin with nothing; raises DeployError without the package."""
         self.onnx = needed("onnx", "onnx")
         self.graph = graph
+        self.any_batch = any_batch
         self._opset = 13
         self._nodes: list[Any] = []
         self._initializers: dict[str, Any] = {}
@@ -117,10 +120,7 @@ class Builder:
         helper = self.onnx.helper
         float32 = self.onnx.TensorProto.FLOAT
         inputs, outputs = (
-            [
-                helper.make_tensor_value_info(name, float32, self.graph.shapes[name])
-                for name in names
-            ]
+            [helper.make_tensor_value_info(name, float32, self._told_shape(name)) for name in names]
             for names in (self.graph.inputs, self.graph.outputs)
         )
         graph = helper.make_graph(
@@ -139,6 +139,11 @@ class Builder:
         helper.set_model_props(model, metadata)
         self.onnx.checker.check_model(model, full_check=not self._domains)
         return model
+
+    def _told_shape(self, name: str) -> list[int | str]:
+        """Of an input or output; an extent of any length has a name."""
+        shape: list[int | str] = list(self.graph.shapes[name])
+        return [BATCH, *shape[1:]] if self.any_batch else shape
 
 
 def _unused(base: str, used: set[str]) -> str:

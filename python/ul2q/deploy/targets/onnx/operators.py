@@ -46,11 +46,11 @@ def _(op: ops.InnerProduct, node: Node, to: Translation) -> None:
     (x,), (y,) = node.inputs, node.outputs
     rows = math.prod(to.shape(x)[: op.axis])
     if len(to.shape(x)) != 2 or op.axis != 1:
-        x = to.reshape(x, (rows, op.weight.shape[1]))
+        x = to.reshape(x, to.free((rows, op.weight.shape[1])))
     is_flat = to.shape(y) == (rows, op.outputs)
     product = _with_biases("Gemm", x, y if is_flat else to.fresh(f"{y}.flat"), node, to, transB=1)
     if not is_flat:
-        to.reshape(product, to.shape(y), y)
+        to.reshape(product, to.free(to.shape(y)), y)
 
 
 def _with_biases(kind: str, x: str, y: str, node: Node, to: Translation, **attributes: Any) -> str:
@@ -293,7 +293,7 @@ def _(_: ops.Maximum, node: Node, to: Translation) -> None:
 def _(op: ops.Broadcast, node: Node, to: Translation) -> None:
     x, other = node.inputs
     kind = {"multiply": "Mul", "add": "Add"}[op.operation]
-    to.add(kind, [x, to.reshape(other, op.shape)], node.outputs, name=node.name)
+    to.add(kind, [x, to.reshape(other, to.free(op.shape))], node.outputs, name=node.name)
 
 
 @translate.register(ops.Reduction)
@@ -317,14 +317,14 @@ def _(op: ops.ArgMax, node: Node, to: Translation) -> None:
     axis = op.axis
     if axis is None:
         axis, count = 2, math.prod(to.shape(x)[1:])
-        x = to.reshape(x, (to.shape(x)[0], 1, count))
+        x = to.reshape(x, to.free((to.shape(x)[0], 1, count)))
     else:
         count = to.shape(x)[axis]
     find = _largest if op.count == 1 else _several_largest
     indices, values = find(x, axis, count, op, node, to)
     if op.axis is None and op.values:
         values = to.add("Concat", [indices, values], axis=1)
-    to.reshape(values if op.values else indices, op.shape, y)
+    to.reshape(values if op.values else indices, to.free(op.shape), y)
 
 
 def _largest(
@@ -349,7 +349,8 @@ def _several_largest(
 
 @translate.register(ops.Reshape)
 def _(op: ops.Reshape, node: Node, to: Translation) -> None:
-    to.add("Reshape", [*node.inputs, to.numbers(op.shape)], node.outputs, name=node.name)
+    shape = to.numbers(to.free(op.shape))
+    to.add("Reshape", [*node.inputs, shape], node.outputs, name=node.name)
 
 
 @translate.register(ops.Concat)
@@ -368,9 +369,11 @@ def _(op: ops.Slice, node: Node, to: Translation) -> None:
 
 @translate.register(ops.Crop)
 def _(op: ops.Crop, node: Node, to: Translation) -> None:
-    ends = [offset + size for offset, size in zip(op.offsets, op.sizes, strict=True)]
-    axes = range(len(ends))
-    bounds = [to.numbers(v) for v in (op.offsets, ends, axes)]
+    # Where the batch is of any length, nothing is cut from it.
+    axes = range(int(to.builder.any_batch), len(op.sizes))
+    begins = [op.offsets[axis] for axis in axes]
+    ends = [op.offsets[axis] + op.sizes[axis] for axis in axes]
+    bounds = [to.numbers(v) for v in (begins, ends, axes)]
     to.add("Slice", [node.inputs[0], *bounds], node.outputs, name=node.name)
 
 

@@ -85,6 +85,10 @@ class Translation:
         """Another shape; -1 for what is left."""
         return self.add("Reshape", [x, self.numbers(shape)], output)
 
+    def free(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """A shape for `reshape`; where the batch is of any length, its first extent is so, too."""
+        return (-1, *shape[1:]) if self.builder.any_batch else tuple(shape)
+
     def scaled(self, x: str, scale: float, shift: float) -> str:
         """Return scale x + shift, of which nothing is computed that changes nothing."""
         if scale != 1:
