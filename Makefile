@@ -142,7 +142,7 @@ CACHE := $(or $(UL2Q_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ul2q)
 
 RUNTIMES := build/runtimes
 RUNTIME_PATH = PYTHONPATH=$(CURDIR)/$(RUNTIMES)/extras
-test-runtimes: build ## what onnxruntime, OpenVINO, OpenCV, qonnx, MNN, gcc and clang make of what is exported (about an hour; wants clang)
+test-runtimes: build ## what onnxruntime, OpenVINO, OpenCV, qonnx, MNN, gcc and clang make of what is exported (15 minutes, and longer for C; wants clang)
 	@$(BIN)/python -m tests.deploy.runtimes.packages
 	$(RUNTIME_PATH) $(BIN)/pytest tests/deploy/runtimes
 
