@@ -147,7 +147,7 @@ test-distributed: build ## ranks of Open MPI and MPICH: all equal, killed and go
 
 RUNTIMES := build/runtimes
 RUNTIME_PATH = PYTHONPATH=$(CURDIR)/$(RUNTIMES)/extras
-test-runtimes: build ## what onnxruntime, OpenVINO, OpenCV, qonnx, MNN, gcc and clang make of what is exported (about an hour; wants clang)
+test-runtimes: build ## what onnxruntime, OpenVINO, OpenCV, qonnx, MNN, gcc and clang make of what is exported (15 minutes, and longer for C; wants clang)
 	@$(BIN)/python -m tests.deploy.runtimes.packages
 	$(RUNTIME_PATH) $(BIN)/pytest tests/deploy/runtimes
 

@@ -73,9 +73,9 @@ class Export:
         comparison: with Caffe; None if it was not asked for.
         float_bytes: what the parameters take as float32.
         quantized_bytes: what codes, scales, shifts and the other parameters take.
-        any_batch: whether the files take batches of any length.
-        batch_fixed_by: the layer that forbids that, and why; None: none, or the user, or that the
-            target's files never do.
+        any_batch: whether the files take batches of any length; None: for targets that --batch is
+            not for.
+        batch_fixed_by: the layer that forbids that, and why; None: none, or the user.
     """
 
     graph: Graph
@@ -83,7 +83,7 @@ class Export:
     comparison: Comparison | None
     float_bytes: int
     quantized_bytes: int
-    any_batch: bool
+    any_batch: bool | None
     batch_fixed_by: str | None
 
 
@@ -184,7 +184,7 @@ def export(
         comparison,
         sum(4 * int(np.prod(weight.shape)) for weight in held),
         sum(-(-storage_bits(weight) // 8) for weight in held),
-        options.any_batch,
+        options.any_batch if target and "any_batch" in target.OPTIONS else None,
         batch_fixed_by,
     )
 

@@ -63,7 +63,8 @@ def comparison_text(found: Export) -> list[str]:
                 "some activations take a neighbouring level; given those, all is right to "
                 f"{seen.given_levels:.2g} of the largest"
             )
-    lines.append(_batch_text(found))
+    if found.any_batch is not None:
+        lines.append(_batch_text(found))
     lines += found.written.notes
     return lines + [f"file: {path}" for path in found.written.files]
 
