@@ -287,13 +287,17 @@ def report(results: list[dict[str, Any]], seed: int) -> str:
                 kinds.append(
                     [str(len(ratios)), kind, task, *(f"{n:.2f}" for n in numbers), str(over)]
                 )
+    from ul2q.runs import environment
+
+    versions = environment.versions()
     worst = sorted(results, key=lambda result: result["ratio"], reverse=True)[:10]
     heading = ["case", "layer", "task", "ours ms", "BVLC ms", "ours / BVLC"]
     return (
         "Layers of random shapes, our float engine against BVLC's layers: `make bench-layers`. "
         f"Seed {seed}, cases {results[0]['number']} to {results[-1]['number']}, one thread, "
         "processor time; ratios are medians within rounds, with their quartiles. `test` "
-        "is a forward pass, `train` forward and backward.\n\n"
+        "is a forward pass, `train` forward and backward. "
+        f"OpenBLAS {versions['openblas']}, oneDNN {versions['onednn']}.\n\n"
         f"{table(kinds)}\n\nThe ten worst:\n\n{table([heading, *map(row, worst)])}\n"
     )
 
