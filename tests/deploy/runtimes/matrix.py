@@ -203,6 +203,14 @@ def _count(found: list[dict[str, Any]]) -> str:
     return f"**{text}**" if count else text
 
 
+def write_tables() -> None:
+    """Put what was measured into docs/export.md."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    standing, _, after = rest.partition(END)
+    text = tables(results(), standing)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}{END}{after}", encoding="utf-8")
+
+
 def main() -> None:
     """Measure, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -211,12 +219,11 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=ways, default=ways, metavar="WAY")
     args = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    measure(args.nets, [key for key in args.ways if key in WAYS])
-    measure_compiled(args.nets, [key for key in args.ways if key in COMPILED])
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    standing, _, after = rest.partition(END)
-    text = tables(results(), standing)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}{END}{after}", encoding="utf-8")
+    try:
+        measure(args.nets, [key for key in args.ways if key in WAYS])
+        measure_compiled(args.nets, [key for key in args.ways if key in COMPILED])
+    finally:  # of a run that was stopped, too
+        write_tables()
 
 
 if __name__ == "__main__":
