@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 import subprocess
 import tempfile
 from fractions import Fraction
@@ -16,15 +15,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tests.deploy.compiled import COMPILERS, SANITIZED, STRICT, compiled
 from tests.deploy.integer_nets import calibrated, nets
 from tests.deploy.trained import bundled, inputs_of
 from tests.small_nets import inputs
 from ul2q.cli import main
 from ul2q.deploy import lower
-from ul2q.deploy.fixed_point import InputFormats, Pixels, fixed_point
+from ul2q.deploy.fixed_point import Pixels
 from ul2q.deploy.targets import TARGETS
 from ul2q.deploy.targets.c import compiler, memory
-from ul2q.deploy.targets.c.interface import interface
 from ul2q.deploy.targets.c.kernels import Kernels
 from ul2q.deploy.targets.c.names import Names, comment
 from ul2q.deploy.targets.target import TargetOptions
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
-STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
-SANITIZED = ["-O0", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
-
 
 def assert_equal(
     net: Any,
@@ -46,20 +41,11 @@ def assert_equal(
     *builds: Sequence[str],
     pixels: Pixels | None = None,
 ) -> None:
-    """Write a net, and run it as each of these builds makes it."""
-    graph = lower(net)
-    whole = fixed_point(graph, InputFormats(pixels))
-    path = folder / "net.c"
-    options = TargetOptions(pixels=pixels, examples=[values])
-    for file, content in TARGETS["c"].write(graph, path, options).files.items():
-        file.write_bytes(content)
-    given = whole.integers(values)
-    wanted = whole.run(given)
-    assert any(np.unique(array).size > 1 for array in wanted.values()) or net.outputs
-    for words in builds:
-        found = compiler.run(interface(whole), path, given, words=[*words, *STRICT])
+    """Each of these builds gives NumPy's integers."""
+    wanted, found = compiled(net, values, folder, builds, pixels)
+    for got in found:
         for name, array in wanted.items():
-            np.testing.assert_array_equal(found[name], array)
+            np.testing.assert_array_equal(got[name], array)
 
 
 @pytest.mark.parametrize("cc", COMPILERS)
